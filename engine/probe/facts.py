@@ -1,0 +1,156 @@
+"""
+The snapshot of the host that modes plan from, gathered without starting a process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Network
+from typing import TypeVar
+
+from nsctl.engine import inventory
+from nsctl.engine.facts import Facts, Link, Process, Route, Sandbox
+from nsctl.engine.plan import Step
+from nsctl.engine.probe import firewall, process
+from nsctl.engine.probe.kernel import Kernel, read_sysctl
+
+__all__ = ["gather"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_RESOLV_CONF = "/etc/resolv.conf"
+_RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
+_DEFAULT = IPv4Network("0.0.0.0/0")
+_HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
+
+
+class _Lazy(Mapping[K, V]):
+    """
+    A mapping that looks each key up when it is first asked for, and keeps the answer.
+    """
+
+    def __init__(self, find: Callable[[K], V | None], names: Callable[[], Iterator[K]]) -> None:
+        self._find = find
+        self._names = names
+        self._known: dict[K, V | None] = {}
+
+    def __getitem__(self, key: K) -> V:
+        if key not in self._known:
+            self._known[key] = self._find(key)
+        value = self._known[key]
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]  # any object may be asked for
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[K]:
+        return self._names()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._names())
+
+
+def gather(state_dir: str, sandboxes: Mapping[str, Sandbox], steps: Mapping[str, Step]) -> Facts:
+    """
+    What modes may know of the host.
+
+    Links, sysctls and processes are read when they are asked for.
+
+    Args:
+        state_dir: nsctl's directory under /run.
+        sandboxes: The sandboxes that are up, from the store.
+        steps: The steps in place by key, from the store.
+    """
+    kernel = Kernel(_no_commands)
+    routes = _routes(kernel)
+    return Facts(
+        links=_Lazy[str, Link](kernel.link, lambda: iter(kernel.links())),
+        routes=routes,
+        uplinks=uplinks_of(routes),
+        sysctls=_Lazy[str, str](read_sysctl, _sysctl_keys),
+        netns=kernel.netns_names(),
+        sandboxes=sandboxes,
+        steps=steps,
+        networks=inventory.networks_of(steps.values()),
+        taken=inventory.taken_of(steps.values()),
+        processes=_Lazy[int, Process](_process, _pids),
+        firewall=firewall.backend(),
+        state_dir=state_dir,
+        hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
+        resolv_conf=_resolv_conf(),
+    )
+
+
+def _no_commands(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
+    raise AssertionError(f"facts are gathered without commands, not by {argv} in {netns}")
+
+
+def _routes(kernel: Kernel) -> tuple[Route, ...]:
+    routes = []
+    for row in kernel.routes():
+        link = kernel.link_by_index(row.ifindex)
+        if link is not None:
+            destination = _DEFAULT if row.destination == "default" else IPv4Network(row.destination)
+            routes.append(Route(destination, link.name, row.via, row.metric))
+    return tuple(routes)
+
+
+def uplinks_of(routes: tuple[Route, ...]) -> tuple[str, ...]:
+    """
+    The links that carry a default route, or both halves of one (a VPN's 0/1 and 128/1, which win), best metric first.
+    """
+    halves = [{r.link: r.metric for r in routes if r.destination == half} for half in _HALVES]
+    found = sorted((metric, link) for link, metric in halves[0].items() if link in halves[1])
+    found_default = sorted(
+        ((r.metric, number, r.link) for number, r in enumerate(routes) if r.destination == _DEFAULT),
+    )
+    return tuple(dict.fromkeys([link for _, link in found] + [link for _, _, link in found_default]))
+
+
+def _sysctl_keys() -> Iterator[str]:
+    for directory, _, files in os.walk("/proc/sys/net"):
+        for file in files:
+            yield f"{directory}/{file}".removeprefix("/proc/sys/")
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _process(pid: int) -> Process | None:
+    start = process.start_of(pid)
+    netns = process.netns_inode_of(pid)
+    # The start is read again: between the two the PID might have become another process's.
+    if start is None or netns is None or process.start_of(pid) != start:
+        return None
+    return Process(pid, start, netns)
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as f:
+            return f.read()
+    except OSError:
+        return None
+
+
+def _resolv_conf() -> str | None:
+    content = _text(_RESOLV_CONF)
+    if content is None or not _only_loopback(content):
+        return content
+    # A stub on the host's loopback can't be reached from another network namespace.
+    behind = _text(_RESOLV_CONF_BEHIND_STUB)
+    return behind if behind is not None else content
+
+
+def _only_loopback(content: str) -> bool:
+    servers = [words[1] for line in content.splitlines() if len(words := line.split()) > 1 and words[0] == "nameserver"]
+    return bool(servers) and all(server.startswith("127.") or server == "::1" for server in servers)

@@ -1,0 +1,307 @@
+"""
+The kernel, as effects are compared with it: one cached face over links, rules, processes, files.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from errno import EINVAL
+from typing import TypeVar
+
+from nsctl.engine.errors import NsctlError
+from nsctl.engine.facts import Link
+from nsctl.engine.probe import process, rtnl
+from nsctl.engine.probe.firewall import Rules
+from nsctl.engine.probe.netlink import NETNS_DIR, in_netns
+from nsctl.engine.probe.rtnl import RouteRow
+from nsctl.engine.probe.view import View
+
+__all__ = ["Kernel", "Reader"]
+
+T = TypeVar("T")
+
+Reader = Callable[[tuple[str, ...], str | None], tuple[int, str]]
+"""Runs a read-only command, in a named network namespace or on the host, and returns its exit status and output."""
+
+_FILE_LIMIT = 16 << 20
+
+
+class Kernel:
+    """
+    A cached view of the kernel.
+
+    Everything read is kept until `forget`, which whoever changes something has to call before looking again.
+    In a network namespace that does not exist there is nothing.
+
+    Args:
+        reader: Runs read-only commands; used for the firewall's rules and for an author's own checks.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.forget()
+
+    def forget(self) -> None:
+        """
+        Drop everything that was read.
+        """
+        self._views: dict[str | None, View | None] = {None: View()}
+        self._rules: dict[tuple[int, str | None], Rules] = {}
+        self._sysctls: dict[tuple[str, str | None], str | None] = {}
+        self._inodes: dict[str, int | None] = {}
+        self._starts: dict[int, int | None] = {}
+        self._outputs: dict[tuple[tuple[str, ...], str | None], tuple[int, str]] = {}
+
+    # Links, addresses, routes.
+
+    def _view(self, netns: str | None) -> View | None:
+        if netns not in self._views:
+            self._views[netns] = None if netns is None else self._there(netns, lambda: View.of(netns))
+        return self._views[netns]
+
+    def _there(self, netns: str, function: Callable[[], T]) -> T | None:
+        """
+        What the function returns, None if the namespace does not exist.
+        """
+        if self.netns_inode(netns) is None:
+            return None
+        try:
+            return function()
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            if e.errno == EINVAL:  # it has just been unmounted: a plain file
+                return None
+            raise
+
+    def link(self, name: str, netns: str | None = None) -> Link | None:
+        """
+        The link of this name; where it is another link's alternative name, that link, so its `name` differs.
+        """
+        view = self._view(netns)
+        row = view.link(name) if view else None
+        return view.as_link(row) if view and row else None
+
+    def link_by_index(self, index: int, netns: str | None = None) -> Link | None:
+        """
+        The link of this index.
+        """
+        view = self._view(netns)
+        row = view.by_index(index) if view else None
+        return view.as_link(row) if view and row else None
+
+    def link_by_mac(self, mac: str, netns: str | None = None) -> Link | None:
+        """
+        A link with this hardware address.
+        """
+        view = self._view(netns)
+        row = view.by_mac(mac) if view else None
+        return view.as_link(row) if view and row else None
+
+    def links(self, netns: str | None = None) -> Mapping[str, Link]:
+        """
+        All links by name.
+        """
+        view = self._view(netns)
+        return {row.name: view.as_link(row) for row in view.links()} if view else {}
+
+    def expect_links(self, count: int) -> None:
+        """
+        Say that so many of the host's links will be asked for: many are read at once.
+        """
+        view = self._view(None)
+        if view is not None:
+            view.expect(count)
+
+    def addresses(self, link: str, netns: str | None = None) -> frozenset[str]:
+        """
+        The addresses of a link, with their prefix lengths.
+        """
+        view = self._view(netns)
+        return view.addresses(link) if view else frozenset()
+
+    def routes(self, netns: str | None = None, family: int = 4) -> tuple[RouteRow, ...]:
+        """
+        The unicast routes of the main table.
+        """
+        view = self._view(netns)
+        return view.routes(family) if view else ()
+
+    def linkset(self, name: str, attribute: str, netns: str | None = None) -> str | None:
+        """
+        A property of a link as `ip -d link` would print it, switches as `on` or `off`.
+
+        None where there is no such link or no such property.
+        """
+        view = self._view(netns)
+        row = view.link(name) if view else None
+        if view is None or row is None or row.name != name:
+            return None
+        if attribute == "mtu":
+            return str(row.mtu)
+        if attribute == "group":
+            return str(row.group)
+        if attribute == "master":
+            return view.as_link(row).master
+        return rtnl.link_attribute(row, attribute)
+
+    # The firewall and sysctls.
+
+    def rules(self, table: str, chain: str, family: int = 4, netns: str | None = None) -> list[tuple[str, ...]] | None:
+        """
+        The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain.
+
+        Raises:
+            NsctlError: The rules can't be read.
+        """
+        if netns is not None and self.netns_inode(netns) is None:
+            return None
+        key = (family, netns)
+        if key not in self._rules:
+            # Without `-t`: only tables that are in use are read, so none is brought to life by looking.
+            tool = "iptables-save" if family == 4 else "ip6tables-save"
+            status, output = self._reader((tool,), netns)
+            if status != 0:
+                raise NsctlError(
+                    f"the firewall's rules can't be read: {tool} exits with {status}", hint=f"run {tool} and see"
+                )
+            self._rules[key] = Rules(output)
+        return self._rules[key].chain(table, chain)
+
+    def sysctl(self, key: str, netns: str | None = None) -> str | None:
+        """
+        A sysctl's value (`net/ipv4/conf/eth0/forwarding`); None where it does not exist or can't be read.
+        """
+        place = (key, netns)
+        if place not in self._sysctls:
+            self._sysctls[place] = (
+                read_sysctl(key)
+                if netns is None
+                else self._there(netns, lambda: in_netns(netns, lambda: read_sysctl(key)))
+            )
+        return self._sysctls[place]
+
+    # Namespaces.
+
+    def netns_inode(self, name: str) -> int | None:
+        """
+        The inode number of the network namespace /run/netns/NAME.
+
+        None where there is none; a plain file of that name is none.
+        """
+        if name not in self._inodes:
+            self._inodes[name] = _namespace_inode(f"{NETNS_DIR}/{name}")
+        return self._inodes[name]
+
+    def netns_names(self) -> frozenset[str]:
+        """
+        The names under /run/netns.
+        """
+        try:
+            return frozenset(os.listdir(NETNS_DIR))
+        except FileNotFoundError:
+            return frozenset()
+
+    def netns_left_over(self, name: str) -> bool:
+        """
+        Whether /run/netns/NAME is an empty plain file: its namespace was unmounted, or never mounted.
+        """
+        try:
+            found = os.lstat(f"{NETNS_DIR}/{name}")
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == 0 and self.netns_inode(name) is None
+
+    def netns_taken(self, name: str) -> bool:
+        """
+        Whether there is anything of this name under /run/netns.
+        """
+        return os.path.lexists(f"{NETNS_DIR}/{name}")
+
+    def someone_in(self, name: str) -> int | None:
+        """
+        The PID of a process in a named network namespace.
+        """
+        inode = self.netns_inode(name)
+        return process.someone_in(inode) if inode is not None else None
+
+    # Processes.
+
+    def process(self, pid: int) -> int | None:
+        """
+        The start time of a process, None where there is none or it is dead.
+        """
+        if pid not in self._starts:
+            self._starts[pid] = process.start_of(pid)
+        return self._starts[pid]
+
+    def children(self, pid: int) -> tuple[int, ...]:
+        """
+        A process's children.
+        """
+        return process.children(pid)
+
+    # Files and commands.
+
+    def kind(self, path: str) -> str | None:
+        """
+        What is there, symbolic links not followed: `file`, `directory`, `other`, or None for nothing.
+        """
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+
+    def file(self, path: str) -> str | None:
+        """
+        A regular file's content (16 MiB at most); None where there is no such file.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as f:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
+            return os.fsdecode(f.read(_FILE_LIMIT))
+
+    def is_dir(self, path: str) -> bool:
+        """
+        Whether it is a directory.
+        """
+        return self.kind(path) == "directory"
+
+    def output(self, argv: Iterable[str], netns: str | None = None) -> tuple[int, str] | None:
+        """
+        What a read-only command exits with and prints; None in a namespace that does not exist.
+        """
+        if netns is not None and self.netns_inode(netns) is None:
+            return None
+        key = (tuple(argv), netns)
+        if key not in self._outputs:
+            self._outputs[key] = self._reader(*key)
+        return self._outputs[key]
+
+
+def read_sysctl(key: str) -> str | None:
+    """
+    A value below /proc/sys, in the calling thread's network namespace; None where there is none, or nothing to read.
+    """
+    if ".." in key.split("/"):
+        return None
+    try:
+        with open(f"/proc/sys/{key}") as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
+def _namespace_inode(path: str) -> int | None:
+    try:
+        found, own = os.stat(path), os.stat("/proc/self/ns/net")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino if found.st_dev == own.st_dev else None

@@ -1,0 +1,240 @@
+"""
+Netlink: the wire, and nothing but reading.
+
+/sys/class/net belongs to the network namespace that mounted it and lies in any other, and every `ip -j` is a process;
+a netlink socket costs microseconds and belongs to the namespace it was opened in.
+The layout of messages is that of linux/netlink.h.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from errno import ENOBUFS
+from struct import Struct
+from typing import TYPE_CHECKING, TypeVar
+
+from nsctl.engine.errors import NsctlError
+
+if TYPE_CHECKING:
+    import socket
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["NETNS_DIR", "Netlink", "attributes", "in_netns", "socket_in"]
+
+T = TypeVar("T")
+
+NETNS_DIR = "/run/netns"
+"""Where `ip netns` and nsctl keep named network namespaces."""
+
+NETLINK_ROUTE = 0
+NETLINK_NETFILTER = 12
+
+_CLONE_NEWNET = 0x40000000
+_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+
+_HEADER = Struct("=IHHII")
+_ATTRIBUTE = Struct("=HH").unpack_from
+_ERROR = Struct("=i").unpack_from
+_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+
+_REQUEST, _MULTI, _DUMP_INTR, _DUMP = 0x1, 0x2, 0x10, 0x300
+_NOOP, _MSG_ERROR, _DONE = 1, 2, 3
+
+_BUFFER = 65536
+"""Bytes; the kernel fills at most 32 KiB at a time unless one message alone is larger."""
+_LARGEST = 1 << 24
+_ATTEMPTS = 20
+
+
+class _Again(Exception):
+    """
+    The answer is unusable and has to be asked for once more: it changed underway, or did not fit.
+    """
+
+
+def in_netns(name: str, function: Callable[[], T]) -> T:
+    """
+    Call a function in a thread of its own that has joined the network namespace /run/netns/NAME.
+
+    The thread ends with the call, so nothing else of the process ever sees that namespace.
+
+    Raises:
+        OSError: There is no such namespace (`FileNotFoundError`, or EINVAL for a file that is none), or no privilege.
+    """
+    import threading
+
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            fd = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                _setns(fd)
+            finally:
+                os.close(fd)
+            results.append(function())
+        except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(e)
+
+    thread = threading.Thread(target=body, name=f"netns {name}")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _setns(fd: int) -> None:
+    if sys.version_info >= (3, 12):
+        os.setns(fd, _CLONE_NEWNET)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def socket_in(netns: str | None = None, protocol: int = NETLINK_ROUTE) -> socket.socket:
+    """
+    A netlink socket that talks to the host's network namespace, or to the one named.
+
+    Raises:
+        OSError: As for `in_netns`.
+    """
+    import socket
+
+    def opened() -> socket.socket:
+        return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+
+    return opened() if netns is None else in_netns(netns, opened)
+
+
+class Netlink:
+    """
+    A conversation with the kernel; a context manager that closes its socket.
+
+    Args:
+        netns: The named network namespace, None for the host's.
+        protocol: The netlink family.
+    """
+
+    def __init__(self, netns: str | None = None, protocol: int = NETLINK_ROUTE) -> None:
+        self._socket = socket_in(netns, protocol)
+        try:
+            self._socket.bind((0, 0))
+            self._port = self._socket.getsockname()[0]
+            # The kernel then honours the filters in dump requests (one link's addresses, one table's routes).
+            self._socket.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._sequence = 0
+        self._buffer = _BUFFER
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def get(self, kind: int, body: bytes) -> bytes | None:
+        """
+        The one object asked for, without netlink's header; None when the answer is empty.
+
+        Raises:
+            OSError: What the kernel answered (ENODEV for a link that is not there).
+        """
+        answers = self._ask(kind, 0, body)
+        return answers[0] if answers else None
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """
+        All objects of a kind, each without netlink's header.
+
+        Raises:
+            OSError: What the kernel answered.
+            NsctlError: The objects changed during each of many attempts.
+        """
+        return self._ask(kind, _DUMP, body)
+
+    def _ask(self, kind: int, flags: int, body: bytes) -> list[bytes]:
+        for _ in range(_ATTEMPTS):
+            self._sequence += 1
+            header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, self._sequence, 0)
+            self._socket.send(header + body)
+            try:
+                return self._answers()
+            except _Again:
+                continue
+        raise NsctlError(
+            "the kernel's network configuration keeps changing while it is read",
+            hint="see what changes it (ip monitor), then try again",
+        )
+
+    def _answers(self) -> list[bytes]:
+        found: list[bytes] = []
+        changed = False
+        while True:
+            data = self._receive()
+            offset = 0
+            while offset + _HEADER.size <= len(data):
+                length, kind, flags, sequence, port = _HEADER.unpack_from(data, offset)
+                if length < _HEADER.size:
+                    break
+                start, end = offset + _HEADER.size, offset + length
+                offset += (length + 3) & ~3
+                if sequence != self._sequence or port != self._port:
+                    continue  # the rest of an earlier answer that was given up
+                changed = changed or bool(flags & _DUMP_INTR)
+                if kind in (_DONE, _MSG_ERROR):
+                    (status,) = _ERROR(data, start) if end - start >= _HEADER.size // 4 else (0,)
+                    if status < 0:
+                        raise OSError(-status, os.strerror(-status))
+                    if changed:
+                        raise _Again
+                    return found
+                if kind != _NOOP:
+                    found.append(data[start:end])
+                if not flags & _MULTI:
+                    return found
+
+    def _receive(self) -> bytes:
+        import socket
+
+        while True:
+            try:
+                data, _, flags, sender = self._socket.recvmsg(self._buffer)
+            except OSError as e:
+                if e.errno == ENOBUFS:
+                    raise _Again from e
+                raise
+            if sender[0] != 0:
+                continue  # not the kernel
+            if flags & socket.MSG_TRUNC:
+                if self._buffer < _LARGEST:
+                    self._buffer *= 4
+                raise _Again
+            return data
+
+
+def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """
+    The attributes from an offset to the end of the data, by type; the last of several counts.
+    """
+    found: dict[int, bytes] = {}
+    end = len(data)
+    while offset + 4 <= end:
+        size, kind = _ATTRIBUTE(data, offset)
+        if size < 4:
+            break
+        found[kind & _TYPE_MASK] = data[offset + 4 : offset + size]
+        offset += (size + 3) & ~3
+    return found

@@ -1,0 +1,291 @@
+"""
+Effects compared with the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nsctl.engine import effect as e
+from nsctl.engine.effect import Effect, State
+from nsctl.engine.probe import process
+from nsctl.engine.probe.kernel import Kernel
+
+__all__ = ["Seen", "mark_of", "observe"]
+
+Mark = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What was found where an effect should be.
+
+    Args:
+        state: What follows for `do` and `undo`.
+        found: A short phrase for people.
+        drift: What somebody else changed about a thing that is still ours; empty where nothing.
+        renamed: The name under which our link is found now.
+    """
+
+    state: State
+    found: str
+    drift: str = ""
+    renamed: str | None = None
+
+
+def _ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
+    return Seen(State.OURS, found, drift, renamed)
+
+
+def _absent(found: str = "missing") -> Seen:
+    return Seen(State.ABSENT, found)
+
+
+def _foreign(found: str) -> Seen:
+    return Seen(State.FOREIGN, found)
+
+
+def observe(
+    effect: Effect,
+    kernel: Kernel,
+    mark: Mark | None = None,
+    *,
+    in_flight: bool = False,
+    own_macs: frozenset[str] = frozenset(),
+) -> Seen:
+    """
+    Compare an effect with the kernel.
+
+    Args:
+        effect: The effect.
+        kernel: The kernel, fresh enough.
+        mark: What `mark_of` returned right after the step.
+        in_flight: The step had started when nsctl died, so nobody knows whether it ran.
+        own_macs: With `in_flight`: the hardware addresses of links that nsctl may have put into the namespace by then.
+    """
+    if isinstance(effect, e.NetnsIs):
+        return _netns(effect, kernel, mark, in_flight=in_flight, own_macs=own_macs)
+    return _OBSERVERS[type(effect)](effect, kernel, mark)
+
+
+def mark_of(effect: Effect, kernel: Kernel) -> dict[str, int] | None:
+    """
+    What tells the thing that a step has just made from another of the same name.
+
+    None where the effect alone tells.
+
+    Read it right after the step, from a kernel that has forgotten what it saw before.
+    """
+    if isinstance(effect, e.LinkIs):
+        link = kernel.link(effect.name, effect.netns)
+        return {"index": link.index} if link and link.name == effect.name else None
+    if isinstance(effect, e.NetnsIs):
+        inode = kernel.netns_inode(effect.name)
+        return {"inode": inode} if inode is not None else None
+    if isinstance(effect, e.ProcessIs):
+        pid = process.pid_in(effect.pidfile)
+        start = kernel.process(pid) if pid is not None else None
+        if pid is None or start is None:
+            return None
+        init = process.init_of(pid)
+        init_start = kernel.process(init)
+        if init_start is None:
+            init, init_start = pid, start
+        return {"pid": pid, "start": start, "init": init, "init_start": init_start}
+    return None
+
+
+def _link(effect: e.LinkIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    link = kernel.link(effect.name, effect.netns)
+    renamed: str | None = None
+    if link is None or link.name != effect.name:
+        ours = kernel.link_by_index(mark["index"], effect.netns) if mark and "index" in mark else None
+        if ours is not None and ours.mac == effect.mac:
+            renamed = ours.name
+            link = ours
+        elif link is not None:
+            return _foreign(f"an alternative name of {link.name}")
+        else:
+            return _absent()
+    if link.mac != effect.mac:
+        return _foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
+    if effect.type and link.type != effect.type:
+        return _foreign(f"type {link.type or 'none'}, expected {effect.type}")
+    drifts = []
+    if effect.master is not None and link.master != effect.master:
+        drifts.append(f"master {link.master or 'none'}, expected {effect.master}")
+    if effect.mtu is not None and link.mtu != effect.mtu:
+        drifts.append(f"mtu {link.mtu}, expected {effect.mtu}")
+    if renamed is not None:
+        drifts.insert(0, f"renamed to {renamed}")
+    drift = "; ".join(drifts)
+    return _ours(drift or "in place", drift, renamed)
+
+
+def _up(effect: e.LinkUp, kernel: Kernel, mark: Mark | None) -> Seen:
+    link = kernel.link(effect.name, effect.netns)
+    if link is None or link.name != effect.name:
+        return _absent("no such link")
+    return _ours("up") if link.up else _absent("down")
+
+
+_SWITCHES = {"on": "on", "1": "on", "true": "on", "yes": "on", "off": "off", "0": "off", "false": "off", "no": "off"}
+
+
+def _linkset(effect: e.LinkSet, kernel: Kernel, mark: Mark | None) -> Seen:
+    link = kernel.link(effect.name, effect.netns)
+    if link is None or link.name != effect.name:
+        return _absent("no such link")
+    found, wanted = kernel.linkset(effect.name, effect.attribute, effect.netns), effect.value
+    if effect.attribute in ("hairpin", "isolated", "promisc"):
+        wanted = _SWITCHES.get(wanted, wanted)
+    elif effect.attribute == "group" and wanted == "default":
+        wanted = "0"
+    return _ours() if found == wanted else _absent(f"{effect.attribute} {found or 'none'}, expected {effect.value}")
+
+
+def _address(effect: e.AddrOn, kernel: Kernel, mark: Mark | None) -> Seen:
+    found = kernel.addresses(effect.link, effect.netns)
+    if effect.address in found or (":" in effect.address and _same_address(effect.address, found)):
+        return _ours()
+    return _absent()
+
+
+def _same_address(wanted: str, found: frozenset[str]) -> bool:
+    # IPv6 has many spellings.
+    from ipaddress import ip_interface
+
+    value = ip_interface(wanted)
+    return any(ip_interface(address) == value for address in found if ":" in address)
+
+
+def _route(effect: e.RouteVia, kernel: Kernel, mark: Mark | None) -> Seen:
+    family = 6 if ":" in effect.destination or ":" in (effect.via or "") else 4
+    # What `ip route add` gives a route whose metric is not said.
+    metric = effect.metric if effect.metric is not None else (0 if family == 4 else 1024)
+    others = []
+    for route in kernel.routes(effect.netns, family):
+        if route.destination != effect.destination or route.metric != metric:
+            continue
+        link = kernel.link_by_index(route.ifindex, effect.netns)
+        name = link.name if link else f"link {route.ifindex}"
+        if route.via == effect.via and name == effect.link:
+            return _ours()
+        others.append(f"via {route.via} dev {name}" if route.via else f"dev {name}")
+    if not others:
+        return _absent()
+    return _foreign(f"another route: {others[0]}")
+
+
+def _sysctl(effect: e.SysctlIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    found = kernel.sysctl(effect.key, effect.netns)
+    if found is None:
+        return _absent("no such key")
+    if found.split() == effect.value.split():
+        return _ours(f"value {found}")
+    if found.split() == effect.before.split():
+        return _absent(f"value {found}, expected {effect.value}")
+    return _foreign(f"value {found}, expected {effect.value}")
+
+
+def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, *, in_flight: bool, own_macs: frozenset[str]) -> Seen:
+    if not kernel.netns_taken(effect.name):
+        return _absent()
+    inode = kernel.netns_inode(effect.name)
+    if inode is None:
+        if (mark or in_flight) and kernel.netns_left_over(effect.name):
+            # `ip netns add` was killed between making the file and mounting on it, or somebody unmounted it.
+            return _ours("no namespace is mounted there", "no namespace is mounted there")
+        return _foreign("a file that is no network namespace")
+    expected = effect.inode
+    if expected is None and mark:
+        expected = mark.get("inode")
+    if expected is None and effect.source is not None:
+        expected = kernel.netns_inode(effect.source)
+    if expected is not None:
+        return _ours() if inode == expected else _foreign("another network namespace")
+    if not in_flight:
+        return _foreign("a network namespace that nsctl did not make")
+    stranger = next(
+        (name for name, link in kernel.links(effect.name).items() if name != "lo" and link.mac not in own_macs), None
+    )
+    if stranger is not None:
+        return _foreign(f"a network namespace with a link that is not nsctl's: {stranger}")
+    pid = kernel.someone_in(effect.name)
+    return _foreign(f"a network namespace in use by process {pid}") if pid is not None else _ours("empty")
+
+
+def _chain(effect: e.ChainIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    return _ours() if kernel.rules(effect.table, effect.chain, effect.family, effect.netns) is not None else _absent()
+
+
+def _rule(effect: e.RuleTagged, kernel: Kernel, mark: Mark | None) -> Seen:
+    rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns)
+    if rules is None:
+        return _absent("no such chain")
+    return _ours() if effect.spec in rules else _absent()
+
+
+def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    pid = process.pid_in(effect.pidfile)
+    if mark and "start" in mark:
+        for candidate in (mark.get("pid"), pid):
+            if candidate is not None and kernel.process(candidate) == mark["start"]:
+                return _ours(f"process {candidate}")
+        return _absent("not running")
+    if pid is None or kernel.process(pid) is None:
+        return _absent("not running")
+    # The tool that it became names the directory in its arguments, or writes its log there.
+    directory = os.path.dirname(effect.pidfile)
+    words = process.command_of(pid).replace("=", "\0").split("\0")
+    if any(word == directory or word.startswith(directory + "/") for word in (*words, *process.outputs_of(pid))):
+        return _ours(f"process {pid}")
+    return _absent("not running")
+
+
+def _file(effect: e.FileIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    kind = kernel.kind(effect.path)
+    if kind is None:
+        return _absent()
+    if kind != "file":
+        return _foreign("not a regular file")
+    return _ours() if kernel.file(effect.path) == effect.content else _foreign("other content")
+
+
+def _directory(effect: e.DirIs, kernel: Kernel, mark: Mark | None) -> Seen:
+    kind = kernel.kind(effect.path)
+    if kind is None:
+        return _absent()
+    return _ours() if kind == "directory" else _foreign("not a directory")
+
+
+def _command(effect: e.CommandSucceeds, kernel: Kernel, mark: Mark | None) -> Seen:
+    result = kernel.output(effect.argv, effect.netns)
+    if result is None:
+        return _absent()
+    status, output = result
+    if status != 0:
+        return _absent(f"{effect.argv[0]} exits with {status}")
+    if effect.output is not None and output.rstrip("\n") != effect.output.rstrip("\n"):
+        return _absent(f"{effect.argv[0]} prints something else")
+    return _ours()
+
+
+_OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Mark | None], Seen]] = {
+    e.LinkIs: _link,
+    e.LinkUp: _up,
+    e.LinkSet: _linkset,
+    e.AddrOn: _address,
+    e.RouteVia: _route,
+    e.SysctlIs: _sysctl,
+    e.ChainIs: _chain,
+    e.RuleTagged: _rule,
+    e.ProcessIs: _process,
+    e.FileIs: _file,
+    e.DirIs: _directory,
+    e.CommandSucceeds: _command,
+}

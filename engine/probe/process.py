@@ -1,0 +1,128 @@
+"""
+Processes, read from /proc.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["children", "command_of", "init_of", "netns_inode_of", "outputs_of", "pid_in", "someone_in", "start_of"]
+
+
+def start_of(pid: int) -> int | None:
+    """
+    When the process started, in clock ticks since boot (field 22 of /proc/PID/stat); None for none, or a dead one.
+
+    A zombie is dead: it only waits for its parent.
+    """
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] not in ("Z", "X", "x") else None
+
+
+def _stat(pid: int) -> list[str] | None:
+    """
+    The fields of /proc/PID/stat from the third (the state) on.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            data = f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the command's name in parentheses, and may hold anything, `)` and blanks included.
+    return data[data.rindex(b")") + 2 :].decode("ascii").split()
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """
+    The process's children, oldest first, dead ones left out.
+    """
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            found = [int(word) for word in f.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        # Gone, or a kernel without CONFIG_PROC_CHILDREN.
+        found = _children_by_search(pid) if os.path.exists(f"/proc/{pid}") else []
+    return tuple(child for child in found if start_of(child) is not None)
+
+
+def _children_by_search(pid: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = _stat(int(name))
+            if fields and int(fields[1]) == pid:
+                found.append(int(name))
+    return sorted(found)
+
+
+def init_of(pid: int) -> int:
+    """
+    The process that holds a sandbox's namespaces.
+
+    It is the child that `unshare --fork` put in a PID namespace of its own, or the process itself.
+    """
+    own = _inode(f"/proc/{pid}/ns/pid")
+    for child in children(pid):
+        if _inode(f"/proc/{child}/ns/pid") != own:
+            return child
+    return pid
+
+
+def netns_inode_of(pid: int) -> int | None:
+    """
+    The inode number of the process's network namespace.
+    """
+    return _inode(f"/proc/{pid}/ns/net")
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
+
+
+def command_of(pid: int) -> str:
+    """
+    The process's argument vector as one string, words parted by NUL; empty where it has none.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return os.fsdecode(f.read())
+    except OSError:
+        return ""
+
+
+def outputs_of(pid: int) -> tuple[str, ...]:
+    """
+    The files that the process's standard output and error go to.
+    """
+    found = []
+    for fd in (1, 2):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+def pid_in(path: str) -> int | None:
+    """
+    The PID that a pidfile holds; None where there is no such file, or no PID in it (yet).
+    """
+    try:
+        with open(path, "rb") as f:
+            word = f.read(32).strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return int(word) if word.isdigit() and int(word) > 0 else None
+
+
+def someone_in(netns: int) -> int | None:
+    """
+    A process in the network namespace with this inode number.
+    """
+    for name in os.listdir("/proc"):
+        if name.isdigit() and netns_inode_of(int(name)) == netns:
+            return int(name)
+    return None

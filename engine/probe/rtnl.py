@@ -1,0 +1,258 @@
+"""
+Links, addresses and routes, asked for and decoded (linux/rtnetlink.h, if_link.h, if_addr.h).
+"""
+
+from __future__ import annotations
+
+import os
+from errno import ENODEV
+from struct import Struct
+from typing import NamedTuple
+
+from nsctl.engine.probe.netlink import Netlink, attributes
+
+__all__ = [
+    "AddressRow",
+    "LinkRow",
+    "RouteRow",
+    "addresses",
+    "link_attribute",
+    "link_by_index",
+    "link_by_name",
+    "links",
+    "routes",
+]
+
+_AF_INET, _AF_INET6 = 2, 10
+_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
+_IFNAMSIZ = 16
+
+_LINK = Struct("=BxHiII")  # family, type, index, flags, change
+_ADDRESS = Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_ROUTE = Struct("=BBBBBBBBI")  # family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_NEXT_HOP = Struct("=HBBi")  # length, flags, hops, index
+_ATTRIBUTE = Struct("=HH")
+_U32 = Struct("=I")
+
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
+_IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
+_INFO_KIND, _INFO_SLAVE_DATA = 1, 5
+_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+_INET6_ADDR_GEN_MODE = 8
+_IFF_UP, _IFF_PROMISC = 0x1, 0x100
+_ADDR_GEN_MODES = ("eui64", "none", "stable_secret", "random")
+
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_RT_TABLE_MAIN, _RTN_UNICAST, _RTM_F_CLONED = 254, 1, 0x200
+
+
+class LinkRow(NamedTuple):
+    """
+    A link as the kernel tells it, its master by index; `raw` is the message, for the rarer properties.
+    """
+
+    ifindex: int
+    name: str
+    mac: str
+    mtu: int
+    type: str
+    master: int
+    up: bool
+    group: int
+    altnames: tuple[str, ...]
+    raw: bytes
+
+
+class AddressRow(NamedTuple):
+    """
+    An address (`10.0.3.2/24`) on a link.
+    """
+
+    ifindex: int
+    address: str
+
+
+class RouteRow(NamedTuple):
+    """
+    A unicast route of the main table; the destination is `default` or a prefix; of several next hops each has a row.
+    """
+
+    destination: str
+    via: str | None
+    ifindex: int
+    metric: int
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+_WITHOUT_STATISTICS = _attribute(_IFLA_EXT_MASK, _U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
+
+
+def _text(value: bytes) -> str:
+    return os.fsdecode(value.split(b"\0", 1)[0])
+
+
+def _number(value: bytes | None) -> int:
+    return int(_U32.unpack_from(value)[0]) if value else 0
+
+
+def links(netlink: Netlink) -> list[LinkRow]:
+    """
+    All links.
+    """
+    return [_link(data) for data in netlink.dump(_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + _WITHOUT_STATISTICS)]
+
+
+def link_by_name(netlink: Netlink, name: str) -> LinkRow | None:
+    """
+    The link of this name; one whose alternative name it is has another `name`.
+    """
+    wanted = os.fsencode(name)
+    if not wanted or len(wanted) >= _IFNAMSIZ or b"\0" in wanted:
+        return None
+    return _one_link(netlink, _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, wanted + b"\0"))
+
+
+def link_by_index(netlink: Netlink, index: int) -> LinkRow | None:
+    """
+    The link of this index.
+    """
+    return _one_link(netlink, _LINK.pack(0, 0, index, 0, 0)) if index > 0 else None
+
+
+def _one_link(netlink: Netlink, body: bytes) -> LinkRow | None:
+    try:
+        data = netlink.get(_GETLINK, body + _WITHOUT_STATISTICS)
+    except OSError as e:
+        if e.errno == ENODEV:
+            return None
+        raise
+    return _link(data) if data is not None else None
+
+
+def _link(data: bytes) -> LinkRow:
+    _, _, index, flags, _ = _LINK.unpack_from(data)
+    found = attributes(data, _LINK.size)
+    info = attributes(found.get(_IFLA_LINKINFO, b""))
+    return LinkRow(
+        ifindex=index,
+        name=_text(found.get(_IFLA_IFNAME, b"")),
+        mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
+        mtu=_number(found.get(_IFLA_MTU)),
+        type=_text(info.get(_INFO_KIND, b"")),
+        master=_number(found.get(_IFLA_MASTER)),
+        up=bool(flags & _IFF_UP),
+        group=_number(found.get(_IFLA_GROUP)),
+        altnames=_altnames(found[_IFLA_PROP_LIST]) if _IFLA_PROP_LIST in found else (),
+        raw=data,
+    )
+
+
+def _altnames(data: bytes) -> tuple[str, ...]:
+    # The attribute is repeated, so `attributes` would keep the last only.
+    names = []
+    offset = 0
+    while offset + 4 <= len(data):
+        size, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if size < 4:
+            break
+        if kind == _IFLA_ALT_IFNAME:
+            names.append(_text(data[offset + 4 : offset + size]))
+        offset += (size + 3) & ~3
+    return tuple(names)
+
+
+def link_attribute(row: LinkRow, attribute: str) -> str | None:
+    """
+    One of the rarer properties of a link: addrgenmode, alias, hairpin, isolated, promisc; None where it has none.
+
+    Switches are `on` or `off`.
+    """
+    found = attributes(row.raw, _LINK.size)
+    if attribute == "alias":
+        return _text(found.get(_IFLA_IFALIAS, b""))
+    if attribute == "promisc":
+        return _switch(_LINK.unpack_from(row.raw)[3] & _IFF_PROMISC)
+    if attribute == "addrgenmode":
+        inet6 = attributes(attributes(found.get(_IFLA_AF_SPEC, b"")).get(_AF_INET6, b""))
+        mode = inet6.get(_INET6_ADDR_GEN_MODE)
+        return _ADDR_GEN_MODES[mode[0]] if mode and mode[0] < len(_ADDR_GEN_MODES) else None
+    if attribute in ("hairpin", "isolated"):
+        port = attributes(attributes(found.get(_IFLA_LINKINFO, b"")).get(_INFO_SLAVE_DATA, b""))
+        value = port.get(_BRPORT_MODE if attribute == "hairpin" else _BRPORT_ISOLATED)
+        return _switch(value[0]) if value else None
+    return None
+
+
+def _switch(value: int) -> str:
+    return "on" if value else "off"
+
+
+def addresses(netlink: Netlink, index: int = 0) -> list[AddressRow]:
+    """
+    All addresses, IPv4 and IPv6, or those of one link.
+    """
+    rows = []
+    for family in (_AF_INET, _AF_INET6):
+        for data in netlink.dump(_GETADDR, _ADDRESS.pack(family, 0, 0, 0, index)):
+            _, prefix, _, _, owner = _ADDRESS.unpack_from(data)
+            found = attributes(data, _ADDRESS.size)
+            value = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+            if value and index in (0, owner):
+                rows.append(AddressRow(owner, f"{_ip(value)}/{prefix}"))
+    return rows
+
+
+def _ip(value: bytes) -> str:
+    if len(value) == 4:
+        return "{}.{}.{}.{}".format(*value)
+    from socket import inet_ntop
+
+    return inet_ntop(_AF_INET6, value)
+
+
+def routes(netlink: Netlink, family: int = 4) -> list[RouteRow]:
+    """
+    The unicast routes of the main table.
+    """
+    af = _AF_INET if family == 4 else _AF_INET6
+    body = _ROUTE.pack(af, 0, 0, 0, 0, 0, 0, 0, 0) + _attribute(_RTA_TABLE, _U32.pack(_RT_TABLE_MAIN))
+    rows: list[RouteRow] = []
+    for data in netlink.dump(_GETROUTE, body):
+        _, length, _, tos, table, _, _, kind, flags = _ROUTE.unpack_from(data)
+        found = attributes(data, _ROUTE.size)
+        if _RTA_TABLE in found:  # 32 bits; the header's field has 8
+            table = _number(found[_RTA_TABLE])
+        if table != _RT_TABLE_MAIN or kind != _RTN_UNICAST or tos or flags & _RTM_F_CLONED:
+            continue
+        destination = f"{_ip(found[_RTA_DST])}/{length}" if _RTA_DST in found else "default"
+        metric = _number(found.get(_RTA_PRIORITY))
+        if _RTA_MULTIPATH in found:
+            rows += [RouteRow(destination, via, index, metric) for via, index in _next_hops(found[_RTA_MULTIPATH])]
+        else:
+            rows.append(RouteRow(destination, _gateway(found), _number(found.get(_RTA_OIF)), metric))
+    return rows
+
+
+def _next_hops(data: bytes) -> list[tuple[str | None, int]]:
+    hops = []
+    offset = 0
+    while offset + _NEXT_HOP.size <= len(data):
+        length, _, _, index = _NEXT_HOP.unpack_from(data, offset)
+        if length < _NEXT_HOP.size:
+            break
+        hops.append((_gateway(attributes(data[offset : offset + length], _NEXT_HOP.size)), index))
+        offset += (length + 3) & ~3
+    return hops
+
+
+def _gateway(found: dict[int, bytes]) -> str | None:
+    if _RTA_GATEWAY in found:
+        return _ip(found[_RTA_GATEWAY])
+    if _RTA_VIA in found:  # a gateway of another family: two bytes of family before the address
+        return _ip(found[_RTA_VIA][2:])
+    return None

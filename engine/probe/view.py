@@ -1,0 +1,171 @@
+"""
+One network namespace as the kernel shows it, cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nsctl.engine.facts import Link
+from nsctl.engine.probe import rtnl
+from nsctl.engine.probe.netlink import Netlink
+from nsctl.engine.probe.rtnl import LinkRow, RouteRow
+
+__all__ = ["View"]
+
+_SINGLES = 48
+"""
+How many links are asked for one by one before all are read at once.
+
+A single get costs about as much as three links of a dump.
+Most commands ask for a handful, on a host that may have thousands.
+"""
+
+
+@dataclass(slots=True)
+class View:
+    """
+    A network namespace.
+
+    The host's is read piece by piece, as it is asked for.
+    A named one is small, and a socket in it has to be opened by a thread that joins it, and keeps it alive:
+    so everything is read at once (`View.of`), and the socket is closed.
+    """
+
+    netns: str | None = None
+    _names: dict[str, LinkRow | None] = field(default_factory=dict)
+    _indices: dict[int, LinkRow | None] = field(default_factory=dict)
+    _macs: dict[str, LinkRow] | None = None
+    _whole: bool = False
+    _asked: int = 0
+    _addresses: dict[int, frozenset[str]] = field(default_factory=dict)
+    _all_addresses: bool = False
+    _routes: dict[int, tuple[RouteRow, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, netns: str) -> View:
+        """
+        Everything in a named namespace.
+
+        Raises:
+            OSError: There is none, or no privilege.
+        """
+        view = cls(netns)
+        with Netlink(netns) as netlink:
+            view._read_links(netlink)
+            view._read_addresses(netlink)
+            view._routes = {family: tuple(rtnl.routes(netlink, family)) for family in (4, 6)}
+        return view
+
+    def expect(self, count: int) -> None:
+        """
+        Say how many links will be asked for: many are read at once.
+        """
+        if count > _SINGLES:
+            self._all_links()
+
+    def link(self, name: str) -> LinkRow | None:
+        """
+        The link of this name, or with this as an alternative name.
+        """
+        if name not in self._names and not self._whole:
+            self._single()
+            if not self._whole:
+                with Netlink(self.netns) as netlink:
+                    row = self._names[name] = rtnl.link_by_name(netlink, name)
+                if row is not None:
+                    self._indices[row.ifindex] = row
+        return self._names.get(name)
+
+    def by_index(self, index: int) -> LinkRow | None:
+        """
+        The link of this index.
+        """
+        if index not in self._indices and not self._whole:
+            self._single()
+            if not self._whole:
+                with Netlink(self.netns) as netlink:
+                    row = self._indices[index] = rtnl.link_by_index(netlink, index)
+                if row is not None:
+                    self._names[row.name] = row
+        return self._indices.get(index)
+
+    def by_mac(self, mac: str) -> LinkRow | None:
+        """
+        A link with this hardware address.
+        """
+        if self._macs is None:
+            self._macs = {row.mac: row for row in self.links() if row.mac}
+        return self._macs.get(mac)
+
+    def links(self) -> tuple[LinkRow, ...]:
+        """
+        All links, by index.
+        """
+        self._all_links()
+        return tuple(row for _, row in sorted(self._indices.items()) if row is not None)
+
+    def as_link(self, row: LinkRow) -> Link:
+        """
+        The link with its master's name.
+        """
+        master = self.by_index(row.master) if row.master else None
+        return Link(
+            name=row.name,
+            index=row.ifindex,
+            mac=row.mac,
+            mtu=row.mtu,
+            type=row.type,
+            master=master.name if master else None,
+            up=row.up,
+            group=row.group,
+        )
+
+    def addresses(self, name: str) -> frozenset[str]:
+        """
+        The addresses of a link; none where it is not there.
+        """
+        row = self.link(name)
+        if row is None or row.name != name:
+            return frozenset()
+        if row.ifindex not in self._addresses and not self._all_addresses:
+            with Netlink(self.netns) as netlink:
+                if len(self._addresses) >= _SINGLES:
+                    self._read_addresses(netlink)
+                else:
+                    found = rtnl.addresses(netlink, row.ifindex)
+                    self._addresses[row.ifindex] = frozenset(a.address for a in found)
+        return self._addresses.get(row.ifindex, frozenset())
+
+    def routes(self, family: int) -> tuple[RouteRow, ...]:
+        """
+        The main table's unicast routes.
+        """
+        if family not in self._routes:
+            with Netlink(self.netns) as netlink:
+                self._routes[family] = tuple(rtnl.routes(netlink, family))
+        return self._routes[family]
+
+    def _single(self) -> None:
+        self._asked += 1
+        if self._asked > _SINGLES:
+            self._all_links()
+
+    def _all_links(self) -> None:
+        if not self._whole:
+            with Netlink(self.netns) as netlink:
+                self._read_links(netlink)
+
+    def _read_links(self, netlink: Netlink) -> None:
+        rows = rtnl.links(netlink)
+        self._indices = {row.ifindex: row for row in rows}
+        self._names = {name: row for row in rows for name in row.altnames}
+        self._names.update((row.name, row) for row in rows)
+        self._whole = True
+
+    def _read_addresses(self, netlink: Netlink) -> None:
+        found: dict[int, set[str]] = {}
+        for row in rtnl.addresses(netlink):
+            found.setdefault(row.ifindex, set()).add(row.address)
+        self._addresses = {index: frozenset(group) for index, group in found.items()}
+        self._all_addresses = True
