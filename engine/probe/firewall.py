@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from struct import Struct
 
 from nsctl.engine.facts import Firewall
 
@@ -16,7 +17,10 @@ TOOL_PATH = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _ESCAPED = re.compile(r"\\(.)")
-_LEGACY_TABLES = "/proc/thread-self/net/ip_tables_names"
+
+_LEGACY_TABLES = "/proc/net/ip_tables_names"
+_TABLE_INFO = 64  # IPT_SO_GET_INFO
+_INFO = Struct("=32sI20x20xII")  # struct ipt_getinfo: name, valid_hooks, hook_entry[5], underflow[5], num_entries, size
 
 
 def words(line: str) -> tuple[str, ...]:
@@ -86,8 +90,29 @@ def backend() -> Firewall:
 
 
 def _legacy_has_rules() -> bool:
+    # A table that somebody only looked at is listed too, so the entries are counted.
     try:
         with open(_LEGACY_TABLES) as f:
-            return bool(f.read().split())
-    except OSError:
+            tables = f.read().split()
+    except OSError:  # no legacy iptables in this kernel, or not root
         return False
+    return any(_legacy_rules(table) for table in tables)
+
+
+def _legacy_rules(table: str) -> int:
+    """
+    The number of rules in a legacy IPv4 table of the calling thread's network namespace (linux/netfilter_ipv4/ip_tables.h).
+    """
+    import ctypes
+    import socket
+
+    info = ctypes.create_string_buffer(_INFO.pack(table.encode(), 0, 0, 0), _INFO.size)
+    size = ctypes.c_uint32(_INFO.size)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        # Python's getsockopt can't hand the table's name in.
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.getsockopt(s.fileno(), socket.IPPROTO_IP, _TABLE_INFO, info, ctypes.byref(size)) != 0:
+            return 0
+    _, hooks, entries, _ = _INFO.unpack(info.raw)
+    # Every built-in chain ends in its policy, and the table in an entry of its own. A chain of the user's adds two.
+    return int(entries) - int(hooks).bit_count() - 1

@@ -26,13 +26,15 @@ Reader = Callable[[tuple[str, ...], str | None], tuple[int, str]]
 """Runs a read-only command, in a named network namespace or on the host, and returns its exit status and output."""
 
 _FILE_LIMIT = 16 << 20
+_IPV4 = 4
 
 
 class Kernel:
     """
     A cached view of the kernel.
 
-    Everything read is kept until `forget`, which whoever changes something has to call before looking again.
+    What takes a system call to another namespace, a dump or a process to find out is kept until `forget`:
+    whoever changes something has to call that before looking again.
     In a network namespace that does not exist there is nothing.
 
     Args:
@@ -161,7 +163,7 @@ class Kernel:
         key = (family, netns)
         if key not in self._rules:
             # Without `-t`: only tables that are in use are read, so none is brought to life by looking.
-            tool = "iptables-save" if family == 4 else "ip6tables-save"
+            tool = "iptables-save" if family == _IPV4 else "ip6tables-save"
             status, output = self._reader((tool,), netns)
             if status != 0:
                 raise NsctlError(
@@ -266,7 +268,7 @@ class Kernel:
         with os.fdopen(fd, "rb") as f:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return None
-            return os.fsdecode(f.read(_FILE_LIMIT))
+            return f.read(_FILE_LIMIT).decode("utf-8", "surrogateescape")
 
     def is_dir(self, path: str) -> bool:
         """
@@ -301,7 +303,8 @@ def read_sysctl(key: str) -> str | None:
 
 def _namespace_inode(path: str) -> int | None:
     try:
-        found, own = os.stat(path), os.stat("/proc/self/ns/net")
+        found, directory = os.stat(path), os.stat(NETNS_DIR)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_ino if found.st_dev == own.st_dev else None
+    # A namespace is a mount of its own; a file left without one belongs to the file system of its directory.
+    return found.st_ino if found.st_dev != directory.st_dev else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from errno import ENOBUFS
+from errno import EAGAIN, ENOBUFS
 from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,21 +22,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["NETNS_DIR", "Netlink", "attributes", "in_netns", "socket_in"]
+__all__ = ["NETNS_DIR", "Netlink", "attributes", "enter", "in_netns", "socket_in"]
 
 T = TypeVar("T")
 
 NETNS_DIR = "/run/netns"
 """Where `ip netns` and nsctl keep named network namespaces."""
 
-NETLINK_ROUTE = 0
-NETLINK_NETFILTER = 12
-
 _CLONE_NEWNET = 0x40000000
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 
 _HEADER = Struct("=IHHII")
-_ATTRIBUTE = Struct("=HH").unpack_from
+_ATTRIBUTE = Struct("=HH")
 _ERROR = Struct("=i").unpack_from
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
@@ -73,7 +70,7 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
         try:
             fd = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
-                _setns(fd)
+                enter(fd)
             finally:
                 os.close(fd)
             results.append(function())
@@ -81,14 +78,23 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
             errors.append(e)
 
     thread = threading.Thread(target=body, name=f"netns {name}")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as e:
+        raise OSError(EAGAIN, f"no thread to look into network namespace {name} with") from e
     thread.join()
     if errors:
         raise errors[0]
     return results[0]
 
 
-def _setns(fd: int) -> None:
+def enter(fd: int) -> None:
+    """
+    Put the calling thread into the network namespace of an open descriptor.
+
+    Raises:
+        OSError: It is none, or there is no privilege.
+    """
     if sys.version_info >= (3, 12):
         os.setns(fd, _CLONE_NEWNET)
         return
@@ -100,9 +106,9 @@ def _setns(fd: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def socket_in(netns: str | None = None, protocol: int = NETLINK_ROUTE) -> socket.socket:
+def socket_in(netns: str | None = None) -> socket.socket:
     """
-    A netlink socket that talks to the host's network namespace, or to the one named.
+    A socket for `Netlink` that talks to the host's network namespace, or to the one named.
 
     Raises:
         OSError: As for `in_netns`.
@@ -110,22 +116,21 @@ def socket_in(netns: str | None = None, protocol: int = NETLINK_ROUTE) -> socket
     import socket
 
     def opened() -> socket.socket:
-        return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
 
     return opened() if netns is None else in_netns(netns, opened)
 
 
 class Netlink:
     """
-    A conversation with the kernel; a context manager that closes its socket.
+    A conversation with the kernel; a context manager that closes the socket.
 
     Args:
-        netns: The named network namespace, None for the host's.
-        protocol: The netlink family.
+        sock: From `socket_in`.
     """
 
-    def __init__(self, netns: str | None = None, protocol: int = NETLINK_ROUTE) -> None:
-        self._socket = socket_in(netns, protocol)
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         try:
             self._socket.bind((0, 0))
             self._port = self._socket.getsockname()[0]
@@ -195,7 +200,7 @@ class Netlink:
                     continue  # the rest of an earlier answer that was given up
                 changed = changed or bool(flags & _DUMP_INTR)
                 if kind in (_DONE, _MSG_ERROR):
-                    (status,) = _ERROR(data, start) if end - start >= _HEADER.size // 4 else (0,)
+                    (status,) = _ERROR(data, start)
                     if status < 0:
                         raise OSError(-status, os.strerror(-status))
                     if changed:
@@ -230,10 +235,10 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     The attributes from an offset to the end of the data, by type; the last of several counts.
     """
     found: dict[int, bytes] = {}
-    end = len(data)
+    end, unpack = len(data), _ATTRIBUTE.unpack_from
     while offset + 4 <= end:
-        size, kind = _ATTRIBUTE(data, offset)
-        if size < 4:
+        size, kind = unpack(data, offset)
+        if size < _ATTRIBUTE.size:
             break
         found[kind & _TYPE_MASK] = data[offset + 4 : offset + size]
         offset += (size + 3) & ~3

@@ -11,12 +11,16 @@ from typing import Any
 
 from nsctl.engine import effect as e
 from nsctl.engine.effect import Effect, State
+from nsctl.engine.facts import Link
 from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
 
 __all__ = ["Seen", "mark_of", "observe"]
 
 Mark = Mapping[str, int]
+
+_METRIC_6 = 1024
+"""IP6_RT_PRIO_USER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,15 @@ def observe(
         in_flight: The step had started when nsctl died, so nobody knows whether it ran.
         own_macs: With `in_flight`: the hardware addresses of links that nsctl may have put into the namespace by then.
     """
-    if isinstance(effect, e.NetnsIs):
-        return _netns(effect, kernel, mark, in_flight=in_flight, own_macs=own_macs)
-    return _OBSERVERS[type(effect)](effect, kernel, mark)
+    match effect:
+        case e.LinkIs():
+            return _link(effect, kernel, mark)
+        case e.NetnsIs():
+            return _netns(effect, kernel, mark, own_macs if in_flight else None)
+        case e.ProcessIs():
+            return _process(effect, kernel, mark)
+        case _:
+            return _OBSERVERS[type(effect)](effect, kernel)
 
 
 def mark_of(effect: Effect, kernel: Kernel) -> dict[str, int] | None:
@@ -100,33 +110,39 @@ def mark_of(effect: Effect, kernel: Kernel) -> dict[str, int] | None:
 
 
 def _link(effect: e.LinkIs, kernel: Kernel, mark: Mark | None) -> Seen:
-    link = kernel.link(effect.name, effect.netns)
-    renamed: str | None = None
-    if link is None or link.name != effect.name:
-        ours = kernel.link_by_index(mark["index"], effect.netns) if mark and "index" in mark else None
-        if ours is not None and ours.mac == effect.mac:
-            renamed = ours.name
-            link = ours
-        elif link is not None:
-            return _foreign(f"an alternative name of {link.name}")
-        else:
+    named = kernel.link(effect.name, effect.netns)
+    link = named if named is not None and named.name == effect.name else None
+    if link is None or link.mac != effect.mac:
+        marked = kernel.link_by_index(mark["index"], effect.netns) if mark and "index" in mark else None
+        if marked is not None and marked.mac == effect.mac:
+            return _our_link(effect, marked)  # renamed, whoever has the name now
+        if named is None:
             return _absent()
-    if link.mac != effect.mac:
-        return _foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
+        if link is None:
+            return _foreign(f"an alternative name of {named.name}")
+        if effect.netns is not None or marked is None or marked.index != link.index:
+            return _foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
+        # The host gives no index twice: it is our link, with another address. A namespace of the same name might.
     if effect.type and link.type != effect.type:
         return _foreign(f"type {link.type or 'none'}, expected {effect.type}")
+    return _our_link(effect, link)
+
+
+def _our_link(effect: e.LinkIs, link: Link) -> Seen:
     drifts = []
+    if link.name != effect.name:
+        drifts.append(f"renamed to {link.name}")
+    if link.mac != effect.mac:
+        drifts.append(f"mac {link.mac or 'none'}, expected {effect.mac}")
     if effect.master is not None and link.master != effect.master:
         drifts.append(f"master {link.master or 'none'}, expected {effect.master}")
     if effect.mtu is not None and link.mtu != effect.mtu:
         drifts.append(f"mtu {link.mtu}, expected {effect.mtu}")
-    if renamed is not None:
-        drifts.insert(0, f"renamed to {renamed}")
     drift = "; ".join(drifts)
-    return _ours(drift or "in place", drift, renamed)
+    return _ours(drift or "in place", drift, link.name if link.name != effect.name else None)
 
 
-def _up(effect: e.LinkUp, kernel: Kernel, mark: Mark | None) -> Seen:
+def _up(effect: e.LinkUp, kernel: Kernel) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
         return _absent("no such link")
@@ -136,7 +152,7 @@ def _up(effect: e.LinkUp, kernel: Kernel, mark: Mark | None) -> Seen:
 _SWITCHES = {"on": "on", "1": "on", "true": "on", "yes": "on", "off": "off", "0": "off", "false": "off", "no": "off"}
 
 
-def _linkset(effect: e.LinkSet, kernel: Kernel, mark: Mark | None) -> Seen:
+def _linkset(effect: e.LinkSet, kernel: Kernel) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
         return _absent("no such link")
@@ -148,7 +164,7 @@ def _linkset(effect: e.LinkSet, kernel: Kernel, mark: Mark | None) -> Seen:
     return _ours() if found == wanted else _absent(f"{effect.attribute} {found or 'none'}, expected {effect.value}")
 
 
-def _address(effect: e.AddrOn, kernel: Kernel, mark: Mark | None) -> Seen:
+def _address(effect: e.AddrOn, kernel: Kernel) -> Seen:
     found = kernel.addresses(effect.link, effect.netns)
     if effect.address in found or (":" in effect.address and _same_address(effect.address, found)):
         return _ours()
@@ -163,25 +179,31 @@ def _same_address(wanted: str, found: frozenset[str]) -> bool:
     return any(ip_interface(address) == value for address in found if ":" in address)
 
 
-def _route(effect: e.RouteVia, kernel: Kernel, mark: Mark | None) -> Seen:
-    family = 6 if ":" in effect.destination or ":" in (effect.via or "") else 4
+def _route(effect: e.RouteVia, kernel: Kernel) -> Seen:
+    six = ":" in effect.destination or ":" in (effect.via or "")
     # What `ip route add` gives a route whose metric is not said.
-    metric = effect.metric if effect.metric is not None else (0 if family == 4 else 1024)
+    metric = effect.metric if effect.metric is not None else (_METRIC_6 if six else 0)
+    destination = _destination(effect.destination)
     others = []
-    for route in kernel.routes(effect.netns, family):
-        if route.destination != effect.destination or route.metric != metric:
+    for route in kernel.routes(effect.netns, 6 if six else 4):
+        if route.destination != destination or route.metric != metric:
             continue
         link = kernel.link_by_index(route.ifindex, effect.netns)
         name = link.name if link else f"link {route.ifindex}"
         if route.via == effect.via and name == effect.link:
             return _ours()
         others.append(f"via {route.via} dev {name}" if route.via else f"dev {name}")
-    if not others:
-        return _absent()
-    return _foreign(f"another route: {others[0]}")
+    return _foreign(f"another route: {others[0]}") if others else _absent()
 
 
-def _sysctl(effect: e.SysctlIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _destination(text: str) -> str:
+    # As the kernel's routes are told: `default`, or a prefix with its length.
+    if text in ("default", "0.0.0.0/0", "::/0"):
+        return "default"
+    return text if "/" in text else f"{text}/{128 if ':' in text else 32}"
+
+
+def _sysctl(effect: e.SysctlIs, kernel: Kernel) -> Seen:
     found = kernel.sysctl(effect.key, effect.netns)
     if found is None:
         return _absent("no such key")
@@ -192,12 +214,12 @@ def _sysctl(effect: e.SysctlIs, kernel: Kernel, mark: Mark | None) -> Seen:
     return _foreign(f"value {found}, expected {effect.value}")
 
 
-def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, *, in_flight: bool, own_macs: frozenset[str]) -> Seen:
+def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, in_flight: frozenset[str] | None) -> Seen:
     if not kernel.netns_taken(effect.name):
         return _absent()
     inode = kernel.netns_inode(effect.name)
     if inode is None:
-        if (mark or in_flight) and kernel.netns_left_over(effect.name):
+        if (mark or in_flight is not None) and kernel.netns_left_over(effect.name):
             # `ip netns add` was killed between making the file and mounting on it, or somebody unmounted it.
             return _ours("no namespace is mounted there", "no namespace is mounted there")
         return _foreign("a file that is no network namespace")
@@ -208,22 +230,25 @@ def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, *, in_flight: b
         expected = kernel.netns_inode(effect.source)
     if expected is not None:
         return _ours() if inode == expected else _foreign("another network namespace")
-    if not in_flight:
+    if in_flight is None:
         return _foreign("a network namespace that nsctl did not make")
-    stranger = next(
-        (name for name, link in kernel.links(effect.name).items() if name != "lo" and link.mac not in own_macs), None
-    )
-    if stranger is not None:
-        return _foreign(f"a network namespace with a link that is not nsctl's: {stranger}")
-    pid = kernel.someone_in(effect.name)
-    return _foreign(f"a network namespace in use by process {pid}") if pid is not None else _ours("empty")
+    return _pristine(effect.name, kernel, in_flight)
 
 
-def _chain(effect: e.ChainIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _pristine(name: str, kernel: Kernel, own_macs: frozenset[str]) -> Seen:
+    # Nobody wrote down which namespace was made under this name: it counts as ours only if nobody else uses it.
+    for link in kernel.links(name).values():
+        if link.name != "lo" and link.mac not in own_macs:
+            return _foreign(f"a network namespace with a link that is not nsctl's: {link.name}")
+    pid = kernel.someone_in(name)
+    return _foreign(f"a network namespace in use by process {pid}") if pid is not None else _ours()
+
+
+def _chain(effect: e.ChainIs, kernel: Kernel) -> Seen:
     return _ours() if kernel.rules(effect.table, effect.chain, effect.family, effect.netns) is not None else _absent()
 
 
-def _rule(effect: e.RuleTagged, kernel: Kernel, mark: Mark | None) -> Seen:
+def _rule(effect: e.RuleTagged, kernel: Kernel) -> Seen:
     rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns)
     if rules is None:
         return _absent("no such chain")
@@ -239,15 +264,14 @@ def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
         return _absent("not running")
     if pid is None or kernel.process(pid) is None:
         return _absent("not running")
-    # The tool that it became names the directory in its arguments, or writes its log there.
-    directory = os.path.dirname(effect.pidfile)
-    words = process.command_of(pid).replace("=", "\0").split("\0")
-    if any(word == directory or word.startswith(directory + "/") for word in (*words, *process.outputs_of(pid))):
+    # Whatever it became since, it names the sandbox's directory in its arguments, or writes its log there.
+    directory = os.path.dirname(effect.pidfile) + "/"
+    if any(directory in text for text in (process.command_of(pid), *process.outputs_of(pid))):
         return _ours(f"process {pid}")
     return _absent("not running")
 
 
-def _file(effect: e.FileIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _file(effect: e.FileIs, kernel: Kernel) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
         return _absent()
@@ -256,14 +280,14 @@ def _file(effect: e.FileIs, kernel: Kernel, mark: Mark | None) -> Seen:
     return _ours() if kernel.file(effect.path) == effect.content else _foreign("other content")
 
 
-def _directory(effect: e.DirIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _directory(effect: e.DirIs, kernel: Kernel) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
         return _absent()
     return _ours() if kind == "directory" else _foreign("not a directory")
 
 
-def _command(effect: e.CommandSucceeds, kernel: Kernel, mark: Mark | None) -> Seen:
+def _command(effect: e.CommandSucceeds, kernel: Kernel) -> Seen:
     result = kernel.output(effect.argv, effect.netns)
     if result is None:
         return _absent()
@@ -275,8 +299,7 @@ def _command(effect: e.CommandSucceeds, kernel: Kernel, mark: Mark | None) -> Se
     return _ours()
 
 
-_OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Mark | None], Seen]] = {
-    e.LinkIs: _link,
+_OBSERVERS: dict[type[Effect], Callable[[Any, Kernel], Seen]] = {
     e.LinkUp: _up,
     e.LinkSet: _linkset,
     e.AddrOn: _address,
@@ -284,7 +307,6 @@ _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Mark | None], Seen]] = {
     e.SysctlIs: _sysctl,
     e.ChainIs: _chain,
     e.RuleTagged: _rule,
-    e.ProcessIs: _process,
     e.FileIs: _file,
     e.DirIs: _directory,
     e.CommandSucceeds: _command,

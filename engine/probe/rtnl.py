@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _AF_INET, _AF_INET6 = 2, 10
+_IPV4, _IPV4_SIZE = 4, 4
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
 _IFNAMSIZ = 16
 
@@ -158,7 +159,7 @@ def _altnames(data: bytes) -> tuple[str, ...]:
     offset = 0
     while offset + 4 <= len(data):
         size, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if size < 4:
+        if size < _ATTRIBUTE.size:
             break
         if kind == _IFLA_ALT_IFNAME:
             names.append(_text(data[offset + 4 : offset + size]))
@@ -208,7 +209,7 @@ def addresses(netlink: Netlink, index: int = 0) -> list[AddressRow]:
 
 
 def _ip(value: bytes) -> str:
-    if len(value) == 4:
+    if len(value) == _IPV4_SIZE:
         return "{}.{}.{}.{}".format(*value)
     from socket import inet_ntop
 
@@ -219,7 +220,7 @@ def routes(netlink: Netlink, family: int = 4) -> list[RouteRow]:
     """
     The unicast routes of the main table.
     """
-    af = _AF_INET if family == 4 else _AF_INET6
+    af = _AF_INET if family == _IPV4 else _AF_INET6
     body = _ROUTE.pack(af, 0, 0, 0, 0, 0, 0, 0, 0) + _attribute(_RTA_TABLE, _U32.pack(_RT_TABLE_MAIN))
     rows: list[RouteRow] = []
     for data in netlink.dump(_GETROUTE, body):

@@ -4,11 +4,9 @@ One network namespace as the kernel shows it, cached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import rtnl
-from nsctl.engine.probe.netlink import Netlink
+from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.rtnl import LinkRow, RouteRow
 
 __all__ = ["View"]
@@ -22,7 +20,6 @@ Most commands ask for a handful, on a host that may have thousands.
 """
 
 
-@dataclass(slots=True)
 class View:
     """
     A network namespace.
@@ -30,17 +27,21 @@ class View:
     The host's is read piece by piece, as it is asked for.
     A named one is small, and a socket in it has to be opened by a thread that joins it, and keeps it alive:
     so everything is read at once (`View.of`), and the socket is closed.
+
+    Args:
+        netns: The named network namespace, None for the host's.
     """
 
-    netns: str | None = None
-    _names: dict[str, LinkRow | None] = field(default_factory=dict)
-    _indices: dict[int, LinkRow | None] = field(default_factory=dict)
-    _macs: dict[str, LinkRow] | None = None
-    _whole: bool = False
-    _asked: int = 0
-    _addresses: dict[int, frozenset[str]] = field(default_factory=dict)
-    _all_addresses: bool = False
-    _routes: dict[int, tuple[RouteRow, ...]] = field(default_factory=dict)
+    def __init__(self, netns: str | None = None) -> None:
+        self._netns = netns
+        self._names: dict[str, LinkRow | None] = {}
+        self._indices: dict[int, LinkRow | None] = {}
+        self._macs: dict[str, LinkRow] | None = None
+        self._whole = False
+        self._asked = 0
+        self._addresses: dict[int, frozenset[str]] = {}
+        self._all_addresses = False
+        self._routes: dict[int, tuple[RouteRow, ...]] = {}
 
     @classmethod
     def of(cls, netns: str) -> View:
@@ -51,7 +52,7 @@ class View:
             OSError: There is none, or no privilege.
         """
         view = cls(netns)
-        with Netlink(netns) as netlink:
+        with Netlink(socket_in(netns)) as netlink:
             view._read_links(netlink)
             view._read_addresses(netlink)
             view._routes = {family: tuple(rtnl.routes(netlink, family)) for family in (4, 6)}
@@ -71,7 +72,7 @@ class View:
         if name not in self._names and not self._whole:
             self._single()
             if not self._whole:
-                with Netlink(self.netns) as netlink:
+                with Netlink(socket_in(self._netns)) as netlink:
                     row = self._names[name] = rtnl.link_by_name(netlink, name)
                 if row is not None:
                     self._indices[row.ifindex] = row
@@ -84,7 +85,7 @@ class View:
         if index not in self._indices and not self._whole:
             self._single()
             if not self._whole:
-                with Netlink(self.netns) as netlink:
+                with Netlink(socket_in(self._netns)) as netlink:
                     row = self._indices[index] = rtnl.link_by_index(netlink, index)
                 if row is not None:
                     self._names[row.name] = row
@@ -129,7 +130,7 @@ class View:
         if row is None or row.name != name:
             return frozenset()
         if row.ifindex not in self._addresses and not self._all_addresses:
-            with Netlink(self.netns) as netlink:
+            with Netlink(socket_in(self._netns)) as netlink:
                 if len(self._addresses) >= _SINGLES:
                     self._read_addresses(netlink)
                 else:
@@ -142,7 +143,7 @@ class View:
         The main table's unicast routes.
         """
         if family not in self._routes:
-            with Netlink(self.netns) as netlink:
+            with Netlink(socket_in(self._netns)) as netlink:
                 self._routes[family] = tuple(rtnl.routes(netlink, family))
         return self._routes[family]
 
@@ -153,7 +154,7 @@ class View:
 
     def _all_links(self) -> None:
         if not self._whole:
-            with Netlink(self.netns) as netlink:
+            with Netlink(socket_in(self._netns)) as netlink:
                 self._read_links(netlink)
 
     def _read_links(self, netlink: Netlink) -> None:
