@@ -1,0 +1,249 @@
+"""
+Who may import whom: the architecture as a test over the syntax tree.
+
+    modes   -> nsctl (the façade), nsctl.engine.kit, the standard library's pure part
+    hooks   -> nsctl.engine
+    engine  -> engine; the pure files never import the shell files; only cli, which puts it all together, imports hooks
+
+What touches the system is imported only where `SHELL` says so, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
+
+# The pure part of the engine: files or packages.
+PURE = frozenset("effect errors events facts fuse inventory kit mode names options plan planner render sandbox".split())
+
+# What touches the system, or loads code that does.
+SYSTEM = frozenset(
+    "asyncio ctypes fcntl glob http importlib io multiprocessing os pathlib plumbum pty pwd resource select shutil "
+    "signal socket sqlite3 subprocess tempfile termios threading tty urllib.request".split()
+)
+# The exceptions: they only work on strings.
+HARMLESS = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
+# What answers differently each time: a plan made with it could not be reproduced.
+CHANCE = frozenset("datetime getpass locale platform random secrets time uuid".split())
+# Builtins that reach files or load code.
+REACHING = frozenset({"__import__", "compile", "eval", "exec", "input", "open", "print"})
+
+# The shell: which files, what of SYSTEM each may import, and why.
+SHELL: dict[str, tuple[frozenset[str], str]] = {
+    "nsctl": (frozenset({"importlib"}), "the façade loads what it offers when it is asked for"),
+    "nsctl.engine.cli*": (SYSTEM, "the composition root"),
+    "nsctl.engine.executor*": (
+        frozenset({"os", "pathlib", "signal", "threading"}),
+        "holds signals while steps run; two workers",
+    ),
+    "nsctl.engine.lean": (frozenset({"importlib"}), "imports libraries without their heavy parts"),
+    "nsctl.engine.native*": (
+        frozenset({"ctypes", "os", "pathlib", "socket"}),
+        "writes /proc/sys and files without a process",
+    ),
+    "nsctl.engine.probe*": (
+        frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "socket", "threading"}),
+        "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules",
+    ),
+    "nsctl.engine.runner*": (
+        frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "select", "signal", "subprocess", "threading"}),
+        "the one funnel: runs the commands, with a deadline, in a namespace",
+    ),
+    "nsctl.engine.store*": (
+        frozenset({"fcntl", "os", "pathlib", "sqlite3"}),
+        "the database, its directory and its lock",
+    ),
+    "nsctl.engine.testing*": (SYSTEM, "runs a mode in a lab of its own; nsctl itself never imports it"),
+    "nsctl.hooks.audit": (
+        frozenset({"fcntl", "os", "pathlib", "socket"}),
+        "appends to the audit log, and names the host in it",
+    ),
+    "nsctl.hooks.manager": (frozenset({"importlib", "os", "pathlib"}), "finds plugins by their entry points"),
+    "nsctl.hooks.progress": (frozenset({"os"}), "asks whether there is a terminal"),
+}
+
+
+def imports(module: str, tree: ast.AST, *, is_package: bool) -> Iterator[tuple[int, str]]:
+    """
+    Everything *tree* imports, wherever in it, with its line: `from a import b` is `a.b`.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, alias.name) for alias in names)
+            case ast.ImportFrom(module=base, names=names, level=level):
+                above = module.split(".")
+                above = above[: len(above) - level + is_package] if level else []
+                start = ".".join([*above, *([base] if base else [])])
+                yield from ((node.lineno, f"{start}.{alias.name}") for alias in names)
+            case ast.Call(func=ast.Name(id="import_without"), args=[ast.Constant(value=str(name)), *_]):
+                yield node.lineno, name
+            case _:
+                pass
+
+
+def is_of(name: str, modules: frozenset[str]) -> bool:
+    """
+    Is *name* one of *modules*, or something in one?
+    """
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def allowance(module: str) -> frozenset[str] | None:
+    """
+    What of `SYSTEM` a shell file may import; None for a file that is not of the shell.
+    """
+    return next((allowed for pattern, (allowed, _) in SHELL.items() if fnmatchcase(module, pattern)), None)
+
+
+def import_rules(module: str, name: str) -> Iterator[str]:
+    """
+    The rules that *module* breaks by importing *name*.
+    """
+    _, part, unit, *_ = [*module.split("."), "", ""]
+    allowed = allowance(module)
+    if is_of(name, SYSTEM - (allowed or frozenset())) and name not in HARMLESS:
+        yield f"may not import {name}: see SHELL"
+    if name == "pluggy.PluginManager" and module != "nsctl.hooks.manager":
+        yield "only hooks/manager.py touches the plugin manager"
+
+    if part == "engine":
+        if allowed is None and name.startswith("nsctl.engine.") and allowance(name) is not None:
+            yield f"a pure file may not import the shell, {name}"
+        if is_of(name, frozenset({"nsctl.modes"})):
+            yield "the engine never imports a mode: `down` must work without it"
+        if is_of(name, frozenset({"nsctl.hooks"})) and unit != "cli":
+            yield "only cli imports hooks"
+    elif part == "hooks" and is_of(name, frozenset({"nsctl.modes"})):
+        yield "hooks find modes as plugins, they do not import them"
+    elif part == "modes":
+        inner = is_of(name, frozenset({"nsctl.engine", "nsctl.hooks", "nsctl.modes"}))
+        if inner and not is_of(name, frozenset({"nsctl.engine.kit"})):
+            yield f"a mode imports nsctl and nsctl.engine.kit, not {name}"
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"nsctl"}:
+            yield f"a mode needs nsctl and the standard library, not {name}"
+
+    if (part == "modes" or (part == "engine" and unit in PURE)) and is_of(name, CHANCE):
+        yield f"a plan is reproducible, {name} is not"
+
+
+def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:
+    """
+    Each rule that *source*, taken as *module*, breaks, with its line.
+    """
+    tree = ast.parse(source)
+    part, _, unit = module.removeprefix("nsctl.").partition(".")
+    pure = part in {"engine", "modes"} and allowance(module) is None
+    found = [
+        f"{module}:{line}: {rule}"
+        for line, name in imports(module, tree, is_package=is_package)
+        for rule in import_rules(module, name)
+    ]
+    if part == "engine" and pure and unit and unit.partition(".")[0] not in PURE:
+        found.append(f"{module}:1: neither in PURE nor in SHELL")
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr="PluginManager") if module != "nsctl.hooks.manager":
+                found.append(f"{module}:{node.lineno}: only hooks/manager.py touches the plugin manager")
+            case ast.Call(func=ast.Name(id=name)) if pure and name in REACHING:
+                found.append(f"{module}:{node.lineno}: a pure file may not call {name}")
+            case _:
+                pass
+    return found
+
+
+def project_files() -> list[tuple[str, Path]]:
+    """
+    Every module of nsctl by its name, the linked folders' too.
+    """
+    folders = [SOURCE, *(SOURCE / name for name in ("engine", "modes", "hooks"))]
+    files = [*SOURCE.glob("*.py"), *(path for folder in folders[1:] for path in folder.rglob("*.py"))]
+    named = []
+    for path in sorted(files):
+        parts = ("nsctl", *path.relative_to(SOURCE).with_suffix("").parts)
+        named.append((".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
+    return named
+
+
+@pytest.mark.parametrize(("module", "path"), project_files(), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_only_what_the_architecture_allows(module: str, path: Path) -> None:
+    assert violations(module, path.read_text(), is_package=path.stem == "__init__") == []
+
+
+def test_all_three_linked_folders_are_looked_at() -> None:
+    assert {"nsctl.engine", "nsctl.modes", "nsctl.hooks", "nsctl.__main__"} <= {module for module, _ in project_files()}
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("nsctl.modes.x", "import os"),
+        ("nsctl.modes.x", "import os.path"),
+        ("nsctl.modes.x", "from os import environ"),
+        ("nsctl.modes.x", "def f():\n    import subprocess"),
+        ("nsctl.modes.x", "from pathlib import Path"),
+        ("nsctl.modes.x", "import random"),
+        ("nsctl.modes.x", "from time import time"),
+        ("nsctl.modes.x", "import yaml"),
+        ("nsctl.modes.x", "from nsctl.engine.plan import Step"),
+        ("nsctl.modes.x", "from nsctl.engine import plan"),
+        ("nsctl.modes.x", "from nsctl import engine"),
+        ("nsctl.modes.x", "from nsctl.modes import bridge"),
+        ("nsctl.modes.x", "from nsctl.hooks import spec"),
+        ("nsctl.modes.x", "from ..engine import plan"),
+        ("nsctl.modes.x", "open('/etc/hosts')"),
+        ("nsctl.modes.x", "__import__('os')"),
+        ("nsctl.engine.plan", "import plumbum"),
+        ("nsctl.engine.plan", "from nsctl.engine.lean import import_without\nimport_without('plumbum')"),
+        ("nsctl.engine.plan", "from nsctl.engine import store"),
+        ("nsctl.engine.plan", "from nsctl.engine.runner import run"),
+        ("nsctl.engine.plan", "from nsctl.engine.probe.links import read"),
+        ("nsctl.engine.plan", "from . import executor"),
+        ("nsctl.engine.kit.link", "from nsctl.engine.native import write"),
+        ("nsctl.engine.kit.link", "import socket"),
+        ("nsctl.engine.kit.link", "import uuid"),
+        ("nsctl.engine.effect", "open('/proc/self/stat')"),
+        ("nsctl.engine.unlisted", ""),
+        ("nsctl.engine.store", "import plumbum"),
+        ("nsctl.engine.store.rows", "import subprocess"),
+        ("nsctl.engine.store", "from nsctl.modes import bridge"),
+        ("nsctl.engine.store", "from nsctl.hooks import manager"),
+        ("nsctl.engine.cli", "import nsctl.modes.bridge"),
+        ("nsctl.hooks.spec", "import os"),
+        ("nsctl.hooks.spec", "import nsctl.modes"),
+        ("nsctl.hooks.spec", "from pluggy import PluginManager"),
+        ("nsctl.hooks.spec", "import pluggy\npluggy.PluginManager('nsctl')"),
+        ("nsctl.engine.cli.app", "import pluggy\npluggy.PluginManager('nsctl')"),
+        ("nsctl.__main__", "import subprocess"),
+    ],
+)
+def test_a_broken_rule_is_found(module: str, source: str) -> None:
+    assert violations(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("nsctl.modes.x", "from ipaddress import IPv4Interface\nfrom dataclasses import dataclass"),
+        ("nsctl.modes.x", "from nsctl import Mode, hookimpl, kit, opt"),
+        ("nsctl.modes.x", "import nsctl"),
+        ("nsctl.modes.x", "from nsctl.engine import kit\nfrom nsctl.engine.kit import bridge"),
+        ("nsctl.modes.x", "from pathlib import PurePosixPath"),
+        ("nsctl.engine.plan", "import json\nfrom nsctl.engine.effect import Effect"),
+        ("nsctl.engine.kit", "from . import link"),
+        ("nsctl.engine.store.rows", "import sqlite3\nfrom nsctl.engine.plan import Plan"),
+        ("nsctl.engine.runner", "from nsctl.engine.lean import import_without\nimport_without('plumbum')"),
+        ("nsctl.engine.cli.app", "import os\nfrom nsctl.hooks.manager import Plugins"),
+        ("nsctl.hooks.manager", "from pluggy import PluginManager\nimport importlib.metadata"),
+        ("nsctl.hooks.spec", "from pluggy import HookspecMarker\nfrom nsctl.engine.plan import Plan"),
+    ],
+)
+def test_what_is_allowed_is_not_complained_about(module: str, source: str) -> None:
+    assert violations(module, source, is_package=module == "nsctl.engine.kit") == []
