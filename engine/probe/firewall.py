@@ -101,7 +101,9 @@ def _legacy_has_rules() -> bool:
 
 def _legacy_rules(table: str) -> int:
     """
-    The number of rules in a legacy IPv4 table of the calling thread's network namespace (linux/netfilter_ipv4/ip_tables.h).
+    The number of rules in a legacy IPv4 table of the calling thread's network namespace.
+
+    The layout is that of linux/netfilter_ipv4/ip_tables.h.
     """
     import ctypes
     import socket

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from errno import EAGAIN, ENOBUFS
 from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
@@ -135,7 +136,9 @@ class Netlink:
             self._socket.bind((0, 0))
             self._port = self._socket.getsockname()[0]
             # The kernel then honours the filters in dump requests (one link's addresses, one table's routes).
-            self._socket.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
+            # Where it is too old to, it sends more, and whoever decodes it leaves that out.
+            with suppress(OSError):
+                self._socket.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
         except BaseException:
             self._socket.close()
             raise
