@@ -21,7 +21,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
 
 # The pure part of the engine: files or packages.
-PURE = frozenset("effect errors events facts fuse inventory kit mode names options plan planner render sandbox".split())
+PURE = frozenset(
+    "effect errors events facts fuse inventory kit lab mode names options plan planner render sandbox".split()
+)
 
 # What touches the system, or loads code that does.
 SYSTEM = frozenset(
