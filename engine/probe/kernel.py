@@ -7,14 +7,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from errno import EINVAL
 from typing import TypeVar
 
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import process, rtnl
 from nsctl.engine.probe.firewall import Rules
-from nsctl.engine.probe.netlink import NETNS_DIR, in_netns
+from nsctl.engine.probe.netlink import NETNS_DIR, NoNamespaceError, in_netns
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 
@@ -71,12 +70,8 @@ class Kernel:
             return None
         try:
             return function()
-        except FileNotFoundError:
+        except NoNamespaceError:  # it has just gone
             return None
-        except OSError as e:
-            if e.errno == EINVAL:  # it has just been unmounted: a plain file
-                return None
-            raise
 
     def link(self, name: str, netns: str | None = None) -> Link | None:
         """
@@ -265,10 +260,13 @@ class Kernel:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        with os.fdopen(fd, "rb") as f:
+        try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return None
-            return f.read(_FILE_LIMIT).decode("utf-8", "surrogateescape")
+            with open(fd, "rb", closefd=False) as f:
+                return f.read(_FILE_LIMIT).decode("utf-8", "surrogateescape")
+        finally:
+            os.close(fd)
 
     def is_dir(self, path: str) -> bool:
         """
@@ -292,7 +290,7 @@ def read_sysctl(key: str) -> str | None:
     """
     A value below /proc/sys, in the calling thread's network namespace; None where there is none, or nothing to read.
     """
-    if ".." in key.split("/"):
+    if ".." in key.split("/") or "\0" in key:
         return None
     try:
         with open(f"/proc/sys/{key}") as f:

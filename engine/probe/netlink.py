@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EAGAIN, ENOBUFS
+from errno import EAGAIN, EINVAL, ENOBUFS
 from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["NETNS_DIR", "Netlink", "attributes", "enter", "in_netns", "socket_in"]
+__all__ = ["NETNS_DIR", "Netlink", "NoNamespaceError", "attributes", "enter", "in_netns", "socket_in"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,12 @@ _LARGEST = 1 << 24
 _ATTEMPTS = 20
 
 
+class NoNamespaceError(Exception):
+    """
+    There is no network namespace of this name: no such file, or a plain one.
+    """
+
+
 class _Again(Exception):
     """
     The answer is unusable and has to be asked for once more: it changed underway, or did not fit.
@@ -60,7 +66,8 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
     The thread ends with the call, so nothing else of the process ever sees that namespace.
 
     Raises:
-        OSError: There is no such namespace (`FileNotFoundError`, or EINVAL for a file that is none), or no privilege.
+        NoNamespaceError: There is no such namespace.
+        OSError: No privilege, or no thread to be had.
     """
     import threading
 
@@ -69,11 +76,7 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
 
     def body() -> None:
         try:
-            fd = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                enter(fd)
-            finally:
-                os.close(fd)
+            _enter(name)
             results.append(function())
         except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(e)
@@ -87,6 +90,21 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _enter(name: str) -> None:
+    try:
+        fd = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as e:
+        raise NoNamespaceError(name) from e
+    try:
+        enter(fd)
+    except OSError as e:
+        if e.errno == EINVAL:
+            raise NoNamespaceError(name) from e
+        raise
+    finally:
+        os.close(fd)
 
 
 def enter(fd: int) -> None:
@@ -112,7 +130,8 @@ def socket_in(netns: str | None = None) -> socket.socket:
     A socket for `Netlink` that talks to the host's network namespace, or to the one named.
 
     Raises:
-        OSError: As for `in_netns`.
+        NoNamespaceError: There is no such namespace.
+        OSError: No privilege.
     """
     import socket
 

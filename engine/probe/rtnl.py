@@ -199,11 +199,18 @@ def addresses(netlink: Netlink, index: int = 0) -> list[AddressRow]:
     """
     rows = []
     for family in (_AF_INET, _AF_INET6):
-        for data in netlink.dump(_GETADDR, _ADDRESS.pack(family, 0, 0, 0, index)):
-            _, prefix, _, _, owner = _ADDRESS.unpack_from(data)
+        try:
+            messages = netlink.dump(_GETADDR, _ADDRESS.pack(family, 0, 0, 0, index))
+        except OSError as e:
+            if e.errno == ENODEV:  # the link has just gone
+                return []
+            raise
+        for data in messages:
+            # A kernel without IPv6 answers with all it has.
+            kind, prefix, _, _, owner = _ADDRESS.unpack_from(data)
             found = attributes(data, _ADDRESS.size)
             value = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
-            if value and index in (0, owner):
+            if value and kind == family and index in (0, owner):
                 rows.append(AddressRow(owner, f"{_ip(value)}/{prefix}"))
     return rows
 
@@ -223,12 +230,17 @@ def routes(netlink: Netlink, family: int = 4) -> list[RouteRow]:
     af = _AF_INET if family == _IPV4 else _AF_INET6
     body = _ROUTE.pack(af, 0, 0, 0, 0, 0, 0, 0, 0) + _attribute(_RTA_TABLE, _U32.pack(_RT_TABLE_MAIN))
     rows: list[RouteRow] = []
-    for data in netlink.dump(_GETROUTE, body):
-        _, length, _, tos, table, _, _, kind, flags = _ROUTE.unpack_from(data)
+    try:
+        messages = netlink.dump(_GETROUTE, body)
+    except FileNotFoundError:
+        # ENOENT: nothing was ever routed in this namespace, so there is no main table yet.
+        return []
+    for data in messages:
+        told, length, _, tos, table, _, _, kind, flags = _ROUTE.unpack_from(data)
         found = attributes(data, _ROUTE.size)
         if _RTA_TABLE in found:  # 32 bits; the header's field has 8
             table = _number(found[_RTA_TABLE])
-        if table != _RT_TABLE_MAIN or kind != _RTN_UNICAST or tos or flags & _RTM_F_CLONED:
+        if told != af or table != _RT_TABLE_MAIN or kind != _RTN_UNICAST or tos or flags & _RTM_F_CLONED:
             continue
         destination = f"{_ip(found[_RTA_DST])}/{length}" if _RTA_DST in found else "default"
         metric = _number(found.get(_RTA_PRIORITY))

@@ -49,7 +49,7 @@ class View:
         Everything in a named namespace.
 
         Raises:
-            OSError: There is none, or no privilege.
+            NoNamespaceError: There is none.
         """
         view = cls(netns)
         with Netlink(socket_in(netns)) as netlink:

@@ -18,6 +18,7 @@ from nsctl.engine.probe.rtnl import (
     routes,
 )
 from tests.lab import Lab
+from tests.lab.namespaces import NamespaceThread
 
 pytestmark = pytest.mark.system
 
@@ -173,6 +174,7 @@ def test_addresses_are_those_of_the_link_itself_and_not_of_its_peer(lab: Lab, ip
     index = known(lab, "eth0").ifindex
     expected = {"203.0.113.2/24", "10.0.3.1/24", "10.0.3.9/24", "10.8.0.1/32", "2001:db8::1/64"}
     assert {row.address for row in lab.call(get, index)} == expected
+    assert lab.call(get, 987654) == []
     everything = lab.call(get, 0)
     assert {row.address for row in everything if row.ifindex == index} == expected
     assert AddressRow(1, "127.0.0.1/8") in everything
@@ -210,6 +212,18 @@ def test_ipv6_routes_are_read_too(lab: Lab, ip: Ip) -> None:
     assert {RouteRow("2001:db8::/64", None, index, 256), RouteRow("default", "2001:db8::9", index, 1024)} <= set(
         all_routes(lab, 6)
     )
+
+
+def test_a_namespace_in_which_nothing_was_ever_routed_has_no_routes(lab: Lab, ip: Ip, inside: NamespaceThread) -> None:
+    # The kernel makes the main table with the first route, and answers ENOENT until then.
+    ip("netns add web")
+
+    def get() -> list[RouteRow]:
+        with Netlink(socket_in("web")) as netlink:
+            return [*routes(netlink, 4), *routes(netlink, 6)]
+
+    assert inside.call(get) == []
+    assert lab.run(["ip", "-n", "web", "route"], check=True).stdout == ""
 
 
 def test_a_truncated_message_is_an_error_and_never_a_wrong_link() -> None:
