@@ -118,11 +118,13 @@ class Grown(Mapping[K, V]):
         base: The mapping below.
     """
 
-    __slots__ = ("_added", "_base")
+    __slots__ = ("_added", "_base", "_beside", "_uncounted")
 
     def __init__(self, base: Mapping[K, V]) -> None:
         self._base = base
         self._added: dict[K, V] = {}
+        self._beside = 0
+        self._uncounted: list[K] = []
 
     def __getitem__(self, key: K) -> V:
         return self._added[key] if key in self._added else self._base[key]
@@ -137,12 +139,15 @@ class Grown(Mapping[K, V]):
                 yield key
 
     def __len__(self) -> int:
-        return len(self._base) + sum(1 for key in self._added if key not in self._base)
+        self._beside += sum(1 for key in self._uncounted if key not in self._base)
+        self._uncounted.clear()
+        return len(self._base) + self._beside
 
     def add(self, more: Mapping[K, V]) -> None:
         """
         Lay more over it.
         """
+        self._uncounted += [key for key in more if key not in self._added]
         self._added.update(more)
 
 

@@ -125,13 +125,25 @@ def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
+_pinned: dict[int, int] = {}
+"""
+Descriptors of network namespaces by inode number, held open as long as nsctl runs.
+
+So the number stays that namespace's, whatever becomes of the process it was found by.
+"""
+
+
 def _process(pid: int) -> Process | None:
     start = process.start_of(pid)
-    netns = process.netns_inode_of(pid)
-    # The start is read again: between the two the PID might have become another process's.
-    if start is None or netns is None or process.start_of(pid) != start:
+    try:
+        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return None
-    return Process(pid, start, netns)
+    netns = os.fstat(fd).st_ino
+    if _pinned.setdefault(netns, fd) != fd:
+        os.close(fd)
+    # The start is read again: in between the PID might have become another process's.
+    return Process(pid, start, netns) if start is not None and process.start_of(pid) == start else None
 
 
 def _text(path: str) -> str | None:

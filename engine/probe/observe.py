@@ -223,9 +223,10 @@ def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, in_flight: froz
             # `ip netns add` was killed between making the file and mounting on it, or somebody unmounted it.
             return _ours("no namespace is mounted there", "no namespace is mounted there")
         return _foreign("a file that is no network namespace")
-    expected = effect.inode
-    if expected is None and mark:
-        expected = mark.get("inode")
+    # The mark is what the step really made: that is what an undo takes away.
+    expected = mark.get("inode") if mark else None
+    if expected is None:
+        expected = effect.inode
     if expected is None and effect.source is not None:
         expected = kernel.netns_inode(effect.source)
     if expected is not None:

@@ -1,0 +1,98 @@
+"""
+The command line: the composition root, which may import everything and imports what a command needs when it runs.
+
+    app.py        the commands, and the help
+    world.py      where state and audit trail are; a change with its observers
+    up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
+    …             one module for each of the other commands
+    out.py        what is printed, and how it may fail
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from nsctl.engine.errors import NsctlError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+REFUSED = 2
+INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h: a fault of nsctl's own, which none of the other statuses would tell truly."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run nsctl.
+
+    Args:
+        argv: The words after `nsctl`; those of the process, if not given.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _isolate(words)
+    _open_standard_streams()
+    os.umask(0o077)
+    from nsctl.engine.cli import out
+
+    try:
+        from nsctl.engine.cli.app import run
+
+        status = run(words)
+    except NsctlError as e:
+        out.problem(str(e), e.hint)
+        if out.verbose:
+            out.traceback()
+        status = e.exit_status
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except out.OutputFailedError as e:
+        # Nobody listens any more: that is no fault of the command's (`nsctl ls | head -1`).
+        status = 0 if isinstance(e.__cause__, BrokenPipeError) else REFUSED
+        if status:
+            out.problem(f"the output can't be written: {e}")
+    except Exception as e:  # noqa: BLE001 - the last resort: one line in place of a traceback
+        out.problem(
+            f"internal error: {type(e).__name__}: {e}",
+            "please report this, with what the same command prints with -v; `nsctl recover` cleans up what may be left",
+        )
+        if out.verbose:
+            out.traceback()
+        status = INTERNAL
+    out.close()
+    return status
+
+
+def _isolate(words: list[str]) -> None:
+    """
+    Start again in an isolated interpreter where root's environment could choose what Python runs.
+
+    `scripts/nsctl` starts isolated from the beginning; a console script that pip wrote does not.
+    """
+    if os.geteuid() != 0 or sys.flags.isolated or not any(name.startswith("PYTHON") for name in os.environ):
+        return
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    os.execve(sys.executable, [sys.executable, "-I", "-m", "nsctl", *words], clean)  # noqa: S606 - no shell wanted
+
+
+def _open_standard_streams() -> None:
+    """
+    See to it that 0, 1 and 2 are open: else the store's file would become somebody's stdout.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

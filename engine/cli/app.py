@@ -1,0 +1,203 @@
+"""
+The commands: a table, so that the help needs none of them and a command only itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.world import World
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import display
+
+__all__ = ["COMMANDS", "Leaf", "command_of", "run", "words_after_dashes"]
+
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""click's UsageError, which typer does not name (and has a copy of, from 0.28 on)."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("up:up", "make a sandbox: up MODE [options] [-- CMD...]"),
+    "down": ("down:down", "take sandboxes down, undoing what only they hold"),
+    "run": ("up:run", "up, a command in the foreground, down"),
+    "exec": ("inside:execute", "run a command in a sandbox"),
+    "shell": ("inside:shell", "open a shell in a sandbox"),
+    "apply": ("apply:apply", "carry out a saved plan or a lab file"),
+    "ls": ("listing:ls", "list the sandboxes"),
+    "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),
+    "check": ("mend:check", "compare what nsctl made with the kernel"),
+    "repair": ("mend:repair", "put back what is missing"),
+    "recover": ("mend:recover", "finish what a killed nsctl left half done"),
+    "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "log": ("log:log", "read, follow or verify the audit trail"),
+    "modes": ("modes:modes", "the modes, and where they come from"),
+}
+"""Name → module and function, and the line in the help."""
+
+HELP = """\
+Docker's network modes for any process.
+
+Every command that nsctl runs can be seen beforehand (--dry-run), is journalled, and is undone exactly if anything
+fails. A sandbox separates well-meaning programs; without a user namespace it is no boundary against hostile code.
+"""
+EPILOG = "Start with: nsctl modes; nsctl up bridge --dry-run; nsctl up --help"
+
+
+class Root(TyperGroup):
+    """
+    The group of all commands, which imports the one that is called.
+    """
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
+        """
+        The names, in the order of the help.
+        """
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
+        """
+        The command, built.
+
+        Raises:
+            Invalid: There is none of that name.
+        """
+        if cmd_name not in COMMANDS:
+            if getattr(ctx, "resilient_parsing", False):
+                return None
+            from nsctl.engine.options import nearest
+
+            meant = nearest(cmd_name, COMMANDS)
+            hint = f"did you mean '{meant}'?" if meant else "nsctl --help lists the commands"
+            raise Invalid(f"there is no command '{display(cmd_name)}'", hint=hint)
+        place, summary = COMMANDS[cmd_name]
+        module, _, attribute = place.partition(":")
+        target = getattr(importlib.import_module(f"nsctl.engine.cli.{module}"), attribute)
+        return command_of(target, cmd_name, summary)
+
+    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        """
+        The commands in the help, without importing them.
+        """
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+class Leaf(TyperCommand):
+    """
+    A command that takes another command after `--`; what stands there is never read as nsctl's.
+    """
+
+    takes_command = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """
+        Put what follows `--` aside.
+        """
+        if "--" in args:
+            cut = args.index("--")
+            ctx.meta["nsctl.command"] = tuple(args[cut + 1 :])
+            args = args[:cut]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """
+        The usage line.
+        """
+        return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]
+
+
+def words_after_dashes(ctx: typer.Context) -> tuple[str, ...]:
+    """
+    What followed `--`.
+    """
+    found: tuple[str, ...] = ctx.meta.get("nsctl.command", ())
+    return found
+
+
+def command_of(target: Any, name: str, summary: str) -> Any:
+    """
+    A click command from a function, or from a typer application that is a group.
+    """
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    app.command(name, short_help=summary, cls=getattr(target, "command_type", TyperCommand))(target)
+    return typer.main.get_command(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from nsctl._version import __version__
+
+        out.data(f"nsctl {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True, expose_value=True)
+    ] = False,
+    verbose: Annotated[
+        int, typer.Option("-v", count=True, show_default=False, help="Show every step, and where an error came from.")
+    ] = 0,
+) -> None:
+    del version
+    out.verbose = verbose
+
+
+def run(words: list[str], world: World | None = None) -> int:
+    """
+    Run a command.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        NsctlError: It was refused, or failed.
+    """
+    app = typer.Typer(
+        cls=Root,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help=HELP,
+        epilog=EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_root)
+    command = typer.main.get_command(app)
+    world = world or World()
+    world.words = words
+    if not words:
+        words = ["--help"]
+    try:
+        status = command.main(words, prog_name="nsctl", standalone_mode=False, obj=world)
+    except _USAGE_ERROR as e:
+        _explain(e)
+        return 2
+    except typer.Abort:
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: Any) -> None:
+    """
+    A usage error in nsctl's words: one line, and a hint.
+    """
+    message: str = error.format_message().rstrip(".")
+    ctx = error.ctx
+    hint = f"see {ctx.command_path} --help" if ctx is not None else "see nsctl --help"
+    option = getattr(error, "option_name", "")
+    if option and "No such option" in message:
+        from nsctl.engine.options import nearest
+
+        flags = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx is not None else []
+        meant = nearest(option, flags)
+        message = f"there is no option '{display(option)}'"
+        hint = f"did you mean {meant}?" if meant else hint
+    elif "unexpected extra argument" in message and ctx is not None and getattr(ctx.command, "takes_command", False):
+        hint = "a command for the sandbox stands after --; a name after --name"
+    out.problem(message[:1].lower() + message[1:], hint)

@@ -1,0 +1,95 @@
+"""
+`apply`: a saved plan, step for step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.up import described
+from nsctl.engine.cli.words import seconds
+from nsctl.engine.errors import Conflict, Invalid
+from nsctl.engine.names import display
+from nsctl.engine.plan import Plan
+from nsctl.hooks.manager import Plugins
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+
+__all__ = ["apply", "read_plan"]
+
+_HOW = "save a plan with: nsctl up MODE --dry-run --format json"
+LARGEST = 64 << 20
+"""Bytes; a plan of a thousand sandboxes is a tenth of this."""
+
+
+def apply(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A plan saved by --dry-run --format json; - is stdin.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", show_default=False)
+    ] = False,
+    step_timeout: Annotated[
+        str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")
+    ] = "30s",
+    no_fuse: Annotated[
+        bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
+    ] = False,
+) -> int:
+    """
+    Carry out a saved plan, step for step; refused if the host no longer fits it.
+    """
+    from nsctl.engine import planner
+
+    world: World = ctx.obj
+    timeout = seconds(step_timeout, "--step-timeout")
+    plan = read_plan(file)
+    planner.validate(plan)
+    if dry_run:
+        from nsctl.engine import render
+
+        out.data(render.text(plan))
+        return 0
+    plugins = Plugins.load("")
+    for line in plugins.warnings:
+        out.warning(line)
+    plugins.warnings.clear()
+    plugins.review(plan)
+    with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_fuse) as session:
+        if plan.name in session.sandboxes():
+            raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
+        [row] = session.up([plan])
+    out.done(described(row))
+    return 0
+
+
+def read_plan(file: str) -> Plan:
+    """
+    A plan from a file.
+
+    Raises:
+        Invalid: There is no such file, or it holds no plan.
+    """
+    try:
+        if file == "-":
+            text = sys.stdin.read(LARGEST + 1)
+        else:
+            with open(file, encoding="utf-8") as opened:
+                text = opened.read(LARGEST + 1)
+    except OSError as e:
+        raise Invalid(f"{display(file)} can't be read: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise Invalid(f"{display(file)} is not UTF-8 text", hint=_HOW) from e
+    if len(text) > LARGEST:
+        raise Invalid(f"{display(file)} is too large for a plan")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        place = f", line {e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
+        raise Invalid(f"{display(file)}{place}: this is not JSON", hint=_HOW) from e
+    return Plan.from_json(data)

@@ -1,0 +1,63 @@
+"""
+`down`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.world import no_sandbox
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import check_name
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+
+__all__ = ["down"]
+
+
+def down(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="The sandboxes.", autocompletion=sandbox_names, show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.", show_default=False)] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take down, too, the sandboxes that share them.", show_default=False)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)
+    ] = False,
+) -> int:
+    """
+    Take sandboxes down: undo what only these hold, last applied first.
+    """
+    world: World = ctx.obj
+    chosen = [check_name(name) for name in names or ()]
+    if bool(chosen) == every:
+        raise Invalid("which sandboxes?", hint="nsctl down NAME..., or nsctl down --all")
+    if dry_run:
+        from nsctl.engine.render import shell_of
+
+        with world.look() as session:
+            if session is None and chosen:
+                raise no_sandbox(chosen[0], ())
+            steps = session.plan_down(chosen or list(session.sandboxes()), force=force or every) if session else []
+        for number, step in enumerate(steps, 1):
+            commands = [shell_of(c) for c in step.undo] or [f"# goes with {step.goes_with or 'the rest'}"]
+            out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))
+        return 0
+    with world.changing("down") as session:
+        if every:
+            chosen = list(session.sandboxes())
+        gone = session.down(chosen, force=force or every) if chosen else []
+    for name in gone:
+        out.done(f"{name} is down")
+    if not gone:
+        out.done("nothing is up")
+    return 0

@@ -1,0 +1,232 @@
+"""
+A command in a sandbox, in the foreground: it has the terminal, gets the signals, and its exit status is nsctl's.
+
+nsenter forks where it enters a PID namespace, and stays as the parent: it dies of the ^C that its child may survive
+(an interpreter, an editor), and swallows the TERM that was meant for the child.
+So nsctl enters the PID namespace itself, right around its fork, and leaves the others to nsenter, which then becomes
+the command: there is one parent, and it knows what it is for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from nsctl.engine.cli import out
+from nsctl.engine.errors import Refused
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.up import Wish
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.store import SandboxRow
+    from nsctl.hooks.manager import Plugins
+
+__all__ = ["foreground", "run_in"]
+
+CLONE_NEWPID = 0x20000000
+FAILED = 125
+SI_KERNEL = 0x80
+"""Where a signal came from: the terminal, which sends it to the whole foreground group, the command included."""
+_PASSED = {
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+}
+
+
+def run_in(
+    world: World, plugins: Plugins, want: Wish, command: tuple[str, ...], *, step_timeout: float, fuse: bool
+) -> int:
+    """
+    Make a sandbox, run the command in it, and take it down, whatever happens.
+
+    Returns:
+        The command's exit status; 128+n where signal n ended it, or nsctl before it.
+    """
+    from nsctl.engine.cli.up import started
+
+    name = want.request.name
+    with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+        row = started(session, want, plugins)
+        pid = session.pid(row)
+        # From here on a signal is the command's; one that came a moment ago is noted in the session.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed())
+        caught = session.ctx.signals.caught
+    try:
+        try:
+            return 128 + caught if caught is not None else foreground(row, pid, command, stay=True, mask=before)
+        finally:
+            with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+                if name in session.sandboxes():
+                    session.down([name], force=True)
+    finally:
+        # What came while the sandbox was taken down finds nothing left to end.
+        while signal.sigpending() & _passed():
+            signal.sigtimedwait(_passed(), 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def foreground(
+    row: SandboxRow, pid: int | None, command: Sequence[str], *, stay: bool = False, mask: Iterable[int] | None = None
+) -> int:
+    """
+    Run a command in a sandbox and wait for it.
+
+    Args:
+        row: The sandbox.
+        pid: Its init, just verified; None where it has none.
+        command: The command.
+        stay: There is something to do afterwards; else, where no PID namespace is entered, nsctl becomes the command.
+        mask: The signals that are blocked in the command; as they are now, if not given.
+
+    Returns:
+        The command's exit status; 128+n where signal n ended it.
+    """
+    from nsctl.engine import sandbox
+    from nsctl.engine.probe.process import start_of
+    from nsctl.engine.runner import find_tool, missing_tool
+
+    argv = list(sandbox.enter(row, pid, tuple(command)))
+    tool = find_tool(argv[0])
+    if tool is None:
+        raise missing_tool(argv[0])
+    start = start_of(pid) if pid is not None else None
+    cut = argv.index("--") if "--" in argv else len(argv)
+    enters = "--pid" in argv[:cut]
+    if enters:
+        argv.remove("--pid")
+    out.close()
+    if not enters and not stay:
+        _become(tool, argv)
+    here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD})
+    try:
+        child = _fork_beside(pid) if enters and pid is not None else os.fork()
+        if child == 0:
+            # In the init's PID namespace this process dies with the init: while it lives, the PID is still the init's.
+            if start is not None and start_of(pid or 0) != start:
+                os._exit(FAILED)
+            signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
+            _become(tool, argv)
+        return _wait(child)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, here)
+
+
+def _passed() -> set[signal.Signals]:
+    """
+    The signals that are the command's; HUP is not where nohup had it ignored.
+    """
+    return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
+
+
+def _become(tool: str, argv: list[str]) -> NoReturn:
+    """
+    Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
+    """
+    try:
+        for signum in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these two
+            signal.signal(signum, signal.SIG_DFL)
+        os.umask(0o022)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.execve(tool, argv, _environment())  # noqa: S606 - no shell wanted
+    except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up
+        out.problem(f"{tool} can't be run: {e}")
+    finally:
+        os._exit(FAILED)
+
+
+def _environment() -> dict[str, str]:
+    from nsctl.engine.runner import TOOL_PATH
+
+    found = {"PATH": ":".join(TOOL_PATH), "HOME": "/root", "LANG": "C.UTF-8"}
+    term = os.environ.get("TERM", "")
+    if term.isprintable() and term:
+        found["TERM"] = term
+    return found
+
+
+def _fork_beside(pid: int) -> int:
+    """
+    Fork; the child is born in the PID namespace of another process.
+    """
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(there)
+        finally:
+            os.close(there)
+        try:
+            child = os.fork()
+        except OSError:
+            _setns(home)
+            raise
+    except OSError as e:
+        raise Refused(
+            f"no process can be started beside the init (PID {pid}): {e.strerror}", hint="nsctl recover"
+        ) from e
+    if child:
+        _setns(home)  # the child is where it belongs, and could not come back
+    os.close(home)
+    return child
+
+
+def _setns(fd: int) -> None:
+    if sys.version_info >= (3, 12):
+        os.setns(fd, CLONE_NEWPID)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, CLONE_NEWPID) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def _wait(child: int) -> int:
+    """
+    Pass signals on until the command ends.
+    """
+    terminal = _is_terminal()
+    group = os.getpgrp()
+    watched = _passed() | {signal.SIGCHLD}
+    while True:
+        told = signal.sigwaitinfo(watched)
+        if told.si_signo != signal.SIGCHLD:
+            # What the terminal sends, it sends to the whole group: the command has it already, if it is still in there.
+            if told.si_code != SI_KERNEL or _group_of(child) != group:
+                with suppress(ProcessLookupError):
+                    os.kill(child, told.si_signo)
+            continue
+        ended, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if ended == 0:
+            continue
+        if os.WIFSTOPPED(status):
+            if terminal:  # so that the shell notices, and `fg` works
+                os.kill(os.getpid(), signal.SIGSTOP)
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGCONT)
+            continue
+        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False

@@ -1,0 +1,169 @@
+"""
+`apply` of a lab file: the host is brought to what the file says, as one plan.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.up import RESERVED, Wish, plan_of
+from nsctl.engine.cli.words import capabilities, environment
+from nsctl.engine.errors import Invalid
+from nsctl.engine.inventory import extend
+from nsctl.engine.lab import Difference, Lab, compare, read_lab
+from nsctl.engine.mode import Mode
+from nsctl.engine.plan import Plan
+from nsctl.hooks.manager import Plugins
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.facts import Facts
+
+__all__ = ["apply_lab", "load_lab", "take_down_lab"]
+
+
+def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
+    """
+    A lab file, read with the modes that are installed.
+
+    Raises:
+        Invalid: Something of it is wrong.
+    """
+    plugins = Plugins.load(reserved=RESERVED)
+    found = plugins.modes()
+
+    def mode_of(name: str) -> Mode | None:
+        return found[name].mode if name in found else None
+
+    return read_lab(path, text, mode_of, lambda: list(found), _settings), plugins
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    env = given.get("env", {})
+    if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
+        raise Invalid("'env' is a table of texts", hint='for example env = { LANG = "C" }')
+    privileged = given.get("privileged", False)
+    if not isinstance(privileged, bool):
+        raise Invalid("'privileged' is a switch", hint="it is true or false")
+    return {
+        "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
+        "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
+        "privileged": privileged,
+        "env": environment([f"{k}={v}" for k, v in env.items()], {}),
+    }
+
+
+def _list(given: Mapping[str, Any], key: str) -> list[str]:
+    value = given.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise Invalid(f"'{key}' is a list of words", hint=f'for example {key} = ["net_raw"]')
+    return value
+
+
+def apply_lab(
+    world: World, path: str, text: str, *, dry_run: bool, as_json: bool, form: str, step_timeout: float, fuse: bool
+) -> int:
+    """
+    Bring the host to what the file says, or show how.
+    """
+    lab, plugins = load_lab(path, text)
+    for line in plugins.warnings:
+        out.warning(line)
+    plugins.warnings.clear()
+    source = os.path.realpath(path)
+    if dry_run:
+        with world.look() as session:
+            present = {} if session is None else session.sandboxes()
+            change = compare(lab, present, source)
+            going = change.take_down()
+            facts = world.facts(session) if session is None or not going else session.facts(without=going)
+            undone = [] if session is None or not going else session.plan_down(going, force=True)
+        _show(change, _plans(lab, change, facts, plugins), undone, as_json=as_json, form=form)
+        return 0
+    with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+        change = compare(lab, session.sandboxes(), source)
+        if not change.nothing:
+            going = change.take_down()
+            session.up(_plans(lab, change, session.facts(without=going), plugins), replace=going, source=source)
+    out.data(_as_json(change) if as_json else _summary(change))
+    return 0
+
+
+def take_down_lab(world: World, path: str) -> list[str]:
+    """
+    The sandboxes that a file made.
+    """
+    source = os.path.realpath(path)
+    with world.look() as session:
+        rows = {} if session is None else session.sandboxes()
+    return [name for name, row in rows.items() if row.source == source]
+
+
+def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list[Plan]:
+    plans = []
+    for one in change.make(lab):
+        try:
+            plan = plan_of(Wish(one.mode, one.request, one.options), facts, plugins)
+        except Invalid as e:
+            raise lab.source.wrong(f"{one.request.name}: {e.message}", one.table, None, e.hint) from e
+        plans.append(plan)
+        facts = extend(facts, plan)
+    return plans
+
+
+@cache
+def _renderer(form: str) -> Any:
+    from nsctl.engine import render
+
+    return {"text": render.text, "sh": render.sh, "json": render.json}[form]
+
+
+def _show(change: Difference, plans: list[Plan], undone: list[Any], *, as_json: bool, form: str) -> None:
+    if as_json:
+        out.data(_as_json(change))
+        return
+    lines = [f"+ {w.request.name} ({w.mode.name})" for w in change.new]
+    lines += [f"~ {w.request.name} ({why}; restarts it)" for w, why in change.changed]
+    lines += [f"- {name}" for name in change.gone]
+    out.data("\n".join(lines) if lines else f"nothing to do: {len(change.same)} as the file says")
+    if undone:
+        from nsctl.engine.render import shell_of
+
+        out.data("\nTo be undone, last applied first:")
+        out.data("\n".join(f"  {shell_of(c)}" for step in undone for c in step.undo))
+    for plan in plans:
+        out.data("\n" + str(_renderer(form)(plan)))
+
+
+def _summary(change: Difference) -> str:
+    if change.nothing:
+        return f"nothing to do: {len(change.same)} as the file says"
+    parts = [
+        f"{len(names)} {what}"
+        for names, what in (
+            (change.new, "made"),
+            (change.changed, "restarted with changes"),
+            (change.gone, "taken down"),
+            (change.same, "left as they were"),
+        )
+        if names
+    ]
+    return "done: " + ", ".join(parts)
+
+
+def _as_json(change: Difference) -> str:
+    import json
+
+    return json.dumps(
+        {
+            "new": [w.request.name for w in change.new],
+            "changed": {w.request.name: why for w, why in change.changed},
+            "gone": change.gone,
+            "same": change.same,
+        },
+        indent=2,
+    )

@@ -1,0 +1,145 @@
+"""
+`check`, `repair`, `recover` and `confirm`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import check_name
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.plan import Step
+
+__all__ = ["DRIFT", "check", "confirm", "recover", "repair"]
+
+DRIFT = 4
+"""The exit status of `check` when something is not as it was made."""
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]",
+        help="The sandboxes; all, if none is named.",
+        autocompletion=sandbox_names,
+        show_default=False,
+    ),
+]
+
+
+def check(
+    ctx: typer.Context,
+    names: Names = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
+) -> int:
+    """
+    Compare what nsctl made with the kernel: one line for each thing that is not as it was made, and exit status 4.
+    """
+    world: World = ctx.obj
+    chosen = [check_name(name) for name in names or ()]
+    need_root(world)
+    with world.look() as session:
+        if session is None and chosen:
+            raise no_sandbox(chosen[0], ())
+        drifts = [] if session is None else session.check(chosen)
+    if as_json:
+        out.data(json.dumps([asdict(d) for d in drifts], indent=2))
+    for d in drifts if not as_json else ():
+        out.data(f"{d.key}: {d.found}; expected: {d.expected}; needed by {', '.join(d.holders) or 'nobody'}")
+    if drifts:
+        out.note("hint: nsctl repair puts back what is missing")
+        return DRIFT
+    if not as_json:
+        out.done("everything is as it was made")
+    return 0
+
+
+def repair(
+    ctx: typer.Context,
+    names: Names = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", show_default=False)
+    ] = False,
+) -> int:
+    """
+    Put back exactly what is missing; what somebody else put in its place is left alone.
+    """
+    world: World = ctx.obj
+    chosen = [check_name(name) for name in names or ()]
+    need_root(world)
+    if dry_run:
+        with world.look() as session:
+            if session is None and chosen:
+                raise no_sandbox(chosen[0], ())
+            _list([] if session is None else session.repair(chosen, dry_run=True))
+        return 0
+    with world.changing("repair") as session:
+        steps = session.repair(chosen)
+        left = session.check(chosen)
+    for step in steps:
+        out.done(f"put back {step.key}: {step.why}")
+    for d in left:
+        out.note(f"left alone: {d.key}: {d.found}; expected: {d.expected}")
+    if left:
+        return DRIFT
+    if not steps:
+        out.done("nothing is missing")
+    return 0
+
+
+def _list(steps: list[Step]) -> None:
+    from nsctl.engine.render import shell_of
+
+    for number, step in enumerate(steps, 1):
+        out.data(f"{number:3}. {step.why}\n    {shell_of(step.do)}")
+    if not steps:
+        out.done("nothing is missing")
+
+
+def recover(
+    ctx: typer.Context,
+    scan: Annotated[
+        bool,
+        typer.Option("--scan", help="Look, too, for what nsctl made and no store knows of.", show_default=False),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --scan: remove it.", show_default=False)] = False,
+) -> int:
+    """
+    Finish rolling back what a killed nsctl left, and take down sandboxes whose init died.
+
+    Every command that changes something does this first; it can be repeated at will.
+    """
+    world: World = ctx.obj
+    if yes and not scan:
+        raise Invalid("--yes is an answer to --scan", hint="nsctl recover --scan --yes")
+    with world.changing("recover") as session:
+        lines = session.recover(scan_host=scan, yes=yes)
+    for line in lines:
+        out.done(line)
+    if not lines:
+        out.done("nothing to recover")
+    return 0
+
+
+def confirm(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The sandbox.", autocompletion=sandbox_names)],
+) -> int:
+    """
+    Keep a sandbox that was made with --confirm.
+    """
+    world: World = ctx.obj
+    check_name(name)
+    with world.changing("confirm") as session:
+        waited = session.confirm(name)
+    out.done(f"{name} stays" if waited else f"{name} stays (it was not waiting for this)")
+    return 0

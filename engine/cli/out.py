@@ -1,0 +1,94 @@
+"""
+Output: data on stdout, everything else on stderr; a line for people never stops a change by failing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+__all__ = ["OutputFailedError", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
+
+verbose = 0
+"""How often -v was given."""
+
+
+class OutputFailedError(Exception):
+    """
+    What a command was asked for could not be printed.
+    """
+
+
+def data(text: str) -> None:
+    """
+    What a command was asked for.
+
+    Raises:
+        OutputFailedError: It could not be written.
+    """
+    try:
+        print(text, flush=True)  # noqa: T201 - this is where nsctl prints
+    except (OSError, ValueError) as e:
+        raise OutputFailedError(getattr(e, "strerror", None) or str(e)) from e
+
+
+def done(text: str) -> None:
+    """
+    The result of a change, in one line. It is made, whether anybody hears of it or not.
+    """
+    with suppress(OSError, ValueError):
+        print(text, flush=True)  # noqa: T201 - as above
+
+
+def note(text: str) -> None:
+    """
+    Something that is good to know, on stderr.
+    """
+    _stderr(text)
+
+
+def warning(text: str) -> None:
+    """
+    Something that went wrong without stopping the command, on stderr.
+    """
+    _stderr(f"nsctl: warning: {text}")
+
+
+def problem(text: str, hint: str = "") -> None:
+    """
+    What stopped the command, and what to do next, on stderr.
+    """
+    _stderr(f"nsctl: {text}")
+    if hint:
+        _stderr(f"hint: {hint}")
+
+
+def traceback() -> None:
+    """
+    Where the current exception came from, on stderr.
+    """
+    from traceback import format_exc
+
+    _stderr(format_exc().rstrip())
+
+
+def close() -> None:
+    """
+    Flush, and see to it that the interpreter has nothing left to complain of when it ends.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)
+
+
+def _stderr(text: str) -> None:
+    # Messages hold names and tools' words from outside: what is not printable is escaped, line by line.
+    lines = ["".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line) for line in text.split("\n")]
+    with suppress(OSError, ValueError):
+        print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - as above

@@ -1,0 +1,112 @@
+"""
+From a mode's options to a command of typer's: exactly its options, with types and defaults, and those all modes have.
+
+Values reach `nsctl.engine.options` as they were typed, so that there is one place that reads and refuses them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nsctl.engine.mode import opt
+from nsctl.engine.options import Field, fields_of, from_strings
+
+__all__ = ["Common", "UpCommon", "command_function", "split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """
+    What every mode has, whatever its own options.
+    """
+
+    name: str | None = opt(None, "the sandbox's name and hostname; the mode's name if not given", metavar="NAME")
+    isolate: str | None = opt(
+        None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
+    )
+    env: tuple[str, ...] = opt((), "a variable for CMD; without =VALUE, taken from here", metavar="NAME[=VALUE]")
+    cap_add: tuple[str, ...] = opt((), "a capability that CMD keeps besides the usual ones", metavar="CAP")
+    cap_drop: tuple[str, ...] = opt((), "a capability that CMD does not keep", metavar="CAP")
+    privileged: bool = opt(default=False, help="let CMD keep all capabilities: it can then change the host")
+    dry_run: bool = opt(default=False, help="show what would be done, and do nothing; needs no root")
+    format: Literal["text", "sh", "json"] | None = opt(None, "how a dry run is shown; text if not given")
+    step_timeout: str = opt("30s", "how long one step may take", metavar="TIME")
+    no_fuse: bool = opt(default=False, help="run the commands one by one rather than in batches")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpCommon(Common):
+    """
+    What `up` has besides.
+    """
+
+    confirm: str | None = opt(None, "take it down again unless `nsctl confirm NAME` comes in time", metavar="TIME")
+
+
+def command_function(
+    options_type: type, common_type: type[Common], call: Callable[[typer.Context, dict[str, Any]], Any]
+) -> Callable[..., Any]:
+    """
+    A function whose signature typer reads the options from.
+
+    Args:
+        options_type: The mode's options dataclass.
+        common_type: The options that all modes have.
+        call: What to call with the context and what was given.
+    """
+
+    def function(**values: Any) -> Any:
+        ctx = values.pop("ctx")
+        given = {name: value for name, value in values.items() if value is not None and value != []}
+        return call(ctx, given)
+
+    own = [_parameter(f) for f in fields_of(options_type)]
+    common = [_parameter(f) for f in fields_of(common_type)]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    function.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]  # PEP 362
+    function.__annotations__ = {}
+    return function
+
+
+def split(given: Mapping[str, Any], options_type: type, common_type: type[Common]) -> tuple[Any, Any]:
+    """
+    What was given, as an instance of the mode's options and one of the common ones.
+
+    Raises:
+        Invalid: A value is wrong, or a required one is missing.
+    """
+    names = {f.name for f in fields_of(common_type)}
+    return (
+        from_strings(options_type, {k: v for k, v in given.items() if k not in names}),
+        from_strings(common_type, {k: v for k, v in given.items() if k in names}),
+    )
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    text = field.help
+    if field.required:
+        text = f"{text} [required]".strip()
+    elif field.type is not bool and field.default not in (None, ()):
+        shown = ", ".join(map(_shown, field.default)) if field.multiple else _shown(field.default)
+        text = f"{text} [default: {shown}]".strip()
+    kind: Any = bool | None if field.type is bool else list[str] if field.multiple else str | None
+    flags = [field.flag]
+    if field.type is bool and field.default is True:
+        flags = [f"{field.flag}/--no-{field.flag[2:]}"]
+        text = f"{text} [default: on]".strip()
+    option = typer.Option(*flags, help=text, metavar=field.metavar or None, show_default=False)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=[] if field.multiple else None,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _shown(value: Any) -> str:
+    return str(getattr(value, "value", value))

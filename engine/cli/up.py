@@ -1,0 +1,299 @@
+"""
+`up` and `run`: a mode's plan, shown or carried out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.app import Leaf, words_after_dashes
+from nsctl.engine.cli.parameters import Common, UpCommon, command_function, split
+from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
+from nsctl.engine.errors import Conflict, Invalid
+from nsctl.engine.facts import Facts
+from nsctl.engine.mode import Mode, Request
+from nsctl.engine.names import check_name, display
+from nsctl.engine.options import nearest, to_plain
+from nsctl.engine.plan import Plan
+from nsctl.hooks.manager import Plugins, entry_points
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.executor import Session
+    from nsctl.engine.store import SandboxRow
+
+__all__ = ["RESERVED", "Wish", "described", "difference", "load", "plan_of", "run", "up"]
+
+RESERVED = frozenset(f.name for f in fields(UpCommon))
+"""Names that a mode's own options can't have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """
+    What the command line asks for, checked.
+    """
+
+    mode: Mode
+    request: Request
+    options: dict[str, Any]
+
+
+def load(name: str) -> tuple[Plugins, Mode]:
+    """
+    A mode, and the plugins that have a say.
+
+    Raises:
+        Invalid: There is no such mode (the nearest is named), or its plugin is broken.
+    """
+    plugins = Plugins.load(name, reserved=RESERVED)
+    found = plugins.modes().get(name)
+    if found is not None:
+        return plugins, found.mode
+    for broken in plugins.broken:
+        if broken.name == name:
+            raise Invalid(f"mode '{name}' can't be used: {broken.reason}", hint=f"it came with {broken.distribution}")
+    known = [*plugins.modes(), *(p.name for p in entry_points() if p.built_in)]
+    meant = nearest(name, known)
+    listed = ", ".join(sorted(set(known)))
+    raise Invalid(
+        f"there is no mode '{display(name)}'", hint=f"did you mean '{meant}'?" if meant else f"the modes are: {listed}"
+    )
+
+
+class Modes(TyperGroup):
+    """
+    The group whose commands are the modes.
+    """
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
+        """
+        The modes' names.
+        """
+        return sorted(Plugins.load(reserved=RESERVED).modes())
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
+        """
+        The command of a mode, built from its options.
+        """
+        try:
+            plugins, mode = load(cmd_name)
+        except Invalid:
+            if getattr(ctx, "resilient_parsing", False):
+                return None
+            raise
+        foreground = self.name == "run"
+        common = Common if foreground else UpCommon
+        call = partial(_run if foreground else _up, plugins, mode)
+        app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        text = mode.summary[:1].upper() + mode.summary[1:].rstrip(".") + "."
+        example = f"For example: {mode.example}" if mode.example else ""
+        app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
+            command_function(mode.options, common, call)
+        )
+        return typer.main.get_command(app)
+
+    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        """
+        The modes in the help; a broken one is a line on stderr.
+        """
+        plugins = Plugins.load(reserved=RESERVED)
+        for line in plugins.warnings:
+            out.warning(line)
+        with formatter.section("Modes"):
+            formatter.write_dl([(name, loaded.mode.summary) for name, loaded in sorted(plugins.modes().items())])
+
+    def invoke(self, ctx: Any) -> Any:
+        """
+        Refuse to go on without a mode.
+        """
+        if not (ctx.args or getattr(ctx, "_protected_args", ())):
+            names = ", ".join(p.name for p in entry_points() if p.built_in)
+            raise Invalid("which mode?", hint=f"nsctl {self.name} MODE; for example one of {names}; see nsctl modes")
+        return super().invoke(ctx)
+
+
+def _group(name: str, text: str) -> typer.Typer:
+    app = typer.Typer(
+        name=name, cls=Modes, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, help=text,
+        subcommand_metavar="MODE [OPTIONS] [-- CMD...]", epilog=f"nsctl {name} MODE --help shows the mode's options.",
+    )  # fmt: skip
+    app.callback()(lambda: None)
+    return app
+
+
+up = _group("up", "Make a sandbox, with CMD as its workload or with nothing but its init.")
+run = _group("run", "Make a sandbox, run CMD in it with the terminal, and take it down. The exit status is CMD's.")
+
+
+def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_type: type[Common]) -> tuple[Wish, Any]:
+    """
+    What the command line asks for.
+
+    Raises:
+        Invalid: Something of it is wrong.
+    """
+    options, common = split(given, mode.options, common_type)
+    if common.format is not None and not common.dry_run:
+        raise Invalid("--format says how a dry run is shown", hint="add --dry-run")
+    for word in command:
+        if "\0" in word:
+            raise Invalid("the command holds a NUL character")
+    settings = {
+        "cap_add": capabilities(common.cap_add, "--cap-add"),
+        "cap_drop": capabilities(common.cap_drop, "--cap-drop"),
+        "privileged": common.privileged,
+        "env": environment(common.env, os.environ),
+    }
+    isolate = mode.isolate if common.isolate is None else namespaces(common.isolate)
+    name = check_name(mode.name if common.name is None else common.name)
+    return Wish(mode, Request(name, options, isolate, command, settings), to_plain(options)), common
+
+
+def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
+    """
+    The plan, which every plugin has looked at.
+
+    Raises:
+        Refused: The mode, the planner or a plugin says no.
+    """
+    from nsctl.engine import planner
+
+    # A mode is a plugin's code: what it prints must not end up among the data on stdout.
+    with redirect_stdout(sys.stderr):
+        plan = planner.plan(want.mode, want.request, facts)
+    plugins.review(plan)
+    return plan
+
+
+def difference(row: SandboxRow, want: Wish) -> str:
+    """
+    In what the sandbox that is up differs from what is asked for; nothing if it is the same.
+    """
+    request = want.request
+    pairs: list[tuple[str, Any, Any]] = [("mode", row.mode, want.mode.name)]
+    if row.mode == want.mode.name:
+        keys = dict.fromkeys([*row.options, *want.options])
+        pairs += [(k.replace("_", "-"), row.options.get(k), want.options.get(k)) for k in keys]
+        pairs += [("isolate", ",".join(row.isolate), ",".join(request.isolate))]
+        pairs += [("command", list(row.command), list(request.command))]
+        keys = dict.fromkeys([*row.settings, *request.settings])
+        pairs += [(k.replace("_", "-"), row.settings.get(k), request.settings.get(k)) for k in keys]
+    # Values of variables may be secrets: which one differs is enough.
+    told = [
+        "other variables" if what == "env" else f"{what} is {_shown(has)}, not {_shown(asked)}"
+        for what, has, asked in pairs
+        if has != asked and (has or asked)
+    ]
+    return "; ".join(told)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ([], "", {}):
+        return "unset"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return display(" ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def described(row: SandboxRow) -> str:
+    """
+    A sandbox that is up, in one line.
+    """
+    info = row.info
+    parts = [", ".join(info.get("addresses", ()))]
+    if info.get("network"):
+        parts[0] += f" on {info['network']}"
+    if info.get("gateway"):
+        parts.append(f"gateway {info['gateway']}")
+    if info.get("shares"):
+        parts.append(f"the network of {info['shares']}")
+    if not any(parts):
+        parts = ["no network of its own yet" if info.get("netns") else "the host's network"]
+    return f"{row.name} is up: {', '.join(p for p in parts if p)}"
+
+
+def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
+    with world.look() as session:
+        plan = plan_of(want, world.facts(session), plugins)
+    from nsctl.engine import render
+
+    shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan)
+    out.data(shown if isinstance(shown, str) else str(shown))
+
+
+def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
+    world: World = ctx.obj
+    want, common = wish(mode, given, words_after_dashes(ctx), UpCommon)
+    timeout = seconds(common.step_timeout, "--step-timeout")
+    confirm = None if common.confirm is None else seconds(common.confirm, "--confirm")
+    _warn(plugins)
+    if common.dry_run:
+        _show(world, plugins, want, common.format)
+        return 0
+    with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_fuse) as session:
+        row = session.sandboxes().get(want.request.name)
+        if row is not None:
+            _same(row, want)
+            out.done(f"{described(row)} (already)")
+            return 0
+        [row] = session.up([plan_of(want, session.facts(), plugins)], confirm=confirm)
+    out.done(described(row))
+    if confirm is not None:
+        out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
+    return 0
+
+
+def _same(row: SandboxRow, want: Wish) -> None:
+    differs = difference(row, want)
+    if differs:
+        raise Conflict(
+            f"'{row.name}' is up already, with other options: {differs}",
+            hint=f"take it down first (nsctl down {row.name}), or use another --name",
+        )
+
+
+def _warn(plugins: Plugins) -> None:
+    for line in plugins.warnings:
+        out.warning(line)
+    plugins.warnings.clear()
+
+
+def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
+    world: World = ctx.obj
+    command = words_after_dashes(ctx)
+    if not command:
+        raise Invalid("which command?", hint=f"nsctl run {mode.name} -- CMD...")
+    # The command is no workload: it runs in the foreground, in a sandbox that has nothing but its init.
+    want, common = wish(mode, given, (), Common)
+    timeout = seconds(common.step_timeout, "--step-timeout")
+    _warn(plugins)
+    if common.dry_run:
+        _show(world, plugins, want, common.format)
+        return 0
+    from nsctl.engine.cli.foreground import run_in
+
+    return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_fuse)
+
+
+def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
+    """
+    A sandbox that ends with this nsctl.
+
+    Raises:
+        Conflict: One of that name is up.
+    """
+    name = want.request.name
+    if name in session.sandboxes():
+        raise Conflict(f"'{name}' is up already", hint="use another --name")
+    [row] = session.up([plan_of(want, session.facts(), plugins)], ephemeral=True)
+    return row

@@ -1,0 +1,97 @@
+"""
+Small things that people type: spans of time, lists of namespaces, variables, capabilities.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import display
+from nsctl.engine.options import nearest
+from nsctl.engine.plan import NAMESPACES
+
+__all__ = ["capabilities", "environment", "namespaces", "seconds"]
+
+_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 7 * 24 * 3600.0
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CAPABILITIES = frozenset(
+    # linux/capability.h, up to CAP_CHECKPOINT_RESTORE (5.9)
+    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service"
+    " net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin"
+    " sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override"
+    " mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore".split()
+)
+
+
+def seconds(text: str, flag: str) -> float:
+    """
+    A span of time: `500ms`, `60s`, `5m`, `1h`; a bare number is seconds.
+
+    Raises:
+        Invalid: It is not one, or is zero, or longer than a week.
+    """
+    found = _SPAN.fullmatch(text)
+    value = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < value <= _LONGEST:
+        raise Invalid(f"{flag}: '{display(text)}' is not a span of time", hint="write it like 500ms, 60s, 5m or 1h")
+    return value
+
+
+def namespaces(text: str) -> tuple[str, ...]:
+    """
+    A list of kinds of namespaces, in nsctl's order.
+
+    Raises:
+        Invalid: One is unknown.
+    """
+    wanted = [word.strip() for word in text.split(",")]
+    for word in wanted:
+        if word not in NAMESPACES:
+            meant = nearest(word, NAMESPACES)
+            hint = f"did you mean '{meant}'?" if meant else f"a list of {','.join(NAMESPACES)}"
+            raise Invalid(f"--isolate: '{display(word)}' is not a kind of namespace", hint=hint)
+    return tuple(kind for kind in NAMESPACES if kind in wanted)
+
+
+def environment(wanted: Iterable[str], here: Mapping[str, str]) -> dict[str, str]:
+    """
+    Variables for a command: `NAME=VALUE`, or `NAME` alone for the value it has here.
+
+    Raises:
+        Invalid: A name is not one, or has no value here.
+    """
+    found: dict[str, str] = {}
+    for word in wanted:
+        name, given, value = word.partition("=")
+        if not _VARIABLE.fullmatch(name):
+            raise Invalid(f"--env: '{display(name)}' is not a variable's name", hint="write it like --env NAME=VALUE")
+        if not given:
+            if name not in here:
+                raise Invalid(f"--env: '{name}' is not set here", hint=f"give its value: --env {name}=VALUE")
+            value = here[name]
+        if not value.isprintable():
+            raise Invalid(f"--env: the value of '{name}' holds characters that can't be printed")
+        found[name] = value
+    return found
+
+
+def capabilities(wanted: Iterable[str], flag: str) -> list[str]:
+    """
+    Names of capabilities, as setpriv writes them: lower-case, without `cap_`.
+
+    Raises:
+        Invalid: One is unknown.
+    """
+    found = []
+    for word in (part for text in wanted for part in text.split(",")):
+        name = word.strip().lower().removeprefix("cap_")
+        if name not in _CAPABILITIES:
+            meant = nearest(name, _CAPABILITIES)
+            hint = f"did you mean '{meant}'?" if meant else "see capabilities(7)"
+            raise Invalid(f"{flag}: '{display(word)}' is not a capability", hint=hint)
+        found.append(name)
+    return sorted(set(found))

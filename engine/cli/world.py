@@ -1,0 +1,168 @@
+"""
+Where state and audit trail are, and what surrounds a change: privilege, observers, lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nsctl.engine.cli import out
+from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.options import nearest
+
+if TYPE_CHECKING:
+    from nsctl.engine.events import Event
+    from nsctl.engine.executor import Session
+    from nsctl.engine.facts import Facts
+    from nsctl.hooks.manager import Plugins
+
+__all__ = ["World", "need_root", "no_sandbox"]
+
+_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
+
+
+def _session_type() -> Any:
+    from nsctl.engine.executor import Session
+
+    return Session
+
+
+@dataclass(slots=True)
+class World:
+    """
+    What every command is given.
+
+    Args:
+        state_dir: nsctl's directory under /run.
+        audit_log: The audit trail.
+        session_type: What opens the store; tests put a fake here.
+        words: The command line, for hints.
+    """
+
+    state_dir: Path = field(default_factory=lambda: _absolute("NSCTL_STATE_DIR", "/run/nsctl"))
+    audit_log: Path = field(default_factory=lambda: _absolute("NSCTL_AUDIT_LOG", "/var/log/nsctl/audit.jsonl"))
+    session_type: Callable[[], Any] = _session_type
+    words: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def look(self) -> Iterator[Session | None]:
+        """
+        The state without a lock, for commands that change nothing; None where there is none that can be read.
+        """
+        if self.session_type is _session_type and not (self.state_dir / "state.db").exists():
+            yield None  # without the imports
+            return
+        with self.session_type().read(self.state_dir) as session:
+            yield session
+
+    def facts(self, session: Session | None) -> Facts:
+        """
+        What modes may know of the host.
+        """
+        if session is not None:
+            return session.facts()
+        from nsctl.engine.probe.facts import gather
+
+        return gather(str(self.state_dir), {}, {})
+
+    @contextmanager
+    def changing(
+        self, operation: str, plugins: Plugins | None = None, *, step_timeout: float = 30.0, fuse: bool = True
+    ) -> Iterator[Session]:
+        """
+        A locked session, with the audit trail, the progress display and the plugins watching.
+
+        Args:
+            operation: The command's name, for the audit trail.
+            plugins: The plugins that were loaded; none are where a broken one must not be in the way, and they are
+                told afterwards.
+            step_timeout: The deadline of one step; seconds.
+            fuse: Whether steps may be carried out in batches.
+        """
+        need_root(self)
+        from nsctl.hooks.audit import AuditTrail
+        from nsctl.hooks.manager import Plugins
+        from nsctl.hooks.progress import Progress, wanted
+
+        watching = Plugins() if plugins is None else plugins
+        modes = watching.modes()
+        trail = AuditTrail(str(self.audit_log), lambda mode: _origin(modes.get(mode)))
+        watching.watch(trail, "nsctl:audit")
+        progress = Progress()
+        if wanted():
+            watching.watch(progress, "nsctl:progress")
+        if out.verbose:
+            from nsctl.engine.cli.narrator import Narrator
+
+            watching.watch(Narrator(), "nsctl:verbose")
+        for_later: list[Event] = []
+        emit = watching.emit if operation not in _UNDOING else _both(watching.emit, for_later.append)
+        session = self.session_type()(self.state_dir, emit, step_timeout=step_timeout, fuse=fuse, operation=operation)
+        try:
+            with session.locked():
+                yield session
+        finally:
+            progress.close()
+            trail.flush()
+            if plugins is None and for_later:
+                _tell_afterwards(watching, for_later)
+            for line in dict.fromkeys([*watching.warnings, *getattr(session, "warnings", ())]):
+                out.warning(line)
+            for line in dict.fromkeys(trail.failures):
+                out.warning(f"the audit trail {self.audit_log} is missing records: {line}")
+
+
+def need_root(world: World) -> None:
+    """
+    Refuse, plainly, what only root can do.
+
+    Raises:
+        Refused: The process is not root's.
+    """
+    if os.geteuid() != 0:
+        command = shlex.join(world.words)
+        raise Refused("this needs root", hint=f"sudo nsctl {command}")
+
+
+def no_sandbox(name: str, names: Iterable[str]) -> Invalid:
+    """
+    The error for a sandbox that is not there.
+    """
+    meant = nearest(name, names)
+    return Invalid(f"there is no sandbox '{name}'", hint=f"did you mean '{meant}'?" if meant else "see: nsctl ls")
+
+
+def _both(one: Callable[[Event], None], two: Callable[[Event], None]) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        two(event)
+        one(event)
+
+    return emit
+
+
+def _tell_afterwards(already: Plugins, events: list[Event]) -> None:
+    from nsctl.hooks.manager import Plugins, entry_points
+
+    if all(point.built_in for point in entry_points()):
+        return
+    plugins = Plugins.load("")
+    for event in events:
+        plugins.emit(event, afterwards=True)
+    already.warnings.extend(plugins.warnings)
+
+
+def _origin(loaded: Any) -> str:
+    return f"{loaded.distribution} {loaded.version}".strip() if loaded is not None else ""
+
+
+def _absolute(variable: str, default: str) -> Path:
+    value = os.environ.get(variable) or default
+    if not value.startswith("/") or "\0" in value or ".." in value.split("/"):
+        raise Invalid(f"{variable} is '{value}', which is not an absolute path", hint=f"the default is {default}")
+    return Path(os.path.normpath(value))

@@ -1,0 +1,280 @@
+"""
+Effects: how to tell whether a step's result is in place.
+
+An effect is data.
+`nsctl.engine.probe` compares it with the kernel and answers with a `State`; nothing here touches the system.
+Effects that live in a network namespace name it in `netns` (a name under /run/netns); None is the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any, ClassVar
+
+__all__ = [
+    "EFFECTS",
+    "AddrOn",
+    "ChainIs",
+    "CommandSucceeds",
+    "DirIs",
+    "Effect",
+    "FileIs",
+    "LinkIs",
+    "LinkSet",
+    "LinkUp",
+    "NetnsIs",
+    "ProcessIs",
+    "RouteVia",
+    "RuleTagged",
+    "State",
+    "SysctlIs",
+    "effect_from_json",
+    "effect_to_json",
+]
+
+
+class State(Enum):
+    """
+    What the kernel says of an effect.
+    """
+
+    OURS = "ours"
+    """In place, and made by nsctl."""
+    ABSENT = "absent"
+    """Not there."""
+    FOREIGN = "foreign"
+    """Something else is in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkIs:
+    """
+    A link of this name with this hardware address: the address is the mark of ownership.
+
+    It is given when the link is created, atomically, which an alias is not.
+    """
+
+    kind: ClassVar[str] = "link"
+    name: str
+    mac: str
+    type: str = ""
+    master: str | None = None
+    mtu: int | None = None
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """
+    The link is up.
+    """
+
+    kind: ClassVar[str] = "up"
+    name: str
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSet:
+    """
+    A property of a link has this value.
+
+    `attribute` is one of addrgenmode, alias, mtu, master, group, hairpin, isolated, promisc.
+    """
+
+    kind: ClassVar[str] = "linkset"
+    name: str
+    attribute: str
+    value: str
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddrOn:
+    """
+    The link carries this address (`10.0.3.2/24`).
+    """
+
+    kind: ClassVar[str] = "addr"
+    link: str
+    address: str
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteVia:
+    """
+    A route of the main table: `destination` is `default` or a prefix.
+    """
+
+    kind: ClassVar[str] = "route"
+    destination: str
+    via: str | None
+    link: str
+    metric: int | None = None
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SysctlIs:
+    """
+    A sysctl (key with slashes: `net/ipv4/conf/br0/forwarding`) has `value`; `before` is what was found.
+    """
+
+    kind: ClassVar[str] = "sysctl"
+    key: str
+    value: str
+    before: str
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetnsIs:
+    """
+    /run/netns/NAME is a network namespace that nsctl made or bound.
+
+    `inode` is given where the namespace existed before (a target's): then it must be that very one.
+    `source` names the sandbox whose namespace this is, if it is shared.
+    """
+
+    kind: ClassVar[str] = "netns"
+    name: str
+    inode: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainIs:
+    """
+    An iptables chain of nsctl's own (`NSCTL-…`).
+    """
+
+    kind: ClassVar[str] = "chain"
+    table: str
+    chain: str
+    family: int = 4
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTagged:
+    """
+    An iptables rule, in the order of words in which `iptables -S` prints it.
+    """
+
+    kind: ClassVar[str] = "rule"
+    table: str
+    chain: str
+    spec: tuple[str, ...]
+    family: int = 4
+    netns: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIs:
+    """
+    The process whose PID is in `pidfile` runs.
+
+    Its start time, recorded when it was started, tells it from a stranger's.
+    """
+
+    kind: ClassVar[str] = "process"
+    pidfile: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileIs:
+    """
+    A regular file with this content.
+    """
+
+    kind: ClassVar[str] = "file"
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirIs:
+    """
+    A directory.
+    """
+
+    kind: ClassVar[str] = "dir"
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSucceeds:
+    """
+    A read-only command of the author's own exits 0 when the result is in place.
+
+    It prints `output`, where that is given.
+    """
+
+    kind: ClassVar[str] = "command"
+    argv: tuple[str, ...]
+    output: str | None = None
+    netns: str | None = None
+
+
+Effect = (
+    LinkIs
+    | LinkUp
+    | LinkSet
+    | AddrOn
+    | RouteVia
+    | SysctlIs
+    | NetnsIs
+    | ChainIs
+    | RuleTagged
+    | ProcessIs
+    | FileIs
+    | DirIs
+    | CommandSucceeds
+)
+
+EFFECTS: dict[str, type[Effect]] = {
+    cls.kind: cls
+    for cls in (
+        LinkIs,
+        LinkUp,
+        LinkSet,
+        AddrOn,
+        RouteVia,
+        SysctlIs,
+        NetnsIs,
+        ChainIs,
+        RuleTagged,
+        ProcessIs,
+        FileIs,
+        DirIs,
+        CommandSucceeds,
+    )
+}
+_FIELDS = {kind: tuple(f.name for f in fields(cls)) for kind, cls in EFFECTS.items()}
+
+
+def effect_to_json(effect: Effect) -> dict[str, Any]:
+    """
+    The effect as plain data, without the fields that are None.
+    """
+    data: dict[str, Any] = {"kind": effect.kind}
+    for name in _FIELDS[effect.kind]:
+        value = getattr(effect, name)
+        if value is not None:
+            data[name] = list(value) if isinstance(value, tuple) else value
+    return data
+
+
+def effect_from_json(data: dict[str, Any]) -> Effect:
+    """
+    The inverse of `effect_to_json`.
+
+    Raises:
+        KeyError: The kind is unknown.
+        TypeError: A field is unknown or missing.
+    """
+    cls: Callable[..., Effect] = EFFECTS[data["kind"]]
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"})

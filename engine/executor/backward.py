@@ -1,0 +1,193 @@
+"""
+Undoing: what a rollback, `down` and `recover` have in common.
+
+An undo runs only where its effect is OURS; ABSENT counts as undone; FOREIGN is left alone and reported.
+A failed undo does not stop the others: failures are collected, and their rows kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.events import StepUndone
+from nsctl.engine.executor import watcher
+from nsctl.engine.executor.context import Context
+from nsctl.engine.fuse import Run, compile_runs, ends_processes, undo_items
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.observe import Seen, observe
+from nsctl.engine.probe.process import init_of, pid_in
+from nsctl.engine.runner.crew import Outcome, carry_out
+from nsctl.engine.runner.native import processes_in, stop_and_wait
+from nsctl.engine.store.rows import INTENT, STARTED, StepRow
+
+__all__ = ["Undone", "release", "undo_rows"]
+
+
+@dataclass(slots=True)
+class Undone:
+    """
+    What came of undoing.
+
+    Args:
+        left: The steps that could not be undone, with the reason.
+    """
+
+    left: list[tuple[StepRow, str]] = field(default_factory=list)
+
+
+def release(ctx: Context, names: Sequence[str], transaction: str) -> Undone:
+    """
+    Take sandboxes down: undo, last applied first, what nobody else holds, and forget them.
+    """
+    if not names:
+        return Undone()
+    ctx.journal.lenient = True
+    ctx.journal.removing(names)
+    for name in names:
+        watcher.stop(ctx.journal.state_dir, name)
+    result = undo_rows(ctx, ctx.journal.held_only_by(names), transaction, names[0] if len(names) == 1 else "")
+    if not result.left:
+        ctx.journal.removed(names)
+    else:
+        kept = {name for row, _ in result.left for name in ctx.journal.holders(row.step.key)}
+        ctx.journal.removed([n for n in names if n not in kept])
+    return result
+
+
+def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: str, *, record: bool = True) -> Undone:
+    """
+    Undo steps, which are given last applied first.
+
+    Args:
+        ctx: The context.
+        rows: The steps, as they were journalled.
+        transaction: The transaction's identifier, for events.
+        sandbox: The sandbox, for events; empty for several.
+        record: Without it, the store is not told: it can't be written.
+    """
+    seen, going = _look(ctx, rows)
+    steps = [_under_its_name(row.step, seen[row.step.key]) for row in rows if row.step.key in going]
+    said: dict[str, tuple[str, str, float]] = {}
+    _run(ctx, rows, steps, said)
+    ctx.kernel.forget()
+    ctx.runner.reap()
+    result = Undone()
+    over: list[str] = []
+    for row in rows:
+        key = row.step.key
+        sight = seen.get(key)
+        error, skipped = "", ""
+        if key in going:
+            error = _still_there(ctx, row, said.get(key))
+        elif sight is not None and sight.state is State.FOREIGN:
+            skipped = f"not ours, left alone: {sight.found}"
+            ctx.warnings.append(f"{key} is not nsctl's any more and was left alone: {sight.found}")
+        elif sight is not None:
+            skipped = "was gone already"
+        elif row.state == INTENT:
+            skipped = "was never started"
+        else:
+            skipped = f"goes with {row.step.goes_with}" if row.step.goes_with else row.step.no_undo
+        if error:
+            result.left.append((row, error))
+        else:
+            over.append(key)
+        tool, _, duration = said.get(key, ("", "", 0.0))
+        ctx.tell(StepUndone(transaction, sandbox, row.step, skipped, error, tool, duration))
+    if record:
+        ctx.journal.undone(over)
+    return result
+
+
+def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[str]]:
+    # Which steps are in place: looked at before anything is undone, parents first, so that what goes with them need not
+    # be looked at.
+    ctx.kernel.forget()
+    ctx.kernel.expect_links(len(rows))
+    seen: dict[str, Seen] = {}
+    going: set[str] = set()
+    macs = frozenset(r.step.effect.mac for r in rows if isinstance(r.step.effect, LinkIs))
+    for row in reversed(rows):
+        step = row.step
+        if row.state == INTENT or (step.goes_with in going and not isinstance(step.effect, ProcessIs)):
+            continue
+        if step.effect is None:
+            if step.undo:
+                going.add(step.key)
+            continue
+        in_flight = row.state == STARTED and row.mark is None
+        sight = observe(step.effect, ctx.kernel, row.mark, in_flight=in_flight, own_macs=macs)
+        seen[step.key] = sight
+        if sight.state is State.OURS and step.undo:
+            going.add(step.key)
+    return seen, going
+
+
+def _under_its_name(step: Step, sight: Seen | None) -> Step:
+    # A link that somebody renamed is found by its index and hardware address: undo it under the name it has now.
+    if sight is None or sight.renamed is None or not isinstance(step.effect, LinkIs):
+        return step
+    old, new = step.effect.name, sight.renamed
+    return replace(step, undo=tuple(replace(c, argv=tuple(new if w == old else w for w in c.argv)) for c in step.undo))
+
+
+def _run(ctx: Context, rows: Sequence[StepRow], steps: Sequence[Step], said: dict[str, tuple[str, str, float]]) -> None:
+    watched = _processes(ctx, steps)
+    backends = {row.step.key: row.tools.get("iptables", "") for row in rows}
+    deadline = time.monotonic() + ctx.runner.timeout
+    # Processes first: a namespace with a process in it outlives its name.
+    items = undo_items(steps)
+    if ctx.fuse:
+        stop_and_wait(watched, deadline)
+        items = [i for i in items if not ends_processes(i.command)]
+    # All of one sandbox's rules were made with one back end, and nsctl refuses to mix them.
+    backend = next((b for i in items if (b := backends[i.key])), "")
+    runs = compile_runs(items, fuse=ctx.fuse)
+
+    def ended(outcome: Outcome) -> None:
+        for item in outcome.run.items:
+            good = item in outcome.done
+            said[item.key] = (outcome.result.executable, "" if good else _complaint(outcome), outcome.result.duration)
+
+    def starting(_: list[Run]) -> None:
+        return
+
+    carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=lambda: False, force=True, backend=backend)
+    if watched and not ctx.fuse:
+        stop_and_wait(watched, deadline, kill=False)
+
+
+def _processes(ctx: Context, steps: Iterable[Step]) -> list[int]:
+    # What the undo of these steps ends: inits with their first child, and whatever runs in a namespace that nsctl made.
+    pids: list[int] = []
+    inodes: list[int] = []
+    for step in steps:
+        if isinstance(step.effect, ProcessIs):
+            pid = pid_in(step.effect.pidfile)
+            if pid is not None:
+                pids += {pid, init_of(pid)}
+        elif isinstance(step.effect, NetnsIs) and any(ends_processes(c) for c in step.undo):
+            inode = ctx.kernel.netns_inode(step.effect.name)
+            if inode is not None:
+                inodes.append(inode)
+    return pids + (processes_in(inodes) if inodes else [])
+
+
+def _complaint(outcome: Outcome) -> str:
+    if outcome.result.timed_out:
+        return "no answer within the deadline"
+    return outcome.result.stderr.strip() or f"exit status {outcome.result.status}"
+
+
+def _still_there(ctx: Context, row: StepRow, said: tuple[str, str, float] | None) -> str:
+    effect = row.step.effect
+    complaint = said[1] if said else ""
+    if effect is None:
+        return complaint
+    sight = observe(effect, ctx.kernel, row.mark, in_flight=row.mark is None)
+    if sight.state is State.ABSENT or (sight.state is State.FOREIGN and not complaint):
+        return ""
+    return complaint or f"still there: {sight.found}"

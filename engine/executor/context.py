@@ -1,0 +1,81 @@
+"""
+What the parts of the executor share.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nsctl.engine.effect import ProcessIs
+from nsctl.engine.events import Event
+from nsctl.engine.executor.signals import HeldSignals
+from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.runner import Runner, iptables_backend
+from nsctl.engine.store import Journal, StepRow
+
+__all__ = ["Context", "boot_time", "inits_of", "new_transaction_id"]
+
+
+@dataclass(slots=True)
+class Context:
+    """
+    Everything that one locked session works with.
+
+    Args:
+        journal: The store.
+        runner: What runs commands.
+        kernel: What effects are compared with.
+        emit: Where events go.
+        signals: The signals that came.
+        fuse: Whether steps may be fused.
+        warnings: Lines for the user, gathered on the way.
+    """
+
+    journal: Journal
+    runner: Runner
+    kernel: Kernel
+    emit: Callable[[Event], None]
+    signals: HeldSignals
+    fuse: bool = True
+    warnings: list[str] = field(default_factory=list)
+
+    def tell(self, event: Event) -> None:
+        """
+        Emit an event that must not stop anything: while undoing, an observer's fault is only noted.
+        """
+        try:
+            self.emit(event)
+        except Exception as e:  # noqa: BLE001 - observers are other people's code
+            line = f"an observer failed: {e}"
+            if line not in self.warnings:
+                self.warnings.append(line)
+
+    def tools(self, tool: str) -> dict[str, str]:
+        """
+        Which back end a tool's name stands for, to be recorded with the step.
+        """
+        return {"iptables": iptables_backend()} if "tables" in tool else {}
+
+
+def boot_time() -> float:
+    """
+    Seconds since boot, suspend included: no clock change touches it.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def new_transaction_id() -> str:
+    """
+    A name for a transaction: unique enough for a log.
+    """
+    return f"{int(time.time()):x}-{os.getpid():x}-{os.urandom(3).hex()}"
+
+
+def inits_of(rows: list[StepRow]) -> list[StepRow]:
+    """
+    The rows that are processes.
+    """
+    return [r for r in rows if isinstance(r.step.effect, ProcessIs)]

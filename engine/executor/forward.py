@@ -1,0 +1,234 @@
+"""
+Doing: refuse before anything is changed, journal everything, then act.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from nsctl.engine.effect import NetnsIs, ProcessIs, State
+from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
+from nsctl.engine.events import StepDone, StepFailed as StepFailedEvent, StepStarted
+from nsctl.engine.executor.context import Context
+from nsctl.engine.fuse import Item, Run, compile_runs, do_items
+from nsctl.engine.plan import Plan, Step, words
+from nsctl.engine.probe.observe import mark_of, observe
+from nsctl.engine.runner import find_tool, missing_tool
+from nsctl.engine.runner.crew import Outcome, carry_out
+from nsctl.engine.store.rows import StepRow
+
+__all__ = ["Work", "apply", "prepare"]
+
+
+@dataclass(slots=True)
+class Work:
+    """
+    What several plans amount to, once what is there already is taken out.
+
+    Args:
+        new: The steps that are not in the store.
+        mend: The steps that are in the store, but whose effect is gone: they are done again.
+        held: Pairs of key and sandbox name: who will hold what.
+        rows: The rows of held steps that exist.
+        owner: For each new step's key, the first sandbox that wants it.
+    """
+
+    new: list[Step] = field(default_factory=list)
+    mend: list[Step] = field(default_factory=list)
+    held: list[tuple[str, str]] = field(default_factory=list)
+    rows: dict[str, StepRow] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=dict)
+
+
+def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) -> Work:
+    """
+    Find out what there is to do, and refuse what can't be done; nothing is changed.
+
+    Args:
+        ctx: The context.
+        plans: The plans.
+        leaving: Sandboxes that are taken down first in the same transaction: what only they hold will not be there.
+
+    Raises:
+        Conflict: Something is there already, is a stranger's, or is held with other work.
+        Refused: A tool is missing.
+    """
+    work = Work()
+    going = {row.step.key for row in ctx.journal.held_only_by(leaving)} if leaving else set()
+    wanted: dict[str, Step] = {}
+    for plan in plans:
+        for step in plan.steps:
+            work.held.append((step.key, plan.name))
+            first = wanted.get(step.key)
+            if first is None:
+                wanted[step.key] = step
+                row = None if step.key in going else ctx.journal.step(step.key)
+                if row is None:
+                    work.new.append(step)
+                    work.owner[step.key] = plan.name
+                    continue
+                work.rows[step.key] = row
+                first = row.step
+            if not first.same_work(step):
+                holders = ctx.journal.holders(step.key) or [work.owner.get(step.key, "another")]
+                raise _other_work(first, step, holders)
+    _tools_are_there(wanted.values())
+    _nothing_in_the_way(ctx, work, going)
+    return work
+
+
+def _other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
+    old, new = words(there.do), words(wanted.do)
+    differ = [f"{b} (there: {a})" for a, b in zip(old, new, strict=False) if a != b]
+    what = ", ".join(differ[:3]) or "other input"
+    return Conflict(
+        f"{wanted.key} is held by {', '.join(holders[:5])} with other settings: wanted {what}",
+        hint=f"use the same settings, another name, or take down first: nsctl down {holders[0]}",
+    )
+
+
+def _tools_are_there(steps: Iterable[Step]) -> None:
+    for tool in sorted(
+        {t for s in steps for c in (s.do, *s.undo) for t in (c.argv[0], "nsenter" if c.netns else c.argv[0])}
+    ):
+        if find_tool(tool) is None:
+            raise missing_tool(tool)
+
+
+def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
+    kernel = ctx.kernel
+    kernel.forget()
+    kernel.expect_links(len(work.new))
+    absent: set[str] = set()
+    for step in work.new:
+        if step.effect is None or step.key in going or step.goes_with in absent:
+            absent.add(step.key)
+            continue
+        sight = observe(step.effect, kernel)
+        if sight.state is State.ABSENT:
+            absent.add(step.key)
+        elif sight.state is State.OURS:
+            raise Conflict(
+                f"{step.key} is there already, and bears nsctl's mark, but no sandbox holds it",
+                hint="left by another nsctl or a lost store: nsctl recover --scan",
+            )
+        else:
+            raise Conflict(
+                f"{step.key} is taken: {sight.found}",
+                hint="nsctl touches nothing that it did not make: choose another name",
+            )
+    for key, row in work.rows.items():
+        if row.step.effect is None:
+            continue
+        sight = observe(row.step.effect, kernel, row.mark)
+        if sight.state is State.FOREIGN:
+            raise Conflict(f"{key} has been changed by somebody else: {sight.found}", hint="see: nsctl check")
+        if sight.state is State.ABSENT:
+            work.mend.append(row.step)
+
+
+def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -> None:
+    """
+    Do steps that are in the journal.
+
+    Raises:
+        StepFailed: One failed; the caller rolls back.
+        Interrupted: A signal came; the caller rolls back.
+    """
+    total = len(steps)
+    position = {s.key: n for n, s in enumerate(steps, 1)}
+    by_key = {s.key: s for s in steps}
+    failures: list[NsctlError] = []
+    finished: list[tuple[Step, Outcome]] = []
+
+    def starting(runs: list[Run]) -> None:
+        flush()
+        ctx.journal.started(i.key for run in runs for i in run.items)
+        for run in runs:
+            for item in run.items:
+                ctx.tell(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], total))
+
+    def flush() -> None:
+        if not finished:
+            return
+        ctx.kernel.forget()
+        ctx.kernel.expect_links(len(finished))
+        rows = []
+        for step, outcome in finished:
+            mark = mark_of(step.effect, ctx.kernel) if step.effect is not None else None
+            if isinstance(step.effect, NetnsIs) and (step.effect.inode or step.effect.source):
+                sight = observe(step.effect, ctx.kernel)
+                if sight.state is not State.OURS:  # the target ended, and its PID may be a stranger's by now
+                    failures.append(StepFailed(f"{step.why} failed: {sight.found}; the target has ended"))
+            rows.append((step.key, mark, ctx.tools(step.do.argv[0])))
+            result = outcome.result
+            ctx.tell(
+                StepDone(
+                    transaction, sandbox, step, "", result.executable, result.duration, result.stdout, result.stderr
+                )
+            )
+        finished.clear()
+        ctx.journal.done(rows)
+
+    def ended(outcome: Outcome) -> None:
+        finished.extend((by_key[i.key], outcome) for i in outcome.done)
+        if outcome.failed is not None:
+            failures.append(_failure(ctx, outcome, outcome.failed, by_key, position, total, transaction, sandbox))
+        elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
+            flush()  # a process's mark is best read while it surely lives
+
+    runs = compile_runs(do_items(steps), fuse=ctx.fuse)
+    never = carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=ctx.signals.pending)
+    flush()
+    if failures:
+        raise failures[0]
+    if ctx.signals.pending() and ctx.signals.caught is not None:
+        raise interrupted(ctx.signals.caught)
+    assert not never, "a run was left out without a failure"
+
+
+def interrupted(signum: int) -> Interrupted:
+    """
+    The error for a signal that came.
+    """
+    import signal
+
+    return Interrupted(signum, f"stopped by {signal.Signals(signum).name}")
+
+
+def _failure(
+    ctx: Context,
+    outcome: Outcome,
+    item: Item,
+    by_key: dict[str, Step],
+    position: dict[str, int],
+    total: int,
+    transaction: str,
+    sandbox: str,
+) -> NsctlError:
+    import shlex
+
+    step, result = by_key[item.key], outcome.result
+    if isinstance(outcome.error, NsctlError):
+        reason = str(outcome.error)
+    elif result.timed_out:
+        reason = f"no answer within {ctx.runner.timeout:g} s"
+    else:
+        lines = [
+            line for line in result.stderr.splitlines() if line.strip() and not line.startswith("Command failed -")
+        ]
+        reason = " / ".join(lines[-3:]) or (
+            f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"
+        )
+    ctx.tell(StepFailedEvent(transaction, sandbox, step, result.status, reason, result.executable, result.duration))
+    command = shlex.join(words(step.do))
+    return StepFailed(f"step {position[step.key]} of {total} ({step.why}) failed: {command.splitlines()[0]}: {reason}")
+
+
+def now() -> str:
+    """
+    UTC in ISO 8601, for display.
+    """
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

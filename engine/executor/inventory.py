@@ -1,0 +1,70 @@
+"""
+Between the store's rows and what people and modes are shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nsctl.engine.effect import NetnsIs, ProcessIs
+from nsctl.engine.facts import Sandbox
+from nsctl.engine.inventory import gateway_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.plan import Plan, Spawn
+from nsctl.engine.probe.process import init_of, pid_in, start_of
+from nsctl.engine.store import Journal, SandboxRow
+
+__all__ = ["described", "info_of", "pid_of"]
+
+
+def info_of(plan: Plan) -> dict[str, Any]:
+    """
+    What `ls` shows and planning needs of a sandbox, taken from its plan's steps once.
+    """
+    sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps)
+    info: dict[str, Any] = {
+        "addresses": list(sandbox.addresses),
+        "network": sandbox.network,
+        "gateway": gateway_of(plan.name, plan.steps),
+        "netns": sandbox.netns,
+        "networks": {link: str(address) for link, address in networks_of(plan.steps).items()},
+        "own": list(taken_of(plan.steps)),
+    }
+    for step in plan.steps:
+        if isinstance(step.effect, NetnsIs) and step.effect.source is not None:
+            info["shares"] = step.effect.source
+        if isinstance(step.do, Spawn) and isinstance(step.effect, ProcessIs):
+            info["init"] = step.key
+            info["pidfile"] = step.do.pidfile
+            info["log"] = step.do.log
+    return info
+
+
+def described(journal: Journal, row: SandboxRow) -> Sandbox:
+    """
+    A sandbox as modes see it.
+    """
+    return Sandbox(
+        name=row.name,
+        mode=row.mode,
+        options=row.options,
+        addresses=tuple(row.info.get("addresses", ())),
+        network=row.info.get("network"),
+        netns=bool(row.info.get("netns")),
+        pid=pid_of(journal, row),
+        isolate=row.isolate,
+    )
+
+
+def pid_of(journal: Journal, row: SandboxRow) -> int | None:
+    """
+    The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's.
+    """
+    key = row.info.get("init")
+    step = journal.step(key) if key else None
+    if step is None or step.mark is None:
+        return None
+    pid = pid_in(str(row.info["pidfile"]))
+    if pid is None or start_of(pid) != step.mark.get("start"):
+        return None
+    init = init_of(pid)
+    return init if start_of(init) == step.mark.get("init_start") else None

@@ -1,0 +1,95 @@
+"""
+After a kill: finish what a dead nsctl began.
+
+Every mutating command does this first.
+The lock is held, so nobody is at work: an open transaction belongs to a process that is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from nsctl.engine.effect import NetnsIs
+from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor.backward import release, undo_rows
+from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
+from nsctl.engine.executor.inventory import pid_of
+from nsctl.engine.executor.transaction import restore
+from nsctl.engine.probe.process import start_of
+from nsctl.engine.store import SandboxRow
+
+__all__ = ["clear_stale", "recover"]
+
+
+def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
+    """
+    Roll back what a dead nsctl left; idempotent, and may be killed itself.
+
+    Args:
+        ctx: The context.
+        thorough: Take down sandboxes whose init died, too.
+
+    Returns:
+        Lines that say what was done.
+    """
+    journal = ctx.journal
+    opened = journal.transaction()
+    rows = journal.sandboxes()
+    reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
+    if opened is None and not reasons:
+        return []
+    ident = opened.id if opened else new_transaction_id()
+    names = list(reasons)
+    ctx.signals.deaf = True
+    try:
+        ctx.tell(PlanStarted(ident, "", "recover", "", tuple(r.step for r in journal.held_only_by(names))))
+        undone = release(ctx, names, ident) if names else undo_rows(ctx, journal.held_only_by([]), ident, "")
+        journal.lenient = True
+        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        if opened is not None and opened.restore and not left:
+            left = restore(ctx, opened.restore, ident)
+        if not left:
+            journal.finish()
+        ctx.tell(PlanFinished(ident, "", "recover", "left" if left else "done", tuple(left)))
+    finally:
+        ctx.signals.deaf = False
+    ctx.warnings += [f"still left: {line}" for line in left]
+    return [f"{name}: {reason}" for name, reason in reasons.items()]
+
+
+def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
+    if row.state != "up":
+        return "undone, since the nsctl that was at it died" if row.state == "building" else "taken down completely"
+    if row.owner is not None and start_of(row.owner[0]) != row.owner[1]:
+        return "taken down, since its `nsctl run` died"
+    if row.confirm_by is not None and boot_time() >= row.confirm_by:
+        return "taken down, since it was not confirmed in time"
+    if thorough and row.info.get("init") and pid_of(ctx.journal, row) is None:
+        return "taken down, since its init is gone"
+    return ""
+
+
+def clear_stale(ctx: Context) -> None:
+    """
+    After a reboot that /run survived, take away what lies about and would be in the way.
+
+    The kernel's state is gone, so nothing is undone; only the plain files that stood for namespaces, and nsctl's own directory of sandboxes, go.
+    """
+    if not ctx.journal.stale:
+        return
+    for row in ctx.journal.stale:
+        if isinstance(row.step.effect, NetnsIs):
+            path = f"/run/netns/{row.step.effect.name}"
+            try:
+                st = os.lstat(path)
+                if stat.S_ISREG(st.st_mode) and st.st_size == 0 and st.st_dev == os.stat("/run").st_dev:
+                    os.unlink(path)
+            except OSError:
+                pass
+    sandboxes = ctx.journal.state_dir / "sandboxes"
+    if sandboxes.is_dir() and not sandboxes.is_symlink():
+        import shutil
+
+        shutil.rmtree(sandboxes, ignore_errors=True)
+    ctx.journal.stale = []

@@ -1,0 +1,410 @@
+"""
+The face of the executor: one locked session, in which a command plans and acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace as with_fields
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import TypeVar
+
+from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
+from nsctl.engine.errors import Conflict, Invalid, Refused
+from nsctl.engine.events import Event
+from nsctl.engine.executor import checking, recovery, scan, transaction
+from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.inventory import described, pid_of
+from nsctl.engine.executor.signals import HeldSignals
+from nsctl.engine.facts import Facts, Sandbox
+from nsctl.engine.plan import Plan, Step
+from nsctl.engine.probe.facts import gather
+from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.runner import Runner
+from nsctl.engine.store import Damaged, Journal, Lock, SandboxRow, StepRow
+from nsctl.engine.store.files import ensure_ballast, ensure_private_dir
+from nsctl.engine.store.lock import LOCK_FD
+
+__all__ = ["Session"]
+
+V = TypeVar("V")
+
+
+class Session:
+    """
+    What a command of nsctl's does, from the lock to the last event.
+
+    Args:
+        state_dir: nsctl's directory under /run.
+        emit: Where events go; the audit trail stops a change by raising on `PlanStarted`.
+        step_timeout: The deadline of one step; seconds.
+        fuse: Whether steps may be fused.
+        operation: What the user asked for, for the journal and the audit trail.
+        lock_wait: How long to wait for another nsctl; seconds.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        emit: Callable[[Event], None],
+        *,
+        step_timeout: float = 30.0,
+        fuse: bool = True,
+        operation: str = "up",
+        lock_wait: float = 60.0,
+    ) -> None:
+        self.state_dir = state_dir
+        self.operation = operation
+        self.recovered: list[str] = []
+        """What a dead nsctl had left and this one cleaned up, for the user."""
+        self._emit = emit
+        self._timeout = step_timeout
+        self._fuse = fuse
+        self._wait = lock_wait
+        self._context: Context | None = None
+
+    @property
+    def ctx(self) -> Context:
+        """
+        What the parts of the executor share; there is one only inside `locked` or `read`.
+        """
+        assert self._context is not None, "outside of a session"
+        return self._context
+
+    @property
+    def warnings(self) -> list[str]:
+        """
+        Lines for the user, gathered on the way.
+        """
+        return self._context.warnings if self._context is not None else []
+
+    @property
+    def caught(self) -> int | None:
+        """
+        The signal that came while it was held, if one did.
+        """
+        return self.ctx.signals.caught
+
+    @contextmanager
+    def locked(self, *, recover: bool = True) -> Iterator[Session]:
+        """
+        Take the lock, hold signals, open the store, and clean up what a dead nsctl left.
+
+        Raises:
+            Busy: Another nsctl is at work.
+            Refused: The store can't be used, or was damaged and is now set aside.
+        """
+        with HeldSignals() as signals:
+            ensure_private_dir(self.state_dir)
+            lock = Lock(self.state_dir / "lock", self._wait)
+            lock.acquire(signals.pending)
+            try:
+                with self._opened(signals):
+                    if recover:
+                        self.recovered = recovery.recover(self.ctx)
+                    self.ctx.journal.lenient = False
+                    yield self
+            finally:
+                lock.release()
+
+    @contextmanager
+    def _opened(self, signals: HeldSignals) -> Iterator[None]:
+        runner = Runner(self._timeout, LOCK_FD)
+        try:
+            journal = Journal(self.state_dir)
+            ensure_ballast(self.state_dir)
+            try:
+                self._context = Context(journal, runner, Kernel(runner.read), self._emit, signals, self._fuse)
+                recovery.clear_stale(self.ctx)
+                yield
+            finally:
+                journal.close()
+        except Damaged as e:
+            kept = Journal.set_aside(self.state_dir)
+            raise Refused(
+                f"{e.message}; it is set aside as {kept}",
+                hint="find what nsctl had made, and remove it: nsctl recover --scan",
+            ) from e
+
+    @classmethod
+    @contextmanager
+    def read(cls, state_dir: Path) -> Iterator[Session | None]:
+        """
+        Only look: no lock, no root needed; None where there is no store that can be read.
+        """
+        if not (state_dir / "state.db").exists():
+            yield None
+            return
+        session = cls(state_dir, lambda _: None)
+        runner = Runner()
+        try:
+            journal = Journal(state_dir, readonly=True)
+        except Refused:
+            yield None
+            return
+        try:
+            session._context = Context(journal, runner, Kernel(runner.read), session._emit, HeldSignals())
+            yield session
+        finally:
+            journal.close()
+
+    # -- looking
+
+    def sandboxes(self) -> dict[str, SandboxRow]:
+        """
+        All sandboxes, by name.
+        """
+        return self.ctx.journal.sandboxes()
+
+    def steps(self, name: str) -> list[StepRow]:
+        """
+        The steps that a sandbox holds, in order of application.
+        """
+        return self.ctx.journal.steps(name)
+
+    def pid(self, row: SandboxRow) -> int | None:
+        """
+        The PID of a sandbox's init on the host, if it lives: its start time is compared.
+        """
+        return pid_of(self.ctx.journal, row)
+
+    def facts(self, without: Sequence[str] = ()) -> Facts:
+        """
+        What modes may know of the host.
+
+        Args:
+            without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
+        """
+        return facts_of(self.state_dir, self.ctx.journal, without)
+
+    def plan_down(self, names: Sequence[str], *, force: bool = False) -> list[Step]:
+        """
+        The steps that `down` would undo, last applied first.
+
+        Raises:
+            Invalid: There is no such sandbox.
+            Conflict: Others share it.
+        """
+        return [row.step for row in self.ctx.journal.held_only_by(self._named(names, force))]
+
+    # -- changing
+
+    def up(
+        self,
+        plans: Sequence[Plan],
+        *,
+        replace: Sequence[str] = (),
+        ephemeral: bool = False,
+        confirm: float | None = None,
+        source: str = "",
+    ) -> list[SandboxRow]:
+        """
+        Carry out plans as one transaction.
+
+        Args:
+            plans: The plans, each for a sandbox that is not there (or is replaced).
+            replace: Sandboxes that are taken down first, and brought back if anything fails.
+            ephemeral: They end with this nsctl, however it ends.
+            confirm: Seconds in which `confirm` must come, or they are taken down.
+            source: The lab file that names them.
+
+        Raises:
+            Refused: Nothing was changed.
+            StepFailed, Interrupted: Everything was undone.
+            RollbackFailed: Something is left.
+        """
+        return transaction.up(
+            self.ctx,
+            plans,
+            operation=self.operation,
+            replace=replace,
+            ephemeral=ephemeral,
+            confirm=confirm,
+            source=source,
+        )
+
+    def down(self, names: Sequence[str], *, force: bool = False) -> list[str]:
+        """
+        Take sandboxes down; the names, those of sharers included.
+
+        Raises:
+            Invalid: There is no such sandbox.
+            Conflict: Others share it.
+            RollbackFailed: Something is left.
+            Interrupted: A signal came; they are down.
+        """
+        every = self._named(names, force)
+        transaction.down(self.ctx, every, operation=self.operation)
+        return every
+
+    def check(self, names: Sequence[str] = ()) -> list[checking.Drift]:
+        """
+        What is not as it was made.
+
+        Raises:
+            Invalid: There is no such sandbox.
+        """
+        self._known(names)
+        return checking.check(self.ctx, names)
+
+    def repair(self, names: Sequence[str] = (), *, dry_run: bool = False) -> list[Step]:
+        """
+        Make again exactly what is missing; the steps done (or to do).
+
+        Raises:
+            Invalid: There is no such sandbox.
+            StepFailed: A step failed; what was mended before it stays.
+        """
+        self._known(names)
+        return checking.repair(self.ctx, names, dry_run=dry_run)
+
+    def recover(self, *, scan_host: bool = False, yes: bool = False) -> list[str]:
+        """
+        Finish what a dead nsctl left, and take down sandboxes whose init died; lines that say what was done.
+
+        Args:
+            scan_host: Look for what nsctl made and no store knows, by its marks.
+            yes: Remove it.
+        """
+        lines = self.recovered + recovery.recover(self.ctx, thorough=True)
+        self.recovered = []
+        if scan_host:
+            lines += scan.scan(self.ctx, remove=yes)
+        return lines
+
+    def confirm(self, name: str) -> bool:
+        """
+        Keep a sandbox that was waiting for its confirmation; False if it was not waiting.
+
+        Raises:
+            Invalid: There is no such sandbox.
+        """
+        self._known([name])
+        waiting = self.sandboxes()[name].confirm_by is not None
+        transaction.confirm(self.ctx, name)
+        return waiting
+
+    def _known(self, names: Sequence[str]) -> dict[str, SandboxRow]:
+        rows = self.sandboxes()
+        for name in names:
+            if name not in rows:
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, rows, 1)
+                hint = f"did you mean '{near[0]}'?" if near else "see what is up: nsctl ls"
+                raise Invalid(f"there is no sandbox '{name}'", hint=hint)
+        return rows
+
+    def _named(self, names: Sequence[str], force: bool) -> list[str]:
+        rows = self._known(names)
+        every = list(dict.fromkeys(names))
+        sharers: Mapping[str, str] = {n: str(r.info["shares"]) for n, r in rows.items() if r.info.get("shares")}
+        for name in every:  # grows while it is walked: sharers of sharers too
+            more = [n for n, target in sharers.items() if target == name and n not in every]
+            if more and not force:
+                raise Conflict(
+                    f"'{name}' is shared by {', '.join(sorted(more))}",
+                    hint=f"take them down too: nsctl down {name} {' '.join(sorted(more))} (or --force)",
+                )
+            every += more
+        return every
+
+
+def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> Facts:
+    """
+    The facts, from the store and the kernel.
+
+    Args:
+        without: Sandboxes to leave out, with what only they hold.
+    """
+    rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
+    networks: dict[str, IPv4Interface] = {}
+    taken: dict[str, str] = {}
+    for name, row in rows.items():
+        for bridge, gateway in row.info.get("networks", {}).items():
+            networks.setdefault(bridge, IPv4Interface(gateway))
+        for address in row.info.get("own", ()):
+            taken.setdefault(address, name)
+    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}), networks=networks, taken=taken)
+    if not without:
+        return with_fields(facts, steps=_Steps(journal, frozenset()))
+    going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
+    links = {e.name for e in going.values() if isinstance(e, LinkIs) and e.netns is None}
+    names = {e.name for e in going.values() if isinstance(e, NetnsIs)}
+    before = {e.key: e.before for e in going.values() if isinstance(e, SysctlIs) and e.netns is None}
+    return with_fields(
+        facts,
+        steps=_Steps(journal, frozenset(going)),
+        links=Without(facts.links, links),
+        sysctls=Without(facts.sysctls, (), before),
+        netns=facts.netns - names,
+        routes=tuple(r for r in facts.routes if r.link not in links),
+    )
+
+
+class _Steps(Mapping[str, Step]):
+    """
+    The steps in place, read when asked for.
+    """
+
+    def __init__(self, journal: Journal, without: frozenset[str]) -> None:
+        self._journal = journal
+        self._without = without
+
+    def __getitem__(self, key: str) -> Step:
+        row = None if key in self._without else self._journal.step(key)
+        if row is None:
+            raise KeyError(key)
+        return row.step
+
+    def __iter__(self) -> Iterator[str]:
+        return (k for k in self._journal.keys() if k not in self._without)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Sandboxes(Mapping[str, Sandbox]):
+    """
+    The sandboxes that are up, described when asked for.
+    """
+
+    def __init__(self, journal: Journal, rows: Mapping[str, SandboxRow]) -> None:
+        self._journal = journal
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> Sandbox:
+        return described(self._journal, self._rows[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Without(Mapping[str, V]):
+    """
+    A mapping as it will be when some of it is gone, and some has its old value back.
+    """
+
+    def __init__(self, base: Mapping[str, V], gone: Iterable[str], instead: Mapping[str, V] | None = None) -> None:
+        self._base = base
+        self._gone = frozenset(gone)
+        self._instead = instead or {}
+
+    def __getitem__(self, key: str) -> V:
+        if key in self._gone:
+            raise KeyError(key)
+        return self._instead[key] if key in self._instead else self._base[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (k for k in self._base if k not in self._gone)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

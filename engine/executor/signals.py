@@ -1,0 +1,52 @@
+"""
+Signals are held until the step ends, then everything is rolled back.
+
+Steps run in sessions of their own, so ^C at a terminal reaches only nsctl.
+A second signal does not abort the rollback; a vanished terminal or a closed pipe never does.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any, Self
+
+__all__ = ["HeldSignals"]
+
+_HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_IGNORED = (signal.SIGPIPE, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN)
+
+
+class HeldSignals:
+    """
+    A context in which INT, TERM and HUP are only noted.
+    """
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+        self.deaf = False
+        """While rolling back: a second signal must not stop what undoes the first one's work."""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for signum in _HELD:
+            # HUP ignored from the start is nohup's: leave it.
+            if signal.getsignal(signum) is not signal.SIG_IGN or signum == signal.SIGINT:
+                self._before[signum] = signal.signal(signum, self._note)
+        for signum in _IGNORED:
+            self._before[signum] = signal.signal(signum, signal.SIG_IGN)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+
+    def pending(self) -> bool:
+        """
+        Whether a signal came that something should stop for.
+        """
+        return self.caught is not None and not self.deaf
+
+    def _note(self, signum: int, _: FrameType | None) -> None:
+        if self.caught is None:
+            self.caught = signum

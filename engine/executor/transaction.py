@@ -1,0 +1,206 @@
+"""
+Transactions: all of it, or nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nsctl.engine.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
+from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor import watcher
+from nsctl.engine.executor.backward import Undone, release, undo_rows
+from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
+from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
+from nsctl.engine.executor.inventory import info_of
+from nsctl.engine.plan import Plan, Step
+from nsctl.engine.probe.process import start_of
+from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
+from nsctl.engine.store.rows import STARTED
+
+__all__ = ["confirm", "down", "left_over", "restore", "up"]
+
+
+def up(
+    ctx: Context,
+    plans: Sequence[Plan],
+    *,
+    operation: str,
+    replace: Sequence[str] = (),
+    ephemeral: bool = False,
+    confirm: float | None = None,
+    source: str = "",
+) -> list[SandboxRow]:
+    """
+    Carry out plans as one transaction; see `Session.up`.
+    """
+    work = prepare(ctx, plans, replace)
+    opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
+    owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
+    deadline = boot_time() + confirm if confirm is not None else None
+    rows = [_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
+    names = [p.name for p in plans]
+    sandbox = names[0] if len(names) == 1 else ""
+    todo = _in_order(plans, work)
+    if ctx.signals.caught is not None:
+        raise interrupted(ctx.signals.caught)
+    ctx.emit(PlanStarted(opened.id, sandbox, operation, plans[0].mode if sandbox else "", todo))
+    try:
+        if replace:
+            ctx.journal.begin(opened, [], [], [], replace)
+            undone = release(ctx, replace, opened.id)
+            ctx.journal.lenient = False
+            if undone.left:
+                raise StepFailed(f"{replace[0]} can't be taken down: {undone.left[0][1]}")
+            ctx.journal.build(rows, work.new, work.held)
+        else:
+            ctx.journal.begin(opened, rows, work.new, work.held, ())
+    except (Unwritable, Damaged):
+        if replace:
+            _roll_back(ctx, opened, [], Work(), sandbox)
+        ctx.tell(PlanFinished(opened.id, sandbox, operation, "refused"))
+        raise
+    try:
+        apply(ctx, todo, opened.id, sandbox)
+        ctx.journal.finish(names)
+        for row in rows:
+            if confirm is not None:
+                watcher.start(ctx, row.name, confirm)
+    except BaseException as e:
+        left = _roll_back(ctx, opened, names, work, sandbox)
+        ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
+        if left:
+            raise left_over(str(e), left) from e
+        if isinstance(e, Refused):  # the store failed half-way: by now it is a failure, not a refusal
+            raise StepFailed(e.message, hint=e.hint) from e
+        raise
+    ctx.tell(PlanFinished(opened.id, sandbox, operation, "done"))
+    return rows
+
+
+def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
+    """
+    Take sandboxes down, as one transaction that only goes forward.
+    """
+    opened = Transaction(new_transaction_id(), operation)
+    steps = tuple(row.step for row in ctx.journal.held_only_by(names))
+    sandbox = names[0] if len(names) == 1 else ""
+    ctx.journal.lenient = True
+    # An undo is never stopped by an audit trail that can't be written.
+    ctx.tell(PlanStarted(opened.id, sandbox, operation, "", steps))
+    ctx.journal.begin(opened, [], [], [], names)
+    undone = release(ctx, names, opened.id)
+    ctx.journal.finish()
+    left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
+    if left:
+        raise left_over(f"{', '.join(names)} could not be taken down completely", left)
+    if ctx.signals.caught is not None:
+        raise Interrupted(ctx.signals.caught, f"{', '.join(names)} is down; a signal came meanwhile")
+
+
+def left_over(what: str, left: Sequence[str]) -> RollbackFailed:
+    """
+    The error that names what is left.
+    """
+    shown = "; ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+    return RollbackFailed(f"{what}; left over: {shown}", hint="try again to undo it: nsctl recover")
+
+
+def confirm(ctx: Context, name: str) -> None:
+    """
+    The sandbox stays.
+    """
+    ctx.journal.confirm(name)
+    watcher.stop(ctx.journal.state_dir, name)
+
+
+def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> list[str]:
+    """
+    Bring back sandboxes that a rolled back transaction had taken down; what could not be done.
+    """
+    left = []
+    present = ctx.journal.sandboxes()
+    for data in kept:
+        plan = Plan.from_json(data["plan"])
+        if plan.name in present:
+            continue
+        row = _row(plan, owner=None, confirm_by=None, source=data["source"])
+        row.created, row.created_boot = data["created"], data["created_boot"]
+        try:
+            work = prepare(ctx, [plan])
+            ctx.journal.build([row], work.new, work.held)
+            apply(ctx, _in_order([plan], work), transaction, plan.name)
+        except NsctlError as e:
+            release(ctx, [plan.name], transaction)
+            left.append(f"sandbox {plan.name} could not be brought back: {e}")
+        else:
+            ctx.journal.keep([plan.name])
+    return left
+
+
+def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], work: Work, sandbox: str) -> list[str]:
+    ctx.signals.deaf = True
+    try:
+        try:
+            undone = release(ctx, names, opened.id)
+        except (Unwritable, Damaged) as e:
+            ctx.warnings.append(f"undone from memory, since {e.message}")
+            undone = _from_memory(ctx, work, opened, sandbox)
+        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        if opened.restore and not left:
+            left = restore(ctx, opened.restore, opened.id)
+        ctx.journal.lenient = True
+        if not left:
+            ctx.journal.finish()
+    except Damaged as e:
+        left = [f"the store: {e.message}"]
+    return left
+
+
+def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:
+    rows = [StepRow(0, step, STARTED) for step in reversed(work.new)]
+    ctx.journal.lenient = True
+    return undo_rows(ctx, rows, opened.id, sandbox, record=False)
+
+
+def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
+    if not work.mend:
+        return tuple(work.new)
+    todo = {s.key: s for s in (*work.new, *work.mend)}
+    order: Iterable[str] = dict.fromkeys(s.key for p in plans for s in p.steps)
+    return tuple(todo[k] for k in order if k in todo)
+
+
+def _row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
+    return SandboxRow(
+        name=plan.name,
+        mode=plan.mode,
+        options=plan.options,
+        isolate=plan.isolate,
+        command=plan.command,
+        settings=plan.settings,
+        info=info_of(plan),
+        created=now(),
+        created_boot=boot_time(),
+        owner=owner,
+        confirm_by=confirm_by,
+        source=source,
+    )
+
+
+def _kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
+    if not names:
+        return []
+    rows = ctx.journal.sandboxes()
+    kept = []
+    for name in names:
+        row = rows[name]
+        steps = tuple(r.step for r in ctx.journal.steps(name))
+        plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings)
+        kept.append(
+            {"plan": plan.to_json(), "source": row.source, "created": row.created, "created_boot": row.created_boot}
+        )
+    return kept

@@ -1,0 +1,159 @@
+"""
+Facts: a read-only snapshot of the host that modes plan from.
+
+The same options and facts give the same plan.
+The mappings may be lazy (the probe reads a link or a sysctl when it is asked for), but never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network
+
+from nsctl.engine.plan import Step
+
+__all__ = ["Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """
+    A link of the host.
+
+    Args:
+        name: Its name.
+        index: Its ifindex.
+        mac: Its hardware address in lower case, empty where it has none.
+        mtu: Bytes.
+        type: The kind that `ip -d link` shows (`bridge`, `veth`, …), empty for hardware and lo.
+        master: The name of the link it is a port of.
+        up: Whether it is administratively up.
+        group: Its netdevice group.
+    """
+
+    name: str
+    index: int = 0
+    mac: str = ""
+    mtu: int = 1500
+    type: str = ""
+    master: str | None = None
+    up: bool = True
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    An IPv4 route of the host's main table.
+    """
+
+    destination: IPv4Network
+    link: str
+    via: str | None = None
+    metric: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """
+    A process that a `container` sandbox wants to join.
+
+    Args:
+        pid: Its PID.
+        start: Its start time in clock ticks since boot (field 22 of /proc/PID/stat): tells it from a later process
+            of the same PID.
+        netns: The inode number of its network namespace.
+    """
+
+    pid: int
+    start: int
+    netns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """
+    Which iptables the host uses.
+
+    Args:
+        backend: `nft`, `legacy`, or nothing where iptables is missing.
+        mixed: The back end that holds rules too, although `iptables` drives the other.
+    """
+
+    backend: str = "nft"
+    mixed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """
+    A sandbox that is up.
+
+    Args:
+        name: Its name.
+        mode: Its mode.
+        options: The mode's options as plain data.
+        addresses: Its addresses inside.
+        network: The bridge or link it is attached to.
+        netns: Whether it has a network namespace of its own name under /run/netns.
+        pid: The init's PID on the host, if it has one.
+        isolate: The kinds of namespaces it has of its own.
+    """
+
+    name: str
+    mode: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+    network: str | None = None
+    netns: bool = True
+    pid: int | None = None
+    isolate: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    What modes may know of the host.
+
+    Args:
+        links: The host's links by name.
+        routes: The host's IPv4 routes.
+        uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), best metric first.
+        sysctls: Values by key (`net/ipv4/conf/eth0/forwarding`); a key that does not exist is missing.
+        netns: The names under /run/netns.
+        sandboxes: The sandboxes that are up, by name.
+        steps: The steps in place, by key, as they were applied.
+        networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
+        taken: Addresses that sandboxes hold: address → sandbox.
+        processes: Processes by PID; a PID that does not exist is missing.
+        firewall: Which iptables is in use.
+        state_dir: nsctl's directory under /run.
+        hosts: The content of /etc/hosts.
+        resolv_conf: The content a sandbox should see as /etc/resolv.conf, None where the host has none.
+    """
+
+    links: Mapping[str, Link] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    uplinks: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    netns: frozenset[str] = frozenset()
+    sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    processes: Mapping[int, Process] = field(default_factory=dict)
+    firewall: Firewall = field(default_factory=Firewall)
+    state_dir: str = "/run/nsctl"
+    hosts: str = "127.0.0.1\tlocalhost\n"
+    resolv_conf: str | None = None
+
+    @property
+    def default_mtu(self) -> int:
+        """
+        The MTU of the link that carries the default route, 1500 where there is none; bytes.
+        """
+        for name in self.uplinks:
+            if name in self.links:
+                return self.links[name].mtu
+        return 1500

@@ -1,0 +1,150 @@
+"""
+Addresses and routes.
+"""
+
+from __future__ import annotations
+
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+
+from nsctl.engine.effect import AddrOn, RouteVia
+from nsctl.engine.errors import Invalid
+from nsctl.engine.kit.place import at, check_link, link_key, needs
+from nsctl.engine.names import display
+from nsctl.engine.plan import Command, Step
+
+__all__ = ["address", "default_route", "route"]
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+
+def address(link: str, value: Interface | str, *, netns: str | None = None) -> Step:
+    """
+    Give a link an address.
+
+    Args:
+        link: The link.
+        value: The address with its prefix (`10.0.3.2/24`).
+        netns: The namespace that the link is in.
+
+    Raises:
+        Invalid: It is no address that a link can have.
+    """
+    check_link(link, netns)
+    interface = _interface(value)
+    # Without a broadcast address of its own, `ip` gives the link none, and 10.0.3.255 reaches nobody.
+    broadcast = ("brd", "+") if interface.version == 4 and interface.network.prefixlen < 31 else ()  # noqa: PLR2004
+    return Step(
+        key=f"addr/{at(link, netns)}/{interface}",
+        why=f"give {link} the address {interface}",
+        do=Command(("ip", "addr", "add", str(interface), *broadcast, "dev", link), netns=netns),
+        undo=(Command(("ip", "addr", "del", str(interface), "dev", link), netns=netns),),
+        effect=AddrOn(link, str(interface), netns),
+        goes_with=link_key(link, None) if netns is None else f"netns/{netns}",
+        after=needs(link, netns),
+    )
+
+
+def route(
+    destination: Network | str,
+    *,
+    link: str,
+    via: Address | str | None = None,
+    metric: int | None = None,
+    netns: str | None = None,
+) -> Step:
+    """
+    Add a route to the main table.
+
+    Args:
+        destination: A network, or `default`.
+        link: The link it goes out by.
+        via: The next hop; none where the destination is on the link.
+        metric: The lower, the better; the kernel's default where not given.
+        netns: The namespace.
+
+    Raises:
+        Invalid: An address is wrong.
+    """
+    check_link(link, netns)
+    where = "default" if destination == "default" else str(_network(destination))
+    hop = None if via is None else str(_address(via))
+    words = (
+        where,
+        *(("via", hop) if hop else ()),
+        "dev",
+        link,
+        *(("metric", str(metric)) if metric is not None else ()),
+    )
+    suffix = "" if metric is None else f"/{metric}"
+    return Step(
+        key=f"route/{at(where, netns)}{suffix}",
+        why=f"route {where} through {hop or link}",
+        do=Command(("ip", "route", "add", *words), netns=netns),
+        undo=(Command(("ip", "route", "del", *words), netns=netns),),
+        effect=RouteVia(where, hop, link, metric, netns),
+        goes_with=link_key(link, None) if netns is None else f"netns/{netns}",
+        after=(*needs(link, netns), f"up/{at(link, netns)}"),
+    )
+
+
+def default_route(
+    via: Address | str, *, link: str = "eth0", metric: int | None = None, netns: str | None = None
+) -> Step:
+    """
+    Add the default route.
+
+    Args:
+        via: The gateway.
+        link: The link it is reached by.
+        metric: The lower, the better.
+        netns: The namespace.
+    """
+    return route("default", via=via, link=link, metric=metric, netns=netns)
+
+
+def _interface(value: Interface | str) -> Interface:
+    try:
+        interface = ip_interface(value)
+    except ValueError:
+        raise Invalid(
+            f"'{display(str(value))}' is not an address with a prefix length", hint="write it like 10.0.3.2/24"
+        ) from None
+    ip = interface.ip
+    if ip.is_multicast or ip.is_unspecified or (ip.version == 4 and int(ip) >= 0xF0000000):  # noqa: PLR2004 - 240/4
+        raise Invalid(f"{ip} is not an address that a link can have", hint="use a unicast address")
+    if (
+        isinstance(interface, IPv4Interface)
+        and interface.network.prefixlen < 31
+        and ip in {interface.network[0], interface.network[-1]}
+    ):  # noqa: PLR2004
+        what = "network" if ip == interface.network[0] else "broadcast"
+        raise Invalid(f"{ip} is the {what} address of {interface.network}", hint="use an address in between")
+    return interface
+
+
+def _network(value: Network | str) -> Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise Invalid(
+            f"'{display(str(value))}' is not a network", hint="write it like 10.0.3.0/24, or default"
+        ) from None
+
+
+def _address(value: Address | str) -> Address:
+    try:
+        return ip_address(value)
+    except ValueError:
+        raise Invalid(f"'{display(str(value))}' is not an address", hint="write it like 10.0.3.1") from None

@@ -1,0 +1,153 @@
+"""
+Firewall rules, in chains of nsctl's own.
+
+The words of a rule stand in the order in which `iptables -S` prints them, with both back ends:
+`-s`, `-d`, `-i`, `-o`, `-p`, then the matches in the order given, then the target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from ipaddress import IPv4Network
+
+from nsctl.engine.effect import ChainIs, RuleTagged
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import check_ifname, display, rule_tag
+from nsctl.engine.plan import Command, Step
+
+__all__ = ["FORWARD", "POSTROUTING", "chain", "filter_network", "masquerade", "own_chain", "rule"]
+
+FORWARD = "NSCTL-FORWARD"
+POSTROUTING = "NSCTL-POSTROUTING"
+_CHAIN = re.compile(r"NSCTL-[A-Z0-9-]{1,20}")
+_TOOL = {4: "iptables", 6: "ip6tables"}
+
+
+def chain(table: str, name: str, *, family: int = 4) -> Step:
+    """
+    Make a chain of nsctl's own; its rules go with it.
+
+    Args:
+        table: filter, nat, mangle or raw.
+        name: `NSCTL-…`, 28 characters at most.
+        family: 4 or 6.
+
+    Raises:
+        Invalid: The name is not one of nsctl's.
+    """
+    if not _CHAIN.fullmatch(name):
+        raise Invalid(
+            f"'{display(name)}' is not a name for a chain of nsctl's", hint="it begins with NSCTL-, in capitals"
+        )
+    tool = _TOOL[family]
+    return Step(
+        key=f"chain/{family}/{table}/{name}",
+        why=f"make the chain {name}",
+        do=Command((tool, "-w", "-t", table, "-N", name)),
+        undo=(Command((f"{tool}-restore", "-w", "--noflush"), stdin=f"*{table}\n-F {name}\n-X {name}\nCOMMIT\n"),),
+        effect=ChainIs(table, name, family),
+        after=(),
+    )
+
+
+def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bool = False, family: int = 4) -> Step:
+    """
+    Add a rule.
+
+    The comment that says whose it is stands right before the target.
+
+    Args:
+        table: filter, nat, mangle or raw.
+        chain_name: The chain.
+        spec: The rule's words up to and including the target (`-j`, `DROP`).
+        owner: Whose it is: a bridge, a sandbox.
+        why: One line for the reader of a dry run.
+        head: Insert it at the chain's head; else it goes to the end.
+        family: 4 or 6.
+
+    Raises:
+        Invalid: The rule has no target.
+    """
+    if "-j" not in spec:
+        raise Invalid(f"a rule of {display(owner)} has no target", hint="end it with -j and a target")
+    cut = spec.index("-j")
+    words = (*spec[:cut], "-m", "comment", "--comment", rule_tag(owner), *spec[cut:])
+    tool = _TOOL[family]
+    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:10]
+    own = _CHAIN.fullmatch(chain_name) is not None
+    needed = tuple(f"chain/{family}/{table}/{w}" for w in (chain_name, spec[cut + 1]) if _CHAIN.fullmatch(w))
+    return Step(
+        key=f"rule/{family}/{table}/{chain_name}/{digest}",
+        why=why,
+        do=Command((tool, "-w", "-t", table, "-I" if head else "-A", chain_name, *words)),
+        undo=(Command((tool, "-w", "-t", table, "-D", chain_name, *words)),),
+        effect=RuleTagged(table, chain_name, words, family),
+        goes_with=f"chain/{family}/{table}/{chain_name}" if own else None,
+        after=needed,
+    )
+
+
+def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[Step, ...]:
+    """
+    A chain of nsctl's own and the jump to it, behind the administrator's rules.
+    """
+    return (
+        chain(table, name, family=family),
+        rule(
+            table,
+            builtin,
+            "-j",
+            name,
+            owner="jump",
+            why=f"let {builtin} pass through it, behind the host's own rules",
+            family=family,
+        ),
+    )
+
+
+def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
+    """
+    What may be forwarded from and to a bridge, whatever the policy of FORWARD is.
+
+    Nothing new comes in from other networks or from outside; what goes out, its answers, and what stays on the bridge passes.
+    The rules that drop stand at the head of the chain, before those of every network that accept.
+
+    Args:
+        bridge: The bridge.
+        internal: Nothing passes but what stays on the bridge.
+    """
+    check_ifname(bridge, "bridge name")
+    steps = list(own_chain("filter", "FORWARD", FORWARD))
+
+    def add(*spec: str, why: str, head: bool = False) -> None:
+        steps.append(rule("filter", FORWARD, *spec, owner=bridge, why=why, head=head))
+
+    if internal:
+        add("!", "-i", bridge, "-o", bridge, "-j", "DROP", head=True, why=f"let nothing into {bridge}")
+        add("-i", bridge, "!", "-o", bridge, "-j", "DROP", head=True, why=f"let nothing out of {bridge}")
+        add("-i", bridge, "-o", bridge, "-j", "ACCEPT", why=f"accept what stays on {bridge}")
+    else:
+        state = ("-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED")
+        add("!", "-i", bridge, "-o", bridge, *state, "-j", "DROP", head=True, why=f"let only answers into {bridge}")
+        invalid = ("-m", "conntrack", "--ctstate", "INVALID")
+        add("-i", bridge, *invalid, "-j", "DROP", head=True, why=f"drop what belongs to no connection, from {bridge}")
+        add("-o", bridge, "-j", "ACCEPT", why=f"accept what the above let pass, to {bridge}")
+        add("-i", bridge, "-j", "ACCEPT", why=f"accept what comes from {bridge}")
+    return tuple(steps)
+
+
+def masquerade(subnet: IPv4Network, *, unless_to: str) -> tuple[Step, ...]:
+    """
+    Show the host's address to whom a subnet talks to, except on its own bridge.
+
+    Args:
+        subnet: The subnet.
+        unless_to: The bridge.
+    """
+    check_ifname(unless_to, "bridge name")
+    spec = ("-s", str(subnet), "!", "-o", unless_to, "-j", "MASQUERADE")
+    return (
+        *own_chain("nat", "POSTROUTING", POSTROUTING),
+        rule("nat", POSTROUTING, *spec, owner=unless_to, why=f"let {subnet} go out with the host's address"),
+    )

@@ -1,0 +1,163 @@
+"""
+Links: bridges, veth pairs, and their properties.
+"""
+
+from __future__ import annotations
+
+from nsctl.engine.effect import LinkIs, LinkSet, LinkUp
+from nsctl.engine.errors import Invalid
+from nsctl.engine.kit.place import at, check_link, link_key, needs
+from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
+from nsctl.engine.plan import Command, Step
+
+__all__ = ["born_with", "bridge", "check_mtu", "link_set", "link_up", "veth"]
+
+_BEFORE = {"addrgenmode": "eui64", "group": "default", "hairpin": "off", "isolated": "off", "promisc": "off"}
+"""What a new link has."""
+_PORT = frozenset({"hairpin", "isolated"})
+"""Properties that a link has as the port of a bridge."""
+
+
+def check_mtu(mtu: int) -> int:
+    """
+    An MTU that a veth and a bridge can have; bytes.
+
+    Raises:
+        Invalid: It is too small for IPv4, or too large.
+    """
+    if not 68 <= mtu <= 65535:  # noqa: PLR2004 - RFC 791's minimum and the kernel's ETH_MAX_MTU
+        raise Invalid(f"an MTU of {mtu} is not possible", hint="from 68 to 65535 bytes; 1500 is usual")
+    return mtu
+
+
+def bridge(name: str, *, mac: str | None = None, mtu: int | None = None) -> Step:
+    """
+    Make a bridge.
+
+    Its hardware address is given when it is made: it stays whatever ports come and go, and is the mark that the bridge is nsctl's.
+
+    Args:
+        name: Its name.
+        mac: Its hardware address; derived from the name where not given.
+        mtu: Bytes; the kernel's default where not given.
+    """
+    check_ifname(name, "bridge name")
+    mac = derived_mac("bridge", name) if mac is None else check_mac(mac)
+    size = () if mtu is None else ("mtu", str(check_mtu(mtu)))
+    return Step(
+        key=link_key(name, None),
+        why=f"make the bridge {name}",
+        do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, "type", "bridge")),
+        undo=(Command(("ip", "link", "del", "dev", name)),),
+        effect=LinkIs(name, mac, type="bridge", mtu=mtu),
+        after=(),
+    )
+
+
+def veth(
+    name: str,
+    *,
+    peer: str,
+    netns: str,
+    master: str | None = None,
+    mac: str | None = None,
+    peer_mac: str | None = None,
+    mtu: int | None = None,
+) -> Step:
+    """
+    Make a veth pair whose peer is born inside a namespace, so that it never shows up on the host.
+
+    Args:
+        name: The host's end.
+        peer: The end inside.
+        netns: The namespace.
+        master: The bridge that the host's end becomes a port of.
+        mac: The host end's hardware address; derived where not given.
+        peer_mac: The hardware address inside; derived where not given.
+        mtu: Of both ends; bytes.
+    """
+    check_ifname(name)
+    check_ifname(peer)
+    check_name(netns)
+    mac = derived_mac(netns, name) if mac is None else check_mac(mac)
+    peer_mac = derived_mac(netns, name, peer) if peer_mac is None else check_mac(peer_mac)
+    size = () if mtu is None else ("mtu", str(check_mtu(mtu)))
+    port = () if master is None else ("master", check_ifname(master, "bridge name"))
+    inside = ("peer", "name", peer, "netns", netns, "address", peer_mac, *size)
+    joined = f", a port of {master}" if master else ""
+    return Step(
+        key=link_key(name, None),
+        why=f"make the veth pair {name}{joined}, and {peer} inside {netns}",
+        do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, *port, "type", "veth", *inside)),
+        undo=(Command(("ip", "link", "del", "dev", name)),),
+        effect=LinkIs(name, mac, type="veth", master=master, mtu=mtu),
+        after=(f"netns/{netns}", *((link_key(master, None),) if master else ())),
+    )
+
+
+def born_with(step: Step) -> str | None:
+    """
+    The key of the second link that a step makes: the peer of a veth pair.
+    """
+    words = step.do.argv
+    if words[:3] != ("ip", "link", "add") or "peer" not in words:
+        return None
+    peer = words[words.index("peer") + 1 :]
+    return link_key(peer[1], peer[3] if peer[2:3] == ("netns",) else step.do.netns)
+
+
+def link_up(name: str, *, netns: str | None = None) -> Step:
+    """
+    Set a link up.
+    """
+    check_link(name, netns)
+    return Step(
+        key=f"up/{at(name, netns)}",
+        why=f"set {name} up",
+        do=Command(("ip", "link", "set", "dev", name, "up"), netns=netns),
+        undo=(Command(("ip", "link", "set", "dev", name, "down"), netns=netns),),
+        effect=LinkUp(name, netns),
+        goes_with=link_key(name, None) if netns is None else f"netns/{netns}",
+        after=needs(name, netns),
+    )
+
+
+def link_set(
+    name: str, attribute: str, value: str, *, before: str | None = None, netns: str | None = None, why: str = ""
+) -> Step:
+    """
+    Set a property of a link.
+
+    Args:
+        name: The link.
+        attribute: One of addrgenmode, alias, group, hairpin, isolated, master, mtu, promisc.
+        value: The value.
+        before: What it was, for the undo; what a new link has, where not given.
+        netns: The namespace that the link is in.
+        why: One line for the reader of a dry run.
+
+    Raises:
+        Invalid: The property is unknown, or `before` must be given.
+    """
+    check_link(name, netns)
+    if attribute not in {*_BEFORE, "alias", "master", "mtu"}:
+        raise Invalid(f"'{attribute}' is no property of a link that nsctl can set")
+    kind = ("type", "bridge_slave") if attribute in _PORT else ()
+    if attribute == "master" and before is None:
+        back: tuple[str, ...] = ("nomaster",)
+    elif attribute == "alias" and before is None:
+        back = ("alias", "")
+    else:
+        old = _BEFORE.get(attribute) if before is None else before
+        if old is None:
+            raise Invalid(f"setting '{attribute}' of {name} needs the value before, to be undone")
+        back = (*kind, attribute, old)
+    return Step(
+        key=f"linkset/{at(name, netns)}/{attribute}",
+        why=why or f"set {attribute} of {name} to {value}",
+        do=Command(("ip", "link", "set", "dev", name, *kind, attribute, value), netns=netns),
+        undo=(Command(("ip", "link", "set", "dev", name, *back), netns=netns),),
+        effect=LinkSet(name, attribute, value, netns),
+        goes_with=link_key(name, None) if netns is None else f"netns/{netns}",
+        after=needs(name, netns),
+    )

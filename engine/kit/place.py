@@ -1,0 +1,44 @@
+"""
+Where a thing is: on the host, or inside a named network namespace.
+"""
+
+from __future__ import annotations
+
+from nsctl.engine.names import check_ifname, check_name
+
+__all__ = ["at", "check_link", "link_key", "needs"]
+
+
+def at(name: str, netns: str | None) -> str:
+    """
+    A link's name as keys have it: `eth0`, or `web:eth0` inside the namespace web.
+    """
+    return name if netns is None else f"{netns}:{name}"
+
+
+def link_key(name: str, netns: str | None) -> str:
+    """
+    The key of the step that makes a link.
+    """
+    return f"link/{at(name, netns)}"
+
+
+def needs(link: str, netns: str | None) -> tuple[str, ...]:
+    """
+    The keys that something on a link comes after.
+    """
+    return (link_key(link, netns),) if netns is None else (f"netns/{netns}", link_key(link, netns))
+
+
+def check_link(name: str, netns: str | None) -> str:
+    """
+    The name of a link that steps work on; `lo` is one inside a namespace.
+
+    Raises:
+        Invalid: A name is not allowed.
+    """
+    if netns is not None:
+        check_name(netns)
+        if name == "lo":
+            return name
+    return check_ifname(name)

@@ -1,0 +1,127 @@
+"""
+Subnets and addresses: which are usable, which are free.
+"""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from nsctl.engine.errors import Conflict, Invalid
+from nsctl.engine.facts import Facts
+
+__all__ = ["POOLS", "check_subnet", "free_address", "free_subnet", "overlap"]
+
+POOLS = (IPv4Network("10.77.0.0/16"), IPv4Network("172.16.0.0/16"))
+"""
+Where subnets are taken from by default.
+
+No peer's defaults are in them: Docker 172.17-31 and 192.168, podman 10.88-95, 10.96/11 and 10.128/9, LXC 10.0.3,
+libvirt 192.168.122, Kubernetes 10.96/12 and 10.244, k3s 10.42-43, CNI examples 10.22 and 10.85, OpenVPN 10.8, CGNAT and Tailscale 100.64/10.
+"""
+_UNUSABLE = {
+    IPv4Network("0.0.0.0/8"): "means 'this network'",
+    IPv4Network("127.0.0.0/8"): "is the loopback's",
+    IPv4Network("224.0.0.0/4"): "is multicast",
+    IPv4Network("240.0.0.0/4"): "is reserved",
+}
+_SMALLEST, _LARGEST = 30, 8
+_HALF = 1
+"""A default route, or one of the two halves by which VPNs override it: it covers all, and overlaps nothing."""
+
+
+def check_subnet(subnet: IPv4Network) -> IPv4Network:
+    """
+    A subnet that a network can have.
+
+    Raises:
+        Invalid: It is too small, too large, or not for unicast.
+    """
+    if not _LARGEST <= subnet.prefixlen <= _SMALLEST:
+        raise Invalid(
+            f"the subnet {subnet} is too {'small' if subnet.prefixlen > _SMALLEST else 'large'}",
+            hint="from /8 to /30; /24 is usual",
+        )
+    for block, reason in _UNUSABLE.items():
+        if subnet.overlaps(block):
+            raise Invalid(
+                f"the subnet {subnet} can't be used: {block} {reason}", hint="take a private one, like 10.0.3.0/24"
+            )
+    return subnet
+
+
+def overlap(subnet: IPv4Network, facts: Facts) -> str | None:
+    """
+    What on the host a new subnet would get in the way of, in words; None where nothing.
+
+    Routes to everything (the default route, and the 0/1 and 128/1 of VPNs) don't count.
+    """
+    for bridge, gateway in facts.networks.items():
+        if subnet.overlaps(gateway.network):
+            return f"{gateway.network} of nsctl's bridge {bridge}"
+    for route in facts.routes:
+        if route.destination.prefixlen > _HALF and subnet.overlaps(route.destination):
+            hop = f" via {route.via}" if route.via else ""
+            return f"the host's route {route.destination}{hop} dev {route.link}"
+    for server in _nameservers(facts):
+        if server in subnet:
+            return f"the host's name server {server}"
+    return None
+
+
+def free_subnet(facts: Facts) -> IPv4Network:
+    """
+    The first /24 of the pools that is in nothing's way.
+
+    Raises:
+        Conflict: There is none.
+    """
+    for pool in POOLS:
+        for subnet in pool.subnets(new_prefix=24):
+            if overlap(subnet, facts) is None:
+                return subnet
+    pools = " and ".join(str(p) for p in POOLS)
+    raise Conflict(f"every /24 of {pools} overlaps a route of the host", hint="choose one with --subnet")
+
+
+def free_address(subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv4Address:
+    """
+    A free address of a subnet: the lowest, where those below it are taken without a gap.
+
+    Takes time in the logarithm of how many are taken, unless the subnet is nearly full.
+
+    Raises:
+        Conflict: There is none.
+    """
+    first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - 1
+
+    def taken(number: int) -> bool:
+        return number == int(gateway) or str(IPv4Address(number)) in facts.taken
+
+    if not taken(first):
+        return IPv4Address(first)
+    low, stride = first, 1
+    while (high := low + stride) <= last:
+        if not taken(high):
+            while high - low > 1:  # low is taken, high is free
+                middle = (low + high) // 2
+                low, high = (middle, high) if taken(middle) else (low, middle)
+            return IPv4Address(high)
+        low, stride = high, stride * 2
+    for number in range(first, last + 1):
+        if not taken(number):
+            return IPv4Address(number)
+    raise Conflict(f"every address of {subnet} is taken", hint="take a sandbox down, or use another --subnet")
+
+
+def _nameservers(facts: Facts) -> list[IPv4Address]:
+    found = []
+    for line in (facts.resolv_conf or "").splitlines():
+        match line.split():
+            case ["nameserver", server, *_]:
+                try:
+                    found.append(IPv4Address(server))
+                except AddressValueError:
+                    continue  # IPv6
+            case _:
+                pass
+    return found

@@ -1,0 +1,68 @@
+"""
+A TOML file as data, and the line on which each thing stands.
+
+tomllib gives no positions, so a message finds its line by the table's header and the key below it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+from nsctl.engine.errors import Invalid
+from nsctl.engine.names import display
+
+__all__ = ["Source"]
+
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+class Source:
+    """
+    Args:
+        path: The file's name, for messages.
+        text: What it holds.
+
+    Raises:
+        Invalid: It is no TOML.
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self._lines = text.splitlines()
+        try:
+            self.data: dict[str, Any] = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as e:
+            found = _AT.search(str(e))
+            line = int(found[1]) if found else 1
+            what = _AT.sub("", str(e)).strip()
+            raise Invalid(f"{display(path)}, line {line}: {what}", hint="it must be TOML: see https://toml.io") from e
+
+    def wrong(self, what: str, table: tuple[str, ...], key: str | None = None, hint: str = "") -> Invalid:
+        """
+        An error that carries the file and the line.
+        """
+        return Invalid(f"{display(self.path)}, line {self.line(table, key)}: {what}", hint=hint)
+
+    def line(self, table: tuple[str, ...], key: str | None = None) -> int:
+        """
+        The line of a table's header, or of a key in it; 1 where neither is found (an inline table, say).
+        """
+        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(_word(t) for t in table) + r"\s*\]")
+        wanted = re.compile(r"\s*" + _word(key) + r"\s*[=.]") if key is not None else None
+        start = 0
+        for number, line in enumerate(self._lines, 1):
+            if not start and table and header.match(line):
+                start = number
+                if wanted is None:
+                    return number
+            elif (start or not table) and wanted is not None and wanted.match(line):
+                return number
+            elif start and line.lstrip().startswith("["):
+                break
+        return start or 1
+
+
+def _word(key: str) -> str:
+    return r"[\"']?" + re.escape(key) + r"[\"']?"

@@ -1,0 +1,104 @@
+"""
+Names: what is allowed, and what is derived from them.
+
+`ip` accepts much that a person never meant (`ip link set X netns 1234` falls back to PID 1234, `010.0.0.1` is octal),
+so every name and address passes one of these before it reaches an argument vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from nsctl.engine.errors import Invalid
+
+__all__ = ["check_ifname", "check_mac", "check_name", "derived_mac", "display", "host_ifname", "rule_tag"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_IFNAME = re.compile(r"[a-z][a-z0-9_.-]*")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+NAME_MAX = 63
+"""The longest label of a host name (RFC 1035), since the name is the sandbox's hostname."""
+IFNAME_MAX = 15
+"""IFNAMSIZ - 1."""
+_RESERVED_IFNAMES = frozenset({"lo", "all", "default"})
+
+
+def display(text: str) -> str:
+    """
+    Text that came from outside, safe to show on a terminal: control characters escaped, cut at 80.
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    shown = shown.encode("utf-8", "backslashreplace").decode()
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """
+    A sandbox's name.
+
+    Raises:
+        Invalid: It is not lower-case letters, digits, `-` and `_`, beginning with a letter, at most 63 long.
+    """
+    if len(name) <= NAME_MAX and _NAME.fullmatch(name):
+        return name
+    raise Invalid(
+        f"{what} '{display(name)}' is not allowed",
+        hint=f"use lower-case letters, digits, '-' and '_', beginning with a letter, at most {NAME_MAX}",
+    )
+
+
+def check_ifname(name: str, what: str = "interface name") -> str:
+    """
+    An interface's name.
+
+    Raises:
+        Invalid: It is reserved, longer than 15, or holds what interface names should not.
+    """
+    if len(name) <= IFNAME_MAX and _IFNAME.fullmatch(name) and name not in _RESERVED_IFNAMES:
+        return name
+    raise Invalid(
+        f"{what} '{display(name)}' is not allowed",
+        hint=f"use lower-case letters, digits, '-', '_' and '.', beginning with a letter, at most {IFNAME_MAX}",
+    )
+
+
+def check_mac(mac: str) -> str:
+    """
+    A unicast hardware address, in lower case.
+
+    Raises:
+        Invalid: It is malformed, multicast or zero.
+    """
+    low = mac.lower()
+    if not _MAC.fullmatch(low):
+        raise Invalid(f"'{display(mac)}' is not a hardware address", hint="write it like 02:42:0a:00:03:02")
+    if int(low[:2], 16) & 1 or low == "00:00:00:00:00:00":
+        raise Invalid(f"'{low}' is not a unicast address", hint="the first byte must be even, and not all may be zero")
+    return low
+
+
+def derived_mac(*words: str) -> str:
+    """
+    A locally administered unicast address derived from words: reproducible, and the mark that a link is nsctl's.
+    """
+    digest = hashlib.sha256("\0".join(("nsctl", *words)).encode()).digest()
+    return ":".join(f"{b:02x}" for b in (0x02 | (digest[0] & 0xFC), *digest[1:6]))
+
+
+def host_ifname(name: str, ifname: str = "eth0") -> str:
+    """
+    The name of the host's end of a sandbox's veth pair: readable where it fits into 15 characters.
+    """
+    plain = f"ns-{name}" if ifname == "eth0" else f"ns-{name}-{ifname}"
+    if len(plain) <= IFNAME_MAX:
+        return plain
+    digest = hashlib.sha256(f"{name}\0{ifname}".encode()).hexdigest()[:6]
+    return f"ns-{name[:5]}-{digest}"
+
+
+def rule_tag(owner: str) -> str:
+    """
+    The comment on a rule: says whose it is.
+    """
+    return f"nsctl:{owner}"

@@ -1,0 +1,244 @@
+"""
+The plan: an ordered, closed list of changes.
+
+Closed: no step needs another step's output.
+What the dry run prints is, to the letter, what runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nsctl.engine.effect import Effect, effect_from_json, effect_to_json
+from nsctl.engine.errors import Invalid
+
+__all__ = ["NAMESPACES", "PLAN_VERSION", "Command", "Plan", "Spawn", "Step", "words"]
+
+PLAN_VERSION = 1
+NAMESPACES = ("mount", "ipc", "pid", "uts", "net")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    One command: an argument vector, never a shell line.
+
+    Args:
+        argv: The words; the first is a tool's name, found in a fixed path of root-owned directories.
+        stdin: What it reads.
+        netns: The named network namespace it runs in (None: the host's).
+        ok: The exit statuses that count as success.
+    """
+
+    argv: tuple[str, ...]
+    stdin: str | None = None
+    netns: str | None = None
+    ok: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """
+    A detached process: a sandbox's init, a proxy, a server.
+
+    It writes its own PID to `pidfile` before it does anything else, so that a killed nsctl never loses sight of it.
+
+    Args:
+        argv: The words.
+        pidfile: Where its PID goes.
+        log: Where its output goes.
+        netns: The named network namespace it runs in.
+        ready: A file that it writes to when it is ready; None where being alive is enough.
+    """
+
+    argv: tuple[str, ...]
+    pidfile: str
+    log: str
+    netns: str | None = None
+    ready: str | None = None
+
+
+def words(command: Command | Spawn) -> tuple[str, ...]:
+    """
+    The argument vector that runs, namespace and all: what the dry run prints.
+    """
+    argv = command.argv
+    if command.netns is not None:
+        if argv[0] == "ip":
+            argv = ("ip", "-n", command.netns, *argv[1:])
+        else:
+            argv = ("nsenter", f"--net=/run/netns/{command.netns}", "--", *argv)
+    if isinstance(command, Spawn):
+        # 9 is the lock: a process that outlives nsctl must not keep it.
+        argv = ("setsid", "sh", "-c", 'echo $$ >"$0" && exec "$@" 9>&-', command.pidfile, *argv)
+    return argv
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One change.
+
+    Args:
+        key: Names the thing that the step makes (`link/nsbr0`); sandboxes share steps by it.
+        why: One line for the reader of a dry run.
+        do: The command.
+        undo: The commands that take the result away, in order; empty where it goes with something else.
+        effect: How to tell whether the result is in place.
+        goes_with: The key of the step whose undo takes this one's result away too.
+        no_undo: Why there is nothing to undo, where there is neither `undo` nor `goes_with`.
+        after: The keys that must be done before; None means: all that come earlier (and all later ones wait for it).
+    """
+
+    key: str
+    why: str
+    do: Command | Spawn
+    undo: tuple[Command, ...] = ()
+    effect: Effect | None = None
+    goes_with: str | None = None
+    no_undo: str = ""
+    after: tuple[str, ...] | None = None
+
+    def same_work(self, other: Step) -> bool:
+        """
+        Whether two sandboxes may share this step.
+        """
+        return self.do == other.do
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What `up` will do for one sandbox.
+
+    Args:
+        mode: The mode that planned it.
+        name: The sandbox's name.
+        options: The mode's options as plain data, for comparison and display.
+        steps: The steps, in order.
+        isolate: The kinds of namespaces that the sandbox has of its own.
+        command: The workload, or nothing.
+        settings: What else was asked for (`caps`, `env`, …), as plain data.
+    """
+
+    mode: str
+    name: str
+    options: dict[str, Any]
+    steps: tuple[Step, ...]
+    isolate: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """
+        The plan as plain, versioned data.
+        """
+        return {
+            "nsctl_plan": PLAN_VERSION,
+            "mode": self.mode,
+            "name": self.name,
+            "options": self.options,
+            "isolate": list(self.isolate),
+            "command": list(self.command),
+            "settings": self.settings,
+            "steps": [step_to_json(s) for s in self.steps],
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Plan:
+        """
+        The inverse of `to_json`.
+
+        Raises:
+            Invalid: It is no plan, or one of another version.
+        """
+        if not isinstance(data, dict) or "nsctl_plan" not in data:
+            raise Invalid("this is not a plan", hint="save one with: nsctl up MODE … --dry-run --format json")
+        if data["nsctl_plan"] != PLAN_VERSION:
+            raise Invalid(
+                f"plan version {data['nsctl_plan']!r} is not supported (this nsctl reads version {PLAN_VERSION})",
+                hint="make the plan again with this nsctl",
+            )
+        try:
+            return cls(
+                mode=data["mode"],
+                name=data["name"],
+                options=dict(data["options"]),
+                isolate=tuple(data["isolate"]),
+                command=tuple(data["command"]),
+                settings=dict(data["settings"]),
+                steps=tuple(step_from_json(s) for s in data["steps"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise Invalid(f"the plan is damaged: {type(e).__name__}: {e}", hint="make the plan again") from e
+
+
+def command_to_json(command: Command | Spawn) -> dict[str, Any]:
+    """
+    A command as plain data, defaults left out.
+    """
+    data: dict[str, Any] = {"argv": list(command.argv)}
+    if command.netns is not None:
+        data["netns"] = command.netns
+    if isinstance(command, Spawn):
+        data["pidfile"] = command.pidfile
+        data["log"] = command.log
+        if command.ready is not None:
+            data["ready"] = command.ready
+        return data
+    if command.stdin is not None:
+        data["stdin"] = command.stdin
+    if command.ok != (0,):
+        data["ok"] = list(command.ok)
+    return data
+
+
+def command_from_json(data: dict[str, Any]) -> Command | Spawn:
+    """
+    The inverse of `command_to_json`.
+    """
+    argv = tuple(data["argv"])
+    if "pidfile" in data:
+        return Spawn(argv, data["pidfile"], data["log"], data.get("netns"), data.get("ready"))
+    return Command(argv, data.get("stdin"), data.get("netns"), tuple(data.get("ok", (0,))))
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """
+    A step as plain data, defaults left out.
+    """
+    data: dict[str, Any] = {"key": step.key, "why": step.why, "do": command_to_json(step.do)}
+    if step.undo:
+        data["undo"] = [command_to_json(c) for c in step.undo]
+    if step.effect is not None:
+        data["effect"] = effect_to_json(step.effect)
+    if step.goes_with is not None:
+        data["goes_with"] = step.goes_with
+    if step.no_undo:
+        data["no_undo"] = step.no_undo
+    if step.after is not None:
+        data["after"] = list(step.after)
+    return data
+
+
+def step_from_json(data: dict[str, Any]) -> Step:
+    """
+    The inverse of `step_to_json`.
+
+    Raises:
+        ValueError: An undo is not a command.
+    """
+    undo = tuple(command_from_json(c) for c in data.get("undo", ()))
+    if any(isinstance(c, Spawn) for c in undo):
+        raise ValueError("an undo cannot start a detached process")
+    return Step(
+        key=data["key"],
+        why=data["why"],
+        do=command_from_json(data["do"]),
+        undo=tuple(c for c in undo if isinstance(c, Command)),
+        effect=effect_from_json(data["effect"]) if "effect" in data else None,
+        goes_with=data.get("goes_with"),
+        no_undo=data.get("no_undo", ""),
+        after=tuple(data["after"]) if "after" in data else None,
+    )

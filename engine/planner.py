@@ -1,0 +1,142 @@
+"""
+Planning: from a mode and a request to a plan that was checked as data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import get_args
+
+from nsctl.engine.effect import Effect
+from nsctl.engine.errors import Invalid, NsctlError
+from nsctl.engine.facts import Facts
+from nsctl.engine.mode import Mode, Request
+from nsctl.engine.names import check_name, display
+from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
+from nsctl.engine.sandbox import assemble
+
+__all__ = ["plan", "validate"]
+
+_TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
+_EFFECTS = get_args(Effect)
+
+
+def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
+    """
+    Plan a sandbox.
+
+    Args:
+        mode: The mode, perhaps of a plugin: nothing that it raises or yields gets past here.
+        request: What the user asked for.
+        facts: The host.
+
+    Raises:
+        Refused: The mode says no, or what it planned is no plan.
+    """
+    if not isinstance(request.options, mode.options):
+        raise Invalid(f"mode '{mode.name}' takes {mode.options.__name__}, not {type(request.options).__name__}")
+    try:
+        made = assemble(mode, request, facts)
+    except NsctlError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise Invalid(
+            f"mode '{mode.name}' failed while planning: {type(e).__name__}: {display(str(e))}",
+            hint=f"this is a fault of the mode; nsctl modes {mode.name} shows where it came from",
+        ) from e
+    validate(made, facts)
+    return made
+
+
+def validate(made: Plan, facts: Facts | None = None) -> None:
+    """
+    Check a plan as data, before anything of it is done.
+
+    Args:
+        made: The plan.
+        facts: The host; without it, keys may refer to steps that are not in the plan.
+
+    Raises:
+        Invalid: It is not a plan that nsctl would carry out.
+    """
+    check_name(made.name)
+    for fault in _faults(made, facts):
+        raise Invalid(
+            f"mode '{display(made.mode)}' plans what can't be carried out: {fault}", hint="this is a fault of the mode"
+        )
+
+
+def _faults(made: Plan, facts: Facts | None) -> Iterator[str]:
+    for kind in made.isolate:
+        if kind not in NAMESPACES:
+            yield f"'{display(str(kind))}' is not a kind of namespace"
+    keys: set[str] = set()
+    every = {s.key for s in made.steps if isinstance(s, Step)}
+    for number, step in enumerate(made.steps, 1):
+        if not isinstance(step, Step):
+            yield f"step {number} is a {type(step).__name__}"
+            return
+        for fault in _faults_of(step):
+            yield f"step {number} ({display(str(step.key))}): {fault}"
+        if step.key in keys:
+            yield f"step {number} ({display(step.key)}): its key is there twice"
+        keys.add(step.key)
+        if facts is not None:
+            for key in (*(step.after or ()), *((step.goes_with,) if step.goes_with else ())):
+                if key not in every and key not in facts.steps:
+                    yield f"step {number} ({display(step.key)}): nothing makes '{display(str(key))}'"
+
+
+def _faults_of(step: Step) -> Iterator[str]:
+    if not _is_text(step.key) or not step.key or not _is_text(step.why):
+        yield "key and reason must be text"
+        return
+    if not isinstance(step.do, (Command, Spawn)):
+        yield f"what it does is a {type(step.do).__name__}, not a Command"
+        return
+    if step.effect is not None and not isinstance(step.effect, _EFFECTS):
+        yield f"its effect is a {type(step.effect).__name__}, which nsctl does not know"
+    if not isinstance(step.undo, tuple) or not all(isinstance(c, Command) for c in step.undo):
+        yield "its undo is not a tuple of Commands"
+        return
+    if not (step.undo or step.goes_with or step.no_undo):
+        yield "it has no undo, goes with nothing, and gives no reason for that"
+    if step.after is not None and not (isinstance(step.after, tuple) and all(_is_text(k) for k in step.after)):
+        yield "what it comes after is not a tuple of keys"
+    for command in (step.do, *step.undo):
+        yield from _faults_in(command)
+
+
+def _faults_in(command: Command | Spawn) -> Iterator[str]:
+    argv = command.argv
+    if not isinstance(argv, tuple) or not argv:
+        yield "a command is not a tuple of words"
+        return
+    for word in argv:
+        if not _is_text(word):
+            yield f"a word of a command is not text that can be passed on: {display(repr(word))}"
+            return
+    if not _TOOL.fullmatch(argv[0]):
+        yield f"'{display(argv[0])}' is not the plain name of a tool"
+    if command.netns is not None:
+        try:
+            check_name(command.netns, "namespace")
+        except (Invalid, TypeError):
+            yield f"'{display(str(command.netns))}' is not the name of a namespace"
+    if isinstance(command, Spawn):
+        for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
+            if not _is_text(path) or not path.startswith("/") or ".." in path.split("/"):
+                yield f"'{display(str(path))}' is not an absolute path"
+    elif command.stdin is not None and not _is_text(command.stdin):
+        yield "what a command reads is not text that can be passed on"
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

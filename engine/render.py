@@ -1,0 +1,180 @@
+"""
+A plan in three forms: text for people, a shell script, JSON.
+
+All show to the letter what would run; `shell_of` is the one place that puts a command into words.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import shlex
+from collections.abc import Container, Iterator
+
+from nsctl.engine.plan import Command, Plan, Spawn, Step, words
+
+__all__ = ["json", "sh", "shell_of", "text"]
+
+_PRESENT = "in place already, shared"
+
+
+def shell_of(command: Command | Spawn) -> str:
+    """
+    A command as a line of shell (or several, where it reads or is given something of several lines).
+    """
+    line = shlex.join(words(command))
+    if isinstance(command, Spawn):
+        return f"{line} </dev/null >>{shlex.quote(command.log)} 2>&1 &"
+    if command.stdin is None:
+        return line
+    end = "EOF"
+    while end in command.stdin.splitlines():
+        end += "_"
+    content = command.stdin if command.stdin.endswith("\n") or not command.stdin else command.stdin + "\n"
+    return f"{line} <<'{end}'\n{content}{end}"
+
+
+def text(plan: Plan, present: Container[str] = ()) -> str:
+    """
+    For people: numbered, with reason, command and undo.
+
+    Args:
+        plan: The plan.
+        present: The keys of steps that are in place already.
+    """
+    lines: list[str] = []
+    width = len(str(len(plan.steps)))
+    margin = " " * (width + 2)
+    for number, step in enumerate(plan.steps, 1):
+        note = f" ({_PRESENT})" if step.key in present else ""
+        lines.append(f"{number:>{width}}. {step.why}{note}")
+        lines += _indented(shell_of(step.do), margin + "  ")
+        lines += _undo_text(step, margin)
+    return "\n".join(lines)
+
+
+def _undo_text(step: Step, margin: str) -> Iterator[str]:
+    if step.goes_with:
+        yield f"{margin}undo: goes with {step.goes_with}"
+    elif step.undo:
+        yield f"{margin}undo:"
+        for command in step.undo:
+            yield from _indented(shell_of(command), margin + "  ")
+    else:
+        yield f"{margin}undo: none, {step.no_undo}"
+
+
+def _indented(block: str, margin: str) -> Iterator[str]:
+    for line in block.split("\n"):
+        yield margin + line if line else ""
+
+
+def json(plan: Plan, present: Container[str] = ()) -> str:  # noqa: ARG001 - the three forms are called alike
+    """
+    The versioned plan, which `nsctl apply` takes.
+    """
+    return json_module.dumps(plan.to_json(), indent=2, ensure_ascii=False)
+
+
+_HEAD = """\
+#!/bin/sh
+# {title}
+# Builds it step by step; if a step fails, what was done is undone, last first.
+# "sh THIS down" takes down again what it has built.
+set -eu
+umask 022
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+
+done=0
+step() {{ done=$(($1 - 1)); echo "$1/{total} $2"; }}
+undo() {{
+    status=$?
+    trap - EXIT
+    trap '' HUP INT TERM
+    [ "$status" -ne 0 ] || return 0
+    echo "step $((done + 1)) failed: undoing the steps before it" >&2
+    take_down
+    exit "$status"
+}}
+ready() {{ # PID FILE...: wait until each of the files has content, as long as the process lives
+    pid=$1 tries=0
+    shift
+    for file; do
+        until [ -s "$file" ]; do
+            tries=$((tries + 1))
+            [ "$tries" -le 300 ] && kill -0 "$pid" 2>/dev/null || return 1
+            sleep 0.1
+        done
+    done
+}}
+"""
+
+_MAIN = """\
+if [ "${{1-}}" = down ]; then
+    done={total}
+    take_down
+    exit
+fi
+trap undo EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+"""
+
+
+def sh(plan: Plan, present: Container[str] = ()) -> str:
+    """
+    A script that needs only sh and the system's tools, and undoes itself if one of its steps fails.
+
+    Args:
+        plan: The plan.
+        present: The keys of steps that are in place already: the script leaves them alone.
+    """
+    numbered = [(n, s) for n, s in enumerate(plan.steps, 1)]
+    mine = [(n, s) for n, s in numbered if s.key not in present]
+    total = len(plan.steps)
+    parts = [_HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total), "take_down() {\n    set +e\n"]
+    keys = {s.key for _, s in mine}
+    for number, step in reversed(mine):
+        if step.undo and step.goes_with not in keys:
+            parts.append(_undo_sh(number, step))
+    parts += ["}\n\n", _MAIN.format(total=total)]
+    state = _state_dir(plan)
+    if state is not None:
+        parts.append(f"[ -d {shlex.quote(state)} ] || mkdir -m 0700 {shlex.quote(state)}\n")
+    for number, step in numbered:
+        parts.append(f"\nstep {number} {shlex.quote(step.why + (f' ({_PRESENT})' if step.key in present else ''))}\n")
+        if step.key in present:
+            continue
+        parts.append(_expecting(step.do) + "\n")
+        if isinstance(step.do, Spawn):
+            waited = step.do.ready or step.do.pidfile
+            parts.append(f"ready $! {shlex.quote(step.do.pidfile)} {shlex.quote(waited)}\n")
+    parts.append(f"\ndone={total}\ntrap - EXIT\necho {shlex.quote(f'{plan.name} is up')}\n")
+    return "".join(parts)
+
+
+def _undo_sh(number: int, step: Step) -> str:
+    # Heredocs can't be indented: so nothing is.
+    commands = "\n".join(_expecting(c) for c in step.undo)
+    return f"if [ $done -ge {number} ]; then\n{commands}\nfi\n"
+
+
+def _expecting(command: Command | Spawn) -> str:
+    """
+    A command whose other good exit statuses than 0 count as 0 too.
+    """
+    line = shell_of(command)
+    if isinstance(command, Spawn) or command.ok == (0,):
+        return line
+    first, newline, rest = line.partition("\n")
+    return f"{first} || case $? in {'|'.join(map(str, command.ok))}) ;; *) (exit $?) ;; esac{newline}{rest}"
+
+
+def _state_dir(plan: Plan) -> str | None:
+    for step in plan.steps:
+        match step.key.split("/"):
+            case ["dir", *parts, "sandboxes"]:
+                return "/".join(parts)
+            case _:
+                pass
+    return None

@@ -1,0 +1,13 @@
+"""
+The one funnel: every command that changes the host goes through here.
+
+`tools` finds the binaries, `process` runs one command under a deadline, `native` does plain writes without a process,
+`netns` enters a namespace, `crew` carries out fused runs side by side.
+"""
+
+from __future__ import annotations
+
+from nsctl.engine.runner.process import Result, Runner
+from nsctl.engine.runner.tools import TOOL_PATH, find_tool, iptables_backend, missing_tool
+
+__all__ = ["TOOL_PATH", "Result", "Runner", "find_tool", "iptables_backend", "missing_tool"]

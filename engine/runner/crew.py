@@ -1,0 +1,283 @@
+"""
+Carrying out fused runs: each as soon as the runs it waits for are over, two at a time.
+
+Runs in a namespace go to a worker thread, which enters it; the main thread never leaves the host's.
+Journal writes stay in the main thread: `starting` before a run may begin, `ended` after it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, Item, Run, batch_line, restore_text
+from nsctl.engine.plan import Command, Spawn, words
+from nsctl.engine.runner.native import perform
+from nsctl.engine.runner.netns import entered
+from nsctl.engine.runner.process import Result, Runner
+
+__all__ = ["WORKERS", "Outcome", "carry_out"]
+
+WORKERS = 2
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    What came of a run.
+
+    Args:
+        run: The run.
+        done: The items that are known to be done.
+        failed: The item that failed, or None.
+        result: What its process said.
+    """
+
+    run: Run
+    done: list[Item] = field(default_factory=list)
+    failed: Item | None = None
+    result: Result = field(default_factory=lambda: Result(0))
+    error: BaseException | None = None
+
+
+def carry_out(
+    runs: Sequence[Run],
+    runner: Runner,
+    *,
+    starting: Callable[[list[Run]], None],
+    ended: Callable[[Outcome], None],
+    stop: Callable[[], bool],
+    force: bool = False,
+    backend: str = "",
+) -> list[Run]:
+    """
+    Carry out runs until all are over, one fails (unless forced), or `stop` says so.
+
+    Args:
+        runs: The runs.
+        runner: What runs commands.
+        starting: Called with the runs that are about to begin.
+        ended: Called with each outcome.
+        stop: Asked before more runs begin.
+        force: Go on past failures: for undoing.
+        backend: The iptables back end to use, where it was recorded.
+
+    Returns:
+        The runs that never began.
+    """
+    order = _Order(runs)
+    pool: _Pool | None = None
+    ready = order.free()
+    busy = 0
+    try:
+        while ready or busy:
+            if ready and stop():
+                break
+            if ready:
+                starting([runs[n] for n in ready])
+            if len(ready) == 1 and not busy and runs[ready[0]].netns is None:
+                n = ready[0]
+                outcome = perform_run(runs[n], runner, force=force, backend=backend)
+            else:
+                pool = pool or _Pool(WORKERS, partial(perform_run, runner=runner, force=force, backend=backend))
+                for m in ready:
+                    pool.give(m, runs[m])
+                busy += len(ready)
+                n, outcome = pool.take()
+                busy -= 1
+            ready = order.over(n)
+            ended(outcome)
+            if outcome.failed is not None and not force:
+                break
+    finally:
+        if pool is not None:
+            for n, outcome in pool.close(busy):
+                order.over(n)
+                ended(outcome)
+    return [runs[n] for n in order.never()]
+
+
+class _Order:
+    """
+    Which runs may begin.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._missing = [len(run.after) for run in runs]
+        self._waiters: dict[int, list[int]] = {}
+        self._over: set[int] = set()
+        for n, run in enumerate(runs):
+            for m in run.after:
+                self._waiters.setdefault(m, []).append(n)
+
+    def free(self) -> list[int]:
+        return [n for n, missing in enumerate(self._missing) if missing == 0]
+
+    def over(self, n: int) -> list[int]:
+        self._over.add(n)
+        freed = []
+        for m in self._waiters.get(n, ()):
+            self._missing[m] -= 1
+            if self._missing[m] == 0:
+                freed.append(m)
+        return freed
+
+    def never(self) -> list[int]:
+        return [n for n in range(len(self._missing)) if n not in self._over]
+
+
+def perform_run(run: Run, runner: Runner, *, force: bool, backend: str) -> Outcome:
+    """
+    Carry out one run in the calling thread.
+    """
+    outcome = Outcome(run)
+    try:
+        if run.kind == NATIVE:
+            _native(run, outcome, force=force)
+        elif run.kind == BATCH:
+            _batch(run, outcome, runner, force=force)
+        elif run.kind == RESTORE:
+            _restore(run, outcome, runner, force=force, backend=backend)
+        else:
+            _solo(run.items[0], outcome, runner, backend)
+    except BaseException as e:  # noqa: BLE001 - carried to the main thread, which decides
+        outcome.error = e
+        outcome.failed = outcome.failed or run.items[len(outcome.done) if len(outcome.done) < len(run.items) else -1]
+        if not outcome.result.stderr:
+            outcome.result = Result(1, stderr=str(e))
+    return outcome
+
+
+def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
+    errors = []
+    with entered(run.netns):
+        for item in run.items:
+            assert isinstance(item.command, Command)
+            try:
+                perform(item.command)
+            except OSError as e:
+                outcome.failed = outcome.failed or item
+                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
+                if not force:
+                    break
+            else:
+                outcome.done.append(item)
+    outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
+
+
+def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool) -> None:
+    text = "".join(batch_line(i.command) + "\n" for i in run.items if isinstance(i.command, Command))
+    argv = ("ip", "-force", "-batch", "-") if force else ("ip", "-batch", "-")
+    # A deadline per step: many lines may take longer than one.
+    timeout = runner.timeout + 0.1 * len(run.items)
+    with entered(run.netns):
+        outcome.result = runner.run(Command(argv, stdin=text), timeout=timeout, here=True)
+    if outcome.result.status == 0:
+        outcome.done = list(run.items)
+        return
+    bad = _failed_lines(outcome.result.stderr)
+    first = min(bad, default=1) - 1
+    outcome.failed = run.items[min(first, len(run.items) - 1)]
+    if not outcome.result.timed_out:
+        outcome.done = [i for n, i in enumerate(run.items, 1) if n not in bad] if force else run.items[:first]
+
+
+def _failed_lines(stderr: str) -> set[int]:
+    # `Command failed -:7` is what ip prints for line 7 of its standard input, in every locale.
+    found = set()
+    for line in stderr.splitlines():
+        head, _, number = line.rpartition(":")
+        if head == "Command failed -" and number.isdigit():
+            found.add(int(number))
+    return found
+
+
+def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:
+    text, owner = restore_text(run)
+    tool = "iptables-restore" if run.family == 4 else "ip6tables-restore"
+    with entered(run.netns):
+        outcome.result = runner.run(
+            Command((tool, "-w", "--noflush"), stdin=text), tools={"iptables": backend}, here=True
+        )
+        if outcome.result.status == 0:
+            outcome.done = list(run.items)
+            return
+        if force:
+            # Atomic per table: one rule that is gone already spoils the rest. Undo them one by one.
+            errors = [outcome.result.stderr]
+            for item in run.items:
+                single = Outcome(run)
+                _solo(item, single, runner, backend, here=True)
+                outcome.done += single.done
+                errors.append(single.result.stderr)
+            outcome.result.stderr = "\n".join(e for e in errors if e)
+    number = _restore_line(outcome.result.stderr)
+    key = owner[number - 1] if 0 < number <= len(owner) else run.items[0].key
+    outcome.failed = next(i for i in run.items if i.key == key)
+
+
+def _restore_line(stderr: str) -> int:
+    # Both back ends name the line: "iptables-restore: line 3 failed", "iptables-nft-restore … line 3: …".
+    tokens = stderr.replace(":", " ").split()
+    for before, number in pairwise(tokens):
+        if before == "line" and number.isdigit():
+            return int(number)
+    return 0
+
+
+def _solo(item: Item, outcome: Outcome, runner: Runner, backend: str, *, here: bool = False) -> None:
+    if isinstance(item.command, Spawn):
+        outcome.result = runner.spawn(item.command)
+        good = outcome.result.status == 0
+    else:
+        outcome.result = runner.run(item.command, tools={"iptables": backend}, here=here)
+        good = outcome.result.status in item.command.ok
+    if good and not outcome.result.timed_out:
+        outcome.done.append(item)
+    else:
+        outcome.failed = item
+
+
+class _Pool:
+    """
+    Worker threads.
+    """
+
+    def __init__(self, workers: int, work: Callable[[Run], Outcome]) -> None:
+        from queue import SimpleQueue
+        from threading import Thread
+
+        self._work = work
+        self._jobs: SimpleQueue[tuple[int, Run] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[int, Outcome | None]] = SimpleQueue()
+        self._halted = False
+        self._threads = [Thread(target=self._loop, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def give(self, number: int, run: Run) -> None:
+        self._jobs.put((number, run))
+
+    def take(self) -> tuple[int, Outcome]:
+        number, outcome = self._results.get()
+        assert outcome is not None  # only a halted pool leaves jobs out
+        return number, outcome
+
+    def close(self, busy: int) -> list[tuple[int, Outcome]]:
+        """
+        Let what is under way end, leave out what has not begun, and stop.
+        """
+        self._halted = True
+        rest = [self._results.get() for _ in range(busy)]
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        return [(n, outcome) for n, outcome in rest if outcome is not None]
+
+    def _loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            number, run = job
+            self._results.put((number, None if self._halted else self._work(run)))

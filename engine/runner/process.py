@@ -1,0 +1,262 @@
+"""
+One command under a deadline.
+
+plumbum builds and starts it; the rest is nsctl's own, since plumbum's timeout uses the wall clock and blocks while a
+grandchild holds a pipe.
+Output goes to memory files in place of pipes: nothing can block on them, whoever keeps them open.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nsctl.engine.lean import import_without
+from nsctl.engine.plan import Command, Spawn, words
+from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+__all__ = ["ENVIRONMENT", "Result", "Runner", "wait_for_exit"]
+
+ENVIRONMENT = {"PATH": ":".join(TOOL_PATH), "LC_ALL": "C"}
+"""All that a command gets: XTABLES_LIBDIR, LD_* and the like are ways in."""
+OUTPUT_MAX = 1 << 20
+"""Bytes of output that are kept."""
+STILL_ALIVE = 0.03
+"""Seconds that a detached process without a `ready` file has to stay alive."""
+
+
+@dataclass(slots=True)
+class Result:
+    """
+    What came of a command.
+
+    Args:
+        status: The exit status; -n where signal n ended it.
+        duration: Seconds.
+        timed_out: It was killed at its deadline.
+    """
+
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+    executable: str = ""
+    duration: float = 0.0
+    timed_out: bool = False
+
+
+class Runner:
+    """
+    Runs commands: each under a deadline, in a bare environment.
+
+    Args:
+        timeout: The deadline of one step; seconds.
+        lock: The lock's descriptor, which every command inherits, so that an orphaned one keeps the lock until it ends.
+    """
+
+    def __init__(self, timeout: float = 30.0, lock: int | None = None) -> None:
+        self.timeout = timeout
+        self.lock = lock
+        self._machine: Any = None
+        self._children: list[Popen[Any]] = []
+
+    def run(
+        self,
+        command: Command,
+        *,
+        tools: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        here: bool = False,
+    ) -> Result:
+        """
+        Run a command and wait for it.
+
+        Args:
+            command: The command.
+            tools: The back end of each tool that was used before (`{"iptables": "nft"}`).
+            timeout: Another deadline than the usual; seconds.
+            here: The calling thread is in the command's namespace already.
+
+        Raises:
+            Refused: The tool is missing, or not root's.
+        """
+        argv = command.argv if here else words(command)
+        return self._run(argv, command.stdin, self.timeout if timeout is None else timeout, tools or {})
+
+    def read(self, argv: tuple[str, ...], netns: str | None = None) -> tuple[int, str]:
+        """
+        Run a command that only looks; its status and its output.
+        """
+        result = self.run(Command(argv, netns=netns))
+        return result.status, result.stdout
+
+    def spawn(self, spawn: Spawn, *, timeout: float | None = None) -> Result:
+        """
+        Start a detached process, and wait until it is ready.
+
+        Raises:
+            Refused: A tool is missing, or not root's.
+        """
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        begun = time.monotonic()
+        argv = words(spawn)
+        for path in (spawn.ready, spawn.pidfile):
+            if path is not None and os.path.lexists(path):
+                os.unlink(path)  # left by an earlier process of ours: it would look like this one's
+        log = os.open(spawn.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            process, executable = self._start(argv, os.devnull, log, log, {}, session=False)
+        finally:
+            os.close(log)
+        self._children.append(process)
+        status, timed_out = self._await_ready(process, spawn, deadline)
+        stderr = "" if status == 0 and not timed_out else _tail(spawn.log)
+        return Result(status, "", stderr, executable, time.monotonic() - begun, timed_out)
+
+    def reap(self) -> None:
+        """
+        Collect detached processes that ended.
+        """
+        self._children = [p for p in self._children if p.poll() is None]
+
+    def _await_ready(self, process: Popen[Any], spawn: Spawn, deadline: float) -> tuple[int, bool]:
+        settled: float | None = None
+        pause = 0.0003
+        while True:
+            status = process.poll()
+            if status is not None:
+                return (status or 1), False
+            now = time.monotonic()
+            if spawn.ready is not None:
+                if _size(spawn.ready):
+                    return 0, False
+            elif settled is None and _size(spawn.pidfile):
+                settled = now + STILL_ALIVE
+            elif settled is not None and now >= settled:
+                return 0, False
+            if now >= deadline:
+                process.kill()
+                process.wait()
+                return -signal.SIGKILL, True
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.005)
+
+    def _run(self, argv: tuple[str, ...], stdin: str | None, timeout: float, tools: Mapping[str, str]) -> Result:
+        begun = time.monotonic()
+        files = [os.memfd_create(n, os.MFD_CLOEXEC) for n in ("stdout", "stderr")]
+        try:
+            source: Any = os.devnull
+            if stdin is not None:
+                source = os.memfd_create("stdin", os.MFD_CLOEXEC)
+                files.append(source)
+                data = stdin.encode()
+                while data:
+                    data = data[os.write(source, data) :]
+                os.lseek(source, 0, os.SEEK_SET)
+            process, executable = self._start(argv, source, files[0], files[1], tools, session=True)
+            timed_out = not wait_for_exit(process.pid, begun + timeout)
+            if timed_out:
+                _kill_group(process.pid)
+            status = process.wait()
+            out, err = _content(files[0]), _content(files[1])
+        finally:
+            for fd in files:
+                os.close(fd)
+        return Result(status, out, err, executable, time.monotonic() - begun, timed_out)
+
+    def _start(
+        self,
+        argv: tuple[str, ...],
+        stdin: str | int,
+        stdout: int,
+        stderr: int,
+        tools: Mapping[str, str],
+        *,
+        session: bool,
+    ) -> tuple[Popen[Any], str]:
+        executable = find_tool(argv[0], tools.get("iptables", ""))
+        if executable is None:
+            raise missing_tool(argv[0])
+        if self._machine is None:
+            self._machine = _plumbum()
+        null = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if isinstance(stdin, str) else -1
+        try:
+            process = self._machine[executable].popen(
+                argv[1:],
+                stdin=null if null >= 0 else stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd="/",
+                env=ENVIRONMENT,
+                pass_fds=() if self.lock is None else (self.lock,),
+                start_new_session=session,
+                umask=0o022,
+            )
+        finally:
+            if null >= 0:
+                os.close(null)
+        return process, executable
+
+
+def wait_for_exit(pid: int, deadline: float) -> bool:
+    """
+    Wait for a process, by a descriptor of its own; False if it still runs at the deadline (of the monotonic clock).
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        while True:
+            left = deadline - time.monotonic()
+            if poll.poll(max(0.0, left) * 1000):
+                return True
+            if left <= 0:
+                return False
+    finally:
+        os.close(fd)
+
+
+def _plumbum() -> Any:  # noqa: ANN401 - plumbum gives its machine no type
+    # urllib.request (28 of plumbum's 43 ms) is for remote paths, which nsctl never has.
+    machines = import_without("plumbum.machines.local", "urllib.request")
+    machine = machines.local
+    machine.env.clear()  # what is left here, plumbum hands to every command
+    return machine
+
+
+def _kill_group(pid: int) -> None:
+    # The process leads a session and group of its own.
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _content(fd: int) -> str:
+    size = min(os.fstat(fd).st_size, OUTPUT_MAX)
+    return os.pread(fd, size, 0).decode("utf-8", "backslashreplace")
+
+
+def _tail(path: str) -> str:
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(0, os.fstat(f.fileno()).st_size - 2000))
+            return f.read().decode("utf-8", "backslashreplace")
+    except OSError:
+        return ""

@@ -1,0 +1,319 @@
+"""
+The sandbox: what the engine adds to a mode's steps.
+
+That is the sandbox's directory and files, and last its init: one process that makes the mount, ipc, pid and uts namespaces,
+sets them up, bounds what a process in there may do, and then idles, or runs the workload.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from nsctl.engine.effect import AddrOn, FileIs, NetnsIs
+from nsctl.engine.errors import Conflict, Invalid
+from nsctl.engine.facts import Facts
+from nsctl.engine.kit.files import directory, file
+from nsctl.engine.kit.link import born_with
+from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
+from nsctl.engine.mode import Mode, Request
+from nsctl.engine.names import check_name, display
+from nsctl.engine.options import to_plain
+from nsctl.engine.plan import NAMESPACES, Plan, Spawn, Step
+
+__all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment"]
+
+CAPABILITIES = (
+    "chown",
+    "dac_override",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "net_bind_service",
+    "net_admin",
+    "net_raw",
+    "sys_chroot",
+    "setfcap",
+    "audit_write",
+)
+"""What a process in a sandbox may have: the ordinary ones, and those that network work needs."""
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_STEPS_MAX = 10_000
+_IDLE = "while :; do sleep 2147483647 & wait; done"
+# A child in the foreground: one in the background would ignore INT and QUIT. While it waits, the shell reaps orphans too.
+_WORK = '"$@"; exit $?'
+
+
+class Enterable(Protocol):
+    """
+    What `enter` needs to know of a sandbox: the store's row, and a plan, have it.
+    """
+
+    @property
+    def name(self) -> str:
+        """
+        Its name.
+        """
+
+    @property
+    def isolate(self) -> tuple[str, ...]:
+        """
+        The kinds of namespaces of its own.
+        """
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """
+        `cap_add`, `cap_drop`, `privileged`, `env`.
+        """
+
+
+def assemble(mode: Mode, request: Request, facts: Facts) -> Plan:
+    """
+    The whole plan of a sandbox: the mode's steps and the engine's own.
+
+    Raises:
+        Refused: The mode says no, or its steps and `--isolate` don't fit together.
+    """
+    name = check_name(request.name)
+    steps = list(_merged(_flat(mode.steps(request, facts)), mode))
+    _check_namespaces(mode, request, steps, facts)
+    steps += _own(request, facts, steps)
+    return Plan(
+        mode=mode.name,
+        name=name,
+        options=to_plain(request.options),
+        steps=tuple(_resolved(steps, facts)),
+        isolate=tuple(kind for kind in NAMESPACES if kind in request.isolate),
+        command=request.command,
+        settings=request.settings,
+    )
+
+
+def enter(sandbox: Enterable, pid: int | None, command: Sequence[str]) -> tuple[str, ...]:
+    """
+    The words that run a command in a sandbox.
+
+    Args:
+        sandbox: The sandbox.
+        pid: Its init's PID on the host; None where it has no init.
+        command: The command.
+
+    Raises:
+        Invalid: It has an init, which is gone.
+    """
+    kinds = sandbox.isolate
+    if pid is not None:
+        into = ("-t", str(pid), *(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid", "net") if kind in kinds))
+    elif set(kinds) <= {"net"}:
+        into = (f"--net=/run/netns/{sandbox.name}",) if kinds else ()
+    else:
+        raise Invalid(f"the init of '{display(sandbox.name)}' has ended", hint=f"nsctl down {sandbox.name}")
+    variables = tuple(f"{key}={value}" for key, value in sandbox.settings.get("env", {}).items())
+    inside = (*bounded(sandbox.settings), *(("env", *variables) if variables else ()), *command)
+    return ("nsenter", *into, "--", *inside) if into else inside
+
+
+def bounded(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    The words in front of a command that bound what it may do.
+    """
+    if settings.get("privileged"):
+        return ()
+    added = [c for c in settings.get("cap_add", ()) if c not in CAPABILITIES]
+    kept = [c for c in (*CAPABILITIES, *added) if c not in settings.get("cap_drop", ())]
+    bounding = ",".join(("-all", *(f"+{c}" for c in kept)))
+    return ("setpriv", "--no-new-privs", f"--bounding-set={bounding}", "--inh-caps=-all", "--ambient-caps=-all", "--")
+
+
+def environment(settings: Mapping[str, Any], term: str = "") -> dict[str, str]:
+    """
+    The whole environment of a process in a sandbox: nothing is inherited but the terminal's type.
+    """
+    found = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    if term:
+        found["TERM"] = term
+    return {**found, **settings.get("env", {})}
+
+
+def _flat(given: Iterable[Any]) -> Iterator[Step]:
+    for item in given:
+        if isinstance(item, Step):
+            yield item
+        elif item is not None:
+            yield from _flat(item)
+
+
+def _merged(steps: Iterable[Step], mode: Mode) -> Iterator[Step]:
+    # Two of kit's functions may need the same chain: the first one makes it.
+    seen: dict[str, Step] = {}
+    for step in steps:
+        earlier = seen.setdefault(step.key, step)
+        if earlier is step:
+            yield step
+        elif not earlier.same_work(step):
+            raise Invalid(f"mode '{mode.name}' plans two different steps of one key: {display(step.key)}")
+        if len(seen) > _STEPS_MAX:
+            raise Invalid(f"mode '{mode.name}' plans more than {_STEPS_MAX} steps for one sandbox")
+
+
+def _check_namespaces(mode: Mode, request: Request, steps: Iterable[Step], facts: Facts) -> None:
+    name = request.name
+    unknown = [kind for kind in request.isolate if kind not in NAMESPACES]
+    if unknown:
+        raise Invalid(f"'{display(unknown[0])}' is not a kind of namespace", hint=f"there are {', '.join(NAMESPACES)}")
+    has_net = any(isinstance(s.effect, NetnsIs) and s.effect.name == name for s in steps)
+    if has_net and "net" not in request.isolate:
+        raise Invalid(
+            f"mode '{mode.name}' needs a network namespace", hint="add net to --isolate, or use the mode host"
+        )
+    if not has_net and "net" in request.isolate:
+        raise Invalid(
+            f"mode '{mode.name}' has no network namespace", hint="leave net out of --isolate, or use the mode none"
+        )
+    if has_net and name in facts.netns and name not in facts.sandboxes:
+        raise Conflict(f"there is a network namespace '{name}' already, and not nsctl's", hint="choose another --name")
+
+
+def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
+    """
+    The sandbox's directory, files and init.
+    """
+    name, isolate = request.name, request.isolate
+    processes = [s.do for s in steps if isinstance(s.do, Spawn)]
+    if not (set(isolate) - {"net"} or request.command or processes):
+        return []
+    place = sandbox_dir(facts, name)
+    files: list[Step] = []
+    if "mount" in isolate:
+        files.append(
+            file(f"{place}/hosts", _hosts(name, facts, steps), why=f"{name} and its address in /etc/hosts inside")
+        )
+        if facts.resolv_conf is not None:
+            files.append(
+                file(f"{place}/resolv.conf", facts.resolv_conf, why="the name servers, for /etc/resolv.conf inside")
+            )
+    variables = request.settings.get("env", {})
+    if variables and request.command:
+        lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items())
+        files.append(file(f"{place}/env", lines, mode="0600", why="the workload's environment"))
+    init = _init(request, facts, [*steps, *files])
+    left = [p for s in processes for p in spawn_paths(s)]
+    if init is not None and isinstance(init.do, Spawn):
+        left += spawn_paths(init.do)
+    left += [s.effect.path for s in files if isinstance(s.effect, FileIs)]
+    return [
+        directory(f"{facts.state_dir}/sandboxes", why="a place for what sandboxes need"),
+        directory(place, why=f"a place for what {name} needs", remove=tuple(left)),
+        *files,
+        *([init] if init is not None else []),
+    ]
+
+
+def _hosts(name: str, facts: Facts, steps: Iterable[Step]) -> str:
+    found = [s.effect.address for s in steps if isinstance(s.effect, AddrOn) and s.effect.netns == name]
+    for step in steps:
+        if isinstance(step.effect, NetnsIs) and step.effect.name == name and step.effect.source in facts.sandboxes:
+            found += facts.sandboxes[step.effect.source].addresses
+    addresses = [a.partition("/")[0] for a in found] or ["127.0.1.1"]  # as Debian does for a host without an address
+    base = facts.hosts if facts.hosts.endswith("\n") or not facts.hosts else facts.hosts + "\n"
+    return base + "".join(f"{a}\t{name}\n" for a in addresses)
+
+
+def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | None:
+    name, isolate, command = request.name, request.isolate, request.command
+    flags = tuple(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid") if kind in isolate)
+    if not flags and not command:
+        return None
+    netns = name if "net" in isolate else None
+    inside = (
+        command
+        if command and "pid" not in isolate
+        else ("sh", "-c", _WORK, "init", *command)
+        if command
+        else ("sh", "-c", _IDLE)
+    )
+    script = _script(request, facts)
+    argv = ("sh", "-c", script, "init", *bounded(request.settings), *inside)
+    if flags:
+        forks = ("--fork", "--kill-child") if "pid" in isolate else ()
+        private = ("--propagation", "private") if "mount" in isolate else ()
+        argv = ("unshare", *flags, *forks, *private, *argv)
+    # An idle init needs its namespace and its files; a workload begins when all is in place.
+    needed = [s.key for s in earlier if command or s.key.startswith(("netns/", "file/"))]
+    step = spawn(
+        facts,
+        name,
+        "init",
+        argv,
+        why=f"start {shlex.join(command[:3])} in {name}"
+        if command
+        else f"start the init that holds the namespaces of {name}",
+        netns=netns,
+        ready=True,
+        after=tuple(needed),
+    )
+    return replace(step, key=f"init/{name}")
+
+
+def _script(request: Request, facts: Facts) -> str:
+    """
+    What the init does before it becomes what it is given as arguments.
+    """
+    isolate, place = request.isolate, sandbox_dir(facts, request.name)
+    at, state = shlex.quote(place), shlex.quote(facts.state_dir)
+    lines = ["set -e", "umask 022", "cd /", f"exec 3>{at}/init.ready"]
+    if request.command and request.settings.get("env"):
+        lines.append(f"env=$(cat {at}/env)")
+    if {"mount", "pid"} <= set(isolate):
+        lines.append("mount -t proc -o nosuid,nodev,noexec proc /proc")
+    if {"mount", "net"} <= set(isolate):
+        lines.append("mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys")
+    if "uts" in isolate:
+        lines.append(f"echo {request.name} >/proc/sys/kernel/hostname")
+    if "mount" in isolate:
+        lines.append(f"[ ! -e /etc/hosts ] || mount --bind {at}/hosts /etc/hosts")
+        if facts.resolv_conf is not None:
+            lines.append(f"[ ! -e /etc/resolv.conf ] || mount --bind {at}/resolv.conf /etc/resolv.conf")
+        lines += [
+            "# copies of mounts would keep other sandboxes' namespaces alive",
+            "while umount -l /run/netns 2>/dev/null; do :; done",
+            "[ ! -d /run/netns ] || mount -t tmpfs -o ro,size=4k,mode=000 none /run/netns",
+            f"mount -t tmpfs -o ro,size=4k,mode=000 none {state}",
+        ]
+    lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={_PATH}", "unset LC_ALL OLDPWD"]
+    if request.command and request.settings.get("env"):
+        lines += ['eval "$env"', "unset env"]
+    lines += ["echo ready >&3", 'exec "$@" 3>&-']
+    return "\n".join(lines)
+
+
+def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
+    """
+    The steps, waiting for and going with what the plan, or an earlier one, really makes.
+    """
+    keys = {s.key for s in steps}
+    born = {key: s.key for s in steps if (key := born_with(s)) is not None}
+    joined = {s.key for s in steps if isinstance(s.effect, NetnsIs) and (s.effect.source or s.effect.inode)}
+    for step in steps:
+        if step.key in facts.steps:
+            yield step
+            continue
+        after, goes_with = step.after, step.goes_with
+        if after is not None:
+            found = (born.get(k, k) for k in after)
+            after = tuple(dict.fromkeys(k for k in found if k != step.key and (k in keys or k in facts.steps)))
+        # What is put into a namespace that is only shared does not go with its name.
+        if goes_with in joined or not (goes_with in keys or goes_with in facts.steps):
+            goes_with = None if step.undo else goes_with
+        yield (
+            step
+            if (after, goes_with) == (step.after, step.goes_with)
+            else replace(step, after=after, goes_with=goes_with)
+        )

@@ -1,0 +1,15 @@
+"""
+The store: what nsctl did and still has to undo, in SQLite under /run.
+
+`lock` is the one exclusive lock, `files` the directory, its ownership and its ballast, `database` the connection and
+its faults, `rows` what is kept, and `journal` the operations that the executor calls.
+"""
+
+from __future__ import annotations
+
+from nsctl.engine.store.database import Damaged, Unwritable
+from nsctl.engine.store.journal import Journal
+from nsctl.engine.store.lock import Lock
+from nsctl.engine.store.rows import SandboxRow, StepRow, Transaction
+
+__all__ = ["Damaged", "Journal", "Lock", "SandboxRow", "StepRow", "Transaction", "Unwritable"]

@@ -1,0 +1,86 @@
+"""
+nsctl's directory under /run: private, owned by root, no symbolic links followed, with ballast for a full disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from nsctl.engine.errors import Refused
+
+__all__ = ["BALLAST", "boot_id", "drop_ballast", "ensure_ballast", "ensure_private_dir", "netns_inode"]
+
+BALLAST = 256 * 1024
+"""Bytes kept back, so that `down` and `recover` can still write when the file system is full."""
+
+
+def boot_id() -> str:
+    """
+    The kernel's name for this boot.
+    """
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def netns_inode() -> int:
+    """
+    The inode number of the network namespace that nsctl runs in: rows of another one's host are not ours to touch.
+    """
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def ensure_private_dir(path: Path) -> None:
+    """
+    Make the directory (0700) or check that it is ours alone.
+
+    Raises:
+        Refused: It is a symbolic link, belongs to somebody else, is open to others, or can't be made.
+    """
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700, parents=True)
+        st = path.lstat()
+    except OSError as e:
+        raise Refused(
+            f"the state directory {path} can't be made: {e.strerror}", hint="set NSCTL_STATE_DIR to a directory on /run"
+        ) from e
+    if not stat.S_ISDIR(st.st_mode):
+        raise Refused(f"the state directory {path} is not a directory", hint="remove it, or set NSCTL_STATE_DIR")
+    if st.st_uid != os.geteuid():
+        raise Refused(
+            f"the state directory {path} belongs to user {st.st_uid}, not to {os.geteuid()}",
+            hint="remove it, or set NSCTL_STATE_DIR",
+        )
+    if st.st_mode & 0o077:
+        try:
+            path.chmod(0o700)
+        except OSError as e:
+            raise Refused(f"the state directory {path} is open to others", hint=f"chmod 700 {path}") from e
+
+
+def ensure_ballast(state_dir: Path) -> None:
+    """
+    Keep some room back; without it, on a full disk, nothing is lost but comfort.
+    """
+    path = state_dir / "ballast"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        if os.fstat(fd).st_blocks * 512 < BALLAST:
+            os.posix_fallocate(fd, 0, BALLAST)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def drop_ballast(state_dir: Path) -> None:
+    """
+    Give the room back to the file system, for an undo that has to be recorded.
+    """
+    with suppress(OSError):
+        os.truncate(state_dir / "ballast", 0)

@@ -1,0 +1,96 @@
+"""
+The one exclusive lock around plan and execution.
+
+It is a `flock` on a file that is never unlinked.
+Its descriptor is number 9, and every step process inherits it: an orphaned step of a killed nsctl keeps the lock until
+it ends, so that recovery never races with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nsctl.engine.errors import Busy, Refused
+
+__all__ = ["LOCK_FD", "Lock"]
+
+LOCK_FD = 9
+"""A single digit, since sh closes it by `9>&-` for processes that outlive nsctl."""
+
+
+class Lock:
+    """
+    The lock; one process takes it once.
+
+    Args:
+        path: The lock file.
+        wait: How long to wait for another nsctl; seconds.
+    """
+
+    def __init__(self, path: Path, wait: float = 30.0) -> None:
+        self._path = path
+        self._wait = wait
+        self._held = False
+
+    def acquire(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """
+        Wait for the lock, and take it.
+
+        Args:
+            stop: Asked while waiting: whether to give up, since a signal came.
+
+        Raises:
+            Busy: Another nsctl went on holding it; the message names it.
+            Refused: The lock file can't be opened.
+        """
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            raise Refused(f"the lock {self._path} can't be opened: {e.strerror}") from e
+        if fd != LOCK_FD:
+            os.dup2(fd, LOCK_FD, inheritable=False)
+            os.close(fd)
+        deadline = time.monotonic() + self._wait
+        pause = 0.001
+        while True:
+            try:
+                fcntl.flock(LOCK_FD, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop():
+                    os.close(LOCK_FD)
+                    raise Busy("stopped while waiting for another nsctl") from None
+                if time.monotonic() >= deadline:
+                    holder = self._holder()
+                    os.close(LOCK_FD)
+                    raise Busy(
+                        f"{holder} is still at work after {self._wait:g} s", hint="wait for it, or stop it"
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.05)
+        self._held = True
+        try:
+            os.ftruncate(LOCK_FD, 0)
+            os.pwrite(LOCK_FD, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # a full disk: the name of the holder is a courtesy
+
+    def release(self) -> None:
+        """
+        Let go. Step processes that still run keep the lock, as they should.
+        """
+        if self._held:
+            self._held = False
+            os.close(LOCK_FD)
+
+    def _holder(self) -> str:
+        try:
+            pid = int(self._path.read_text(encoding="ascii").strip() or "0")
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return "a step of a killed nsctl"
+        return f"another nsctl (PID {pid})"

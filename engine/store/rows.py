@@ -1,0 +1,102 @@
+"""
+What is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import crc32
+from dataclasses import dataclass, field
+from typing import Any
+
+from nsctl.engine.plan import Step
+
+__all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "StepRow", "Transaction", "checksum", "dumps"]
+
+INTENT = "intent"
+"""In the journal; its command has not been started."""
+STARTED = "started"
+"""Its command may have run."""
+DONE = "done"
+"""Its command succeeded, or the effect was in place."""
+
+
+def dumps(data: object) -> str:
+    """
+    Compact JSON.
+    """
+    return _encoder.encode(data)
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
+
+
+def checksum(*texts: str) -> int:
+    """
+    Tells a flipped bit: a row that doesn't match is never acted on.
+    """
+    return crc32("\0".join(texts).encode())
+
+
+@dataclass(slots=True)
+class SandboxRow:
+    """
+    A sandbox.
+
+    Args:
+        state: `building`, `up` or `removing`.
+        info: What `ls` shows and planning needs, derived from the steps: addresses, network, gateway.
+        created: UTC, ISO 8601.
+        created_boot: Seconds since boot.
+        owner: PID and start time of the nsctl whose end is this sandbox's end (`run`), or None.
+        confirm_by: Seconds since boot until which `nsctl confirm` must come, or None.
+        source: The lab file that names it, or empty.
+    """
+
+    name: str
+    mode: str
+    options: dict[str, Any]
+    isolate: tuple[str, ...]
+    command: tuple[str, ...]
+    settings: dict[str, Any]
+    state: str = "building"
+    info: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+    created_boot: float = 0.0
+    owner: tuple[int, int] | None = None
+    confirm_by: float | None = None
+    source: str = ""
+
+
+@dataclass(slots=True)
+class StepRow:
+    """
+    A step in the journal.
+
+    Args:
+        seq: The order of application.
+        step: The step, as it was applied: its undo is the one that counts.
+        state: INTENT, STARTED or DONE.
+        mark: What tells the result from a look-alike, recorded right after the step ran.
+        tools: Which file each tool's name stood for (an undo uses the same iptables back end).
+    """
+
+    seq: int
+    step: Step
+    state: str = INTENT
+    mark: dict[str, int] | None = None
+    tools: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """
+    What is under way; there is at most one, since the lock is exclusive.
+
+    Args:
+        restore: Plans of sandboxes that this transaction takes down and a rollback has to bring back.
+    """
+
+    id: str
+    operation: str
+    restore: list[dict[str, Any]] = field(default_factory=list)

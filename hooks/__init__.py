@@ -1,0 +1,3 @@
+"""
+The hook specifications, the plugin manager, and the observers that come with nsctl.
+"""

@@ -1,0 +1,384 @@
+"""
+The audit trail: one line of JSON for everything that nsctl does to the host, each chained to the one before.
+
+A record ends in `,"hash":"…"}`: the SHA-256 of the bytes before it (closed with `}`), which hold the hash of the record
+before; so an edit, a deletion and a reordering break the chain.
+Beside the log, `….head` remembers the last record, so that a cut at the end shows as well, and a log that was rotated
+goes on where the old one ended.
+Root can forge all of it; the trail is evidence against mistakes and against everybody else.
+
+Values of environment variables never get here, see `nsctl.hooks.records`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import islice
+from types import ModuleType
+from typing import Any
+
+from nsctl._version import __version__
+from nsctl.engine.errors import Refused
+from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.hooks.records import UNDOING, record_of
+from nsctl.hooks.spec import hookimpl
+from nsctl.hooks.trail import START, Verdict, check, seal, sealed
+
+__all__ = ["AuditTrail", "files_of", "load_structlog", "read_lines", "verify"]
+
+SCHEMA = 1
+_HEAVY = ("asyncio", "rich", "better_exceptions", "colorama", "twisted")
+
+
+def load_structlog() -> ModuleType:
+    """
+    Import structlog without its developer console (rich's tracebacks) and asyncio: 15 ms in place of 75.
+
+    structlog does without what it can't import, and None in `sys.modules` says just that, as documented.
+    asyncio, which it imports but touches only in its `a…` methods, is stood in for by a module that fetches the real one
+    on demand (importlib's LazyLoader would not do: until 3.12 the `import` statement itself triggers it).
+    Afterwards `sys.modules` is as if nothing had been, so that whoever needs one of these later gets the real one.
+    """
+    if "structlog" in sys.modules:
+        return sys.modules["structlog"]
+    absent = [name for name in _HEAVY if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = _on_demand(name) if name == "asyncio" else None  # type: ignore[assignment]  # documented, not typed
+    try:
+        import structlog
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+    return structlog
+
+
+class AuditTrail:
+    """
+    The observer that writes the trail.
+
+    `PlanStarted` is written at once, and a change whose record can't be written does not start.
+    What comes after is written in one go at the end, and a failure then is remembered in `failures`, for nothing must
+    stop a rollback.
+    Taking down starts even so: that has to work on a full disk.
+
+    Args:
+        path: The log; its folder is made if need be, not the folders above.
+        plugin: Says for a mode which distribution it came from.
+    """
+
+    def __init__(self, path: str, plugin: Callable[[str], str] = lambda _: "") -> None:
+        self.path = path
+        self.failures: list[str] = []
+        self._plugin = plugin
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._who: dict[str, Any] = {}
+
+    @hookimpl
+    def nsctl_event(self, event: Event) -> None:
+        """
+        Record an event.
+
+        Raises:
+            Refused: The record of a change that is about to start can't be written.
+        """
+        if isinstance(event, StepStarted):
+            return
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        name, fields = record_of(event)
+        if isinstance(event, PlanStarted):
+            fields["plugin"] = self._plugin(event.mode)
+        self._waiting.append(
+            (name, {"time": when, "transaction": event.transaction, "sandbox": event.sandbox, **fields})
+        )
+        if isinstance(event, PlanStarted):
+            self._start(event)
+        elif isinstance(event, PlanFinished):
+            self.flush()
+
+    def flush(self) -> None:
+        """
+        Write what waits. This never raises; what can't be written goes on waiting, and `failures` says so.
+        """
+        try:
+            self._write()
+        except (OSError, Refused) as e:
+            self.failures.append(_reason(e))
+
+    def _start(self, event: PlanStarted) -> None:
+        try:
+            self._write()
+        except (OSError, Refused) as e:
+            if event.operation in UNDOING:
+                self.failures.append(_reason(e))
+                return
+            self._waiting.clear()
+            raise Refused(
+                f"the audit record can't be written to {self.path}, so nothing is changed: {_reason(e)}",
+                hint="make room there, or name another file in NSCTL_AUDIT_LOG",
+            ) from e
+
+    def _write(self) -> None:
+        if not self._waiting:
+            return
+        self._who = self._who or _identity()
+        with _opened(self.path) as (fd, head):
+            seq, last, whole = _end_of(fd)
+            known = _read_head(head)
+            if known is not None and known[0] > seq:
+                seq, last = known  # rotated, or cut: going on from the head keeps what is missing visible
+            lines: list[str] = []
+            chain = _Chain(seq, last)
+            log = _logger(lines, chain).bind(**self._who)
+            if seq and not os.fstat(fd).st_size:
+                log.msg("trail_continued", time=self._waiting[0][1]["time"])
+            torn: dict[str, Any] = {} if whole else {"after_torn_line": True}
+            for name, fields in self._waiting:
+                log.msg(name, **fields, **torn)
+                torn = {}
+            _append(fd, ("" if whole else "\n") + "".join(lines))
+            self._waiting.clear()
+            os.pwrite(head, f"{chain.seq:020d} {chain.last}\n".encode(), 0)
+
+
+class _Chain:
+    """
+    The last of structlog's processors: numbers a record, renders it canonically (sorted, compact, ASCII), and seals it.
+    """
+
+    def __init__(self, seq: int, last: str) -> None:
+        self.seq = seq
+        self.last = last
+        encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+        self._render = load_structlog().processors.JSONRenderer(serializer=lambda data, **_: encoder.encode(data))
+
+    def __call__(self, logger: object, method: str, record: MutableMapping[str, Any]) -> str:
+        self.seq += 1
+        record["seq"] = self.seq
+        record["prev_hash"] = self.last
+        text: str = self._render(logger, method, record)
+        line, self.last = seal(text)
+        return line + "\n"
+
+
+class _Lines:
+    """
+    What structlog writes to: a list.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        self.msg = lines.append
+
+
+def _logger(lines: list[str], chain: _Chain) -> Any:
+    structlog = load_structlog()
+    return structlog.wrap_logger(
+        _Lines(lines), processors=[chain], wrapper_class=structlog.BoundLogger, context_class=dict
+    )
+
+
+def _on_demand(name: str) -> ModuleType:
+    module = ModuleType(name)
+
+    def fetch(attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        return getattr(__import__(name), attribute)
+
+    module.__getattr__ = fetch  # type: ignore[method-assign]  # PEP 562
+    return module
+
+
+def _identity() -> dict[str, Any]:
+    """
+    Who, where and what: `loginuid` is who logged in, `sudo_user` only what the environment claims.
+    """
+    tty = None
+    for fd in (0, 2):
+        with suppress(OSError):
+            tty = tty or os.ttyname(fd)
+    try:
+        cwd: str | None = os.getcwd()
+    except OSError:
+        cwd = None
+    login = _line("/proc/self/loginuid")
+    parent = os.getppid()
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "host": os.uname().nodename,
+        "boot_id": _line("/proc/sys/kernel/random/boot_id"),
+        "uid": os.getuid(),
+        "loginuid": int(login) if login.isdigit() and int(login) != 2**32 - 1 else None,
+        "sudo_user": os.environ.get("SUDO_USER"),
+        "tty": tty,
+        "parent": {"pid": parent, "comm": _line(f"/proc/{parent}/comm")},
+        "cwd": cwd,
+    }
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def files_of(path: str) -> list[str]:
+    """
+    The log and the older ones beside it that were rotated (`….1`, `…-20260101`, `….2.gz`), the oldest first.
+    """
+    folder, name = os.path.split(path)
+    try:
+        beside = [n for n in os.listdir(folder) if re.fullmatch(re.escape(name) + r"([.-][0-9]+(\.gz)?)?", n)]
+    except OSError:
+        return []
+    numbered = [(_first_seq(file), file) for file in (os.path.join(folder, n) for n in beside)]
+    return [file for _, file in sorted(numbered)]
+
+
+def read_lines(path: str) -> Iterator[bytes]:
+    """
+    The lines of a log, with their ends.
+    """
+    if path.endswith(".gz"):
+        import gzip
+
+        with gzip.open(path) as packed:
+            yield from packed
+    else:
+        with open(path, "rb") as file:
+            yield from file
+
+
+def verify(path: str) -> Verdict:
+    """
+    Whether the trail is whole: no record edited, deleted, moved or cut off.
+
+    Raises:
+        Refused: There is no trail, or it can't be read.
+    """
+    files = files_of(path)
+    try:
+        head = _head_of(path)
+        if head is None and not files:
+            raise Refused(f"there is no audit trail at {path}", hint="nsctl makes it with the first change")
+        return check(((os.path.basename(f), read_lines(f)) for f in files), head)
+    except OSError as e:
+        where = e.filename or path
+        raise Refused(f"the audit trail can't be read: {where}: {e.strerror}", hint="it is root's: use sudo") from e
+
+
+def _first_seq(path: str) -> tuple[int, int]:
+    """
+    The number of a log's first record; a log without one comes last, the current one after all.
+    """
+    for line in islice(read_lines(path), 2):
+        found = sealed(line.removesuffix(b"\n"))
+        if found:
+            return 0, int(found[0]["seq"])
+    return 1, 0
+
+
+def _head_of(path: str) -> tuple[int, str] | None:
+    try:
+        fd = os.open(f"{path}.head", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _read_head(fd)
+    finally:
+        os.close(fd)
+
+
+def _read_head(fd: int) -> tuple[int, str] | None:
+    found = re.fullmatch(rb"([0-9]{20}) ([0-9a-f]{64})\n", os.pread(fd, 128, 0))
+    return (int(found[1]), found[2].decode()) if found else None
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[int, int]]:
+    """
+    The log and its head, open and locked.
+    """
+    folder, name = os.path.split(path)
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    # `/var/log` itself may be a link on some machines; the folder of the log may not.
+    there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fds = [there]
+    try:
+        _check_owner(os.fstat(there), folder)
+        head = _open_in(there, f"{name}.head", os.O_RDWR, fds)
+        fcntl.flock(head, fcntl.LOCK_EX)
+        log = _open_in(there, name, os.O_RDWR | os.O_APPEND, fds)
+        yield log, head
+    finally:
+        for fd in reversed(fds):
+            os.close(fd)
+
+
+def _open_in(folder: int, name: str, flags: int, fds: list[int]) -> int:
+    fd = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    fds.append(fd)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused(f"{name} is not a regular file")
+    _check_owner(status, name)
+    if status.st_mode & 0o077:
+        os.fchmod(fd, 0o600)
+    return fd
+
+
+def _check_owner(status: os.stat_result, path: str) -> None:
+    if status.st_uid != os.geteuid():
+        raise Refused(f"{path} belongs to user {status.st_uid}")
+    if status.st_mode & 0o022:
+        raise Refused(f"{path} is writable to others")
+
+
+def _end_of(fd: int) -> tuple[int, str, bool]:
+    """
+    Number and hash of the last whole record in the log, and whether the log ends with it.
+    """
+    size = os.fstat(fd).st_size
+    take = 1 << 16
+    while True:
+        start = max(0, size - take)
+        data = os.pread(fd, size - start, start)
+        lines = data.split(b"\n")
+        for line in reversed(lines[:-1] if start == 0 else lines[1:-1]):
+            found = re.fullmatch(rb'.*,"hash":"([0-9a-f]{64})"\}', line)
+            if found:
+                with suppress(ValueError, KeyError):
+                    return int(json.loads(line)["seq"]), found[1].decode(), not lines[-1]
+        if start == 0:
+            return 0, START, not lines[-1]
+        take *= 16
+
+
+def _append(fd: int, text: str) -> None:
+    """
+    All or nothing, as far as that can be had: half a record is taken back.
+    """
+    before = os.fstat(fd).st_size
+    data = memoryview(text.encode())
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(fd, before)
+        raise

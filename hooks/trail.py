@@ -1,0 +1,128 @@
+"""
+The chain of the audit trail, as data: how a record is sealed, and whether a trail is whole.
+
+Nothing here opens a file; `nsctl.hooks.audit` does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+__all__ = ["START", "Verdict", "check", "seal", "sealed"]
+
+START = "0" * 64
+"""What the first record of all has in place of a hash before it."""
+_SEALED = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}', re.DOTALL)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """
+    What a look at a trail found.
+
+    Args:
+        records: How many records are whole and in place.
+        problems: What is wrong, one line each, in the order of the trail.
+        notes: What is as it may be, but worth knowing.
+    """
+
+    records: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def seal(text: str) -> tuple[str, str]:
+    """
+    A record's line and its hash, which is of the bytes before it, closed with `}`.
+
+    Args:
+        text: The record as one JSON object.
+    """
+    digest = sha256(text.encode()).hexdigest()
+    return f'{text[:-1]},"hash":"{digest}"}}', digest
+
+
+def sealed(line: bytes) -> tuple[dict[str, Any], str] | None:
+    """
+    A record and its hash; None where the line is not a record whose hash is right.
+    """
+    found = _SEALED.fullmatch(line)
+    if found is None or sha256(found[1] + b"}").hexdigest().encode() != found[2]:
+        return None
+    try:
+        record = json.loads(found[1] + b"}")
+    except ValueError:
+        return None
+    return (record, found[2].decode()) if isinstance(record.get("seq"), int) else None
+
+
+def check(files: Iterable[tuple[str, Iterable[bytes]]], head: tuple[int, str] | None) -> Verdict:
+    """
+    Follow the chain.
+
+    Args:
+        files: Names and lines (with their ends), the oldest file first.
+        head: Number and hash of the last record that was written, as remembered beside the log.
+    """
+    verdict = Verdict()
+    seq, last = 0, START
+    bad = ""
+    for name, lines in files:
+        first = True
+        for number, line in enumerate(lines, 1):
+            where = f"{name}, line {number}"
+            found = sealed(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
+            if found is None:
+                if bad:
+                    verdict.problems.append(bad)
+                bad = f"{where}: not a whole record, or changed since it was written"
+                continue
+            record, digest = found
+            if bad and not (record.get("after_torn_line") and record["prev_hash"] == last):
+                verdict.problems.append(bad)
+            elif bad:
+                verdict.notes.append(f"{bad} (nsctl found it so, and went on after it)")
+            _follow(verdict, record, (seq, last), where, first=first, gap=bool(bad))
+            verdict.records += 1
+            seq, last, bad, first = record["seq"], digest, "", False
+            if head is not None and head[0] == seq and head[1] != digest:
+                verdict.problems.append(f"{where}: not the record {seq} that was written last")
+    if bad:
+        verdict.problems.append(bad)
+    _compare_end(verdict, seq, head)
+    return verdict
+
+
+def _follow(
+    verdict: Verdict, record: dict[str, Any], before: tuple[int, str], where: str, *, first: bool, gap: bool
+) -> None:
+    seq, last = before
+    number = record["seq"]
+    if number == seq + 1 and record["prev_hash"] == last:
+        return
+    if verdict.records == 0 and not gap:
+        if first and record.get("event") == "trail_continued":
+            verdict.notes.append(f"the trail begins with record {number}; older ones were rotated away")
+        else:
+            verdict.problems.append(f"{where}: the records before number {number} are missing")
+    elif number > seq + 1:
+        missing = f"record {seq + 1} is" if number == seq + 2 else f"records {seq + 1} to {number - 1} are"
+        verdict.problems.append(f"{where}: {missing} missing")
+    elif number <= seq:
+        verdict.problems.append(f"{where}: record {number} is out of order, after record {seq}")
+    else:
+        verdict.problems.append(f"{where}: record {number} does not follow from the record before it")
+
+
+def _compare_end(verdict: Verdict, seq: int, head: tuple[int, str] | None) -> None:
+    if head is None:
+        if verdict.records:
+            verdict.problems.append("the file beside the log that names the last record is missing, or damaged")
+    elif head[0] > seq:
+        missing = f"record {head[0]} is" if head[0] == seq + 1 else f"records {seq + 1} to {head[0]} are"
+        verdict.problems.append(f"the end is cut off: {missing} missing")

@@ -1,0 +1,277 @@
+"""
+A bridge of the host's: sandboxes on it reach each other, the host, and the outside with the host's address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from nsctl import Conflict, Facts, Invalid, Mode, Refused, Request, Steps, effects, hookimpl, kit, opt
+
+__all__ = ["MODE", "Options", "steps"]
+
+METRIC = 100
+"""Of the default route: stated, so that a route of another network can stand beside it."""
+PORTS = 1023
+"""The most ports a bridge of the kernel's has (BR_MAX_PORTS - 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """
+    What can be chosen.
+    """
+
+    subnet: IPv4Network | None = opt(
+        None, "the network's subnet; by default that of the first bridge of nsctl's, or a free /24 for a new one"
+    )
+    ip: IPv4Address | None = opt(None, "the address inside; by default a free one")
+    gateway: IPv4Address | None = opt(None, "the bridge's own address; by default the subnet's first")
+    bridge: str | None = opt(None, "the bridge; by default nsbr0, nsbr1, ... one per subnet", metavar="NAME")
+    ifname: str = opt("eth0", "the interface's name inside", metavar="NAME")
+    mac: str | None = opt(None, "the hardware address inside; by default derived from the name", metavar="MAC")
+    mtu: int | None = opt(
+        None, "bytes; by default those of the bridge, or of the default route's link", metavar="BYTES"
+    )
+    internal: bool = opt(False, "no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
+    allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
+    uplink: str | None = opt(
+        None, "the link to the outside; by default those that carry a default route", metavar="LINK"
+    )
+
+
+@dataclass(frozen=True)
+class Network:
+    """
+    What the sandboxes on a bridge share.
+    """
+
+    bridge: str
+    gateway: IPv4Interface
+    mtu: int
+    internal: bool
+
+
+def steps(request: Request, facts: Facts) -> Steps:
+    """
+    Plan.
+    """
+    name: str = request.name
+    o: Options = request.options
+    check(o, facts)
+    network = choose(o, facts)
+    bridge, gateway, mtu = network.bridge, network.gateway, network.mtu
+    ip = choose_address(o, network, facts)
+    ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
+    ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls
+
+    yield kit.netns(name)
+    yield kit.bridge(bridge, mtu=mtu)
+    if ipv6:
+        quiet = "no IPv6 address of its own: this is an IPv4 network"
+        yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
+        yield kit.sysctl(
+            facts, f"net/ipv6/conf/{bridge}/accept_ra", "0", why=f"{bridge}: believe no router that a sandbox plays"
+        )
+        yield kit.sysctl(facts, f"net/ipv6/conf/{bridge}/disable_ipv6", "1", why=f"{bridge}: no IPv6")
+    yield kit.address(bridge, gateway)
+    yield kit.link_up(bridge)
+    yield kit.veth(end, master=bridge, peer=ifname, netns=name, peer_mac=o.mac, mtu=mtu)
+    if ipv6:
+        yield kit.link_set(end, "addrgenmode", "none", why=f"{end}: {quiet}")
+        yield kit.sysctl(facts, f"net/ipv6/conf/{ifname}/disable_ipv6", "1", netns=name, why=f"{ifname}: no IPv6")
+    yield kit.sysctl(
+        facts,
+        f"net/ipv4/conf/{ifname}/arp_notify",
+        "1",
+        netns=name,
+        why="tell the neighbours when the address comes up",
+    )
+
+    yield kit.filter_network(bridge, internal=o.internal)
+    if not o.internal:
+        yield kit.masquerade(gateway.network, unless_to=bridge)
+    yield kit.sysctl(
+        facts, f"net/ipv4/conf/{bridge}/forwarding", "0" if o.internal else "1", why=_forwarding(bridge, o)
+    )
+    for uplink in () if o.internal else uplinks(o, facts):
+        yield kit.sysctl(facts, f"net/ipv4/conf/{uplink}/forwarding", "1", why=f"forward what comes back from {uplink}")
+
+    yield kit.link_up(end)
+    yield kit.link_up("lo", netns=name)
+    yield kit.address(ifname, f"{ip}/{gateway.network.prefixlen}", netns=name)
+    yield kit.link_up(ifname, netns=name)
+    if not o.internal:
+        yield kit.default_route(gateway.ip, link=ifname, metric=METRIC, netns=name)
+
+
+def check(o: Options, facts: Facts) -> None:
+    """
+    Refuse what is wrong whatever network it becomes.
+
+    Raises:
+        Refused: An option is wrong, or the host's firewall is in no state to add to.
+    """
+    kit.check_ifname(o.ifname, "--ifname")
+    if o.mac is not None:
+        kit.check_mac(o.mac)
+    if o.bridge is not None:
+        kit.check_ifname(o.bridge, "--bridge")
+    if o.subnet is not None:
+        kit.check_subnet(o.subnet)
+    if o.uplink is not None and o.internal:
+        raise Invalid("--internal has no way out, so no --uplink", hint="leave one of them out")
+    if o.uplink is not None and o.uplink not in facts.links:
+        raise Invalid(
+            f"there is no link '{kit.check_ifname(o.uplink, '--uplink')}'", hint="see the links with: ip link"
+        )
+    if not facts.firewall.backend:
+        raise Refused("the tool 'iptables' is missing", hint="apt install iptables")
+    if facts.firewall.mixed:
+        raise Conflict(
+            f"the host has {facts.firewall.mixed} iptables rules, while iptables drives {facts.firewall.backend}",
+            hint="two back ends contradict each other: move the rules to one of them (update-alternatives --config iptables)",
+        )
+
+
+def choose(o: Options, facts: Facts) -> Network:
+    """
+    The network: one of nsctl's that fits, or a new one.
+
+    Raises:
+        Refused: What is asked for contradicts what is there.
+    """
+    existing = o.bridge if o.bridge in facts.networks else _fitting(o, facts) if o.bridge is None else None
+    if existing is not None:
+        return _joined(existing, o, facts)
+    if o.bridge is not None and o.bridge in facts.links:
+        raise Conflict(f"{o.bridge} is there already, and not nsctl's", hint="choose another --bridge, or leave it out")
+    subnet = o.subnet
+    if subnet is None:
+        if o.ip is not None or o.gateway is not None:
+            raise Invalid(f"no network of nsctl's has {o.ip or o.gateway}", hint="say which subnet it is in: --subnet")
+        subnet = kit.free_subnet(facts)
+    elif not o.allow_overlap and (found := kit.overlap(subnet, facts)):
+        raise Conflict(f"the subnet {subnet} overlaps {found}", hint="choose another --subnet, or say --allow-overlap")
+    gateway = subnet[1] if o.gateway is None else o.gateway
+    if gateway not in subnet or gateway in {subnet[0], subnet[-1]}:
+        raise Invalid(f"the gateway {gateway} is not a host address of {subnet}", hint=f"the usual one is {subnet[1]}")
+    bridge = o.bridge or next(
+        n for i in range(1_000_000) if (n := f"nsbr{i}") not in facts.links and n not in facts.networks
+    )
+    mtu = facts.default_mtu if o.mtu is None else o.mtu
+    return Network(bridge, IPv4Interface(f"{gateway}/{subnet.prefixlen}"), mtu, o.internal)
+
+
+def _fitting(o: Options, facts: Facts) -> str | None:
+    """
+    The bridge of nsctl's that the options mean without naming it.
+    """
+    for bridge, gateway in facts.networks.items():
+        net = gateway.network
+        if o.subnet is not None:
+            if net == o.subnet:
+                return bridge
+        elif o.ip is not None:
+            if o.ip in net:
+                return bridge
+        elif (
+            bridge.startswith("nsbr")
+            and any(net.subnet_of(pool) for pool in kit.POOLS)
+            and o.gateway in {None, gateway.ip}
+            and _is_internal(bridge, facts) == o.internal
+            and o.mtu in {None, _mtu(bridge, facts)}
+        ):
+            return bridge
+    return None
+
+
+def _joined(bridge: str, o: Options, facts: Facts) -> Network:
+    gateway, mtu = facts.networks[bridge], _mtu(bridge, facts)
+    differing = [
+        ("subnet", gateway.network, o.subnet),
+        ("gateway", gateway.ip, o.gateway),
+        ("MTU", mtu, o.mtu),
+    ]
+    for what, has, wanted in differing:
+        if wanted is not None and wanted != has:
+            raise Conflict(
+                f"{bridge} has the {what} {has}, not {wanted}",
+                hint=f"leave --{what.lower()} out, or make another network with --bridge and --subnet",
+            )
+    internal = _is_internal(bridge, facts)
+    if internal != o.internal:
+        raise Conflict(
+            f"{bridge} is {'an internal network' if internal else 'no internal network'}",
+            hint=f"{'add' if internal else 'leave out'} --internal, or make another network with --bridge and --subnet",
+        )
+    if len(facts.taken) >= PORTS and sum(IPv4Address(a) in gateway.network for a in facts.taken) >= PORTS:
+        raise Conflict(
+            f"{bridge} has {PORTS} sandboxes, and a bridge has no more ports", hint="make another network with --subnet"
+        )
+    return Network(bridge, gateway, mtu, internal)
+
+
+def choose_address(o: Options, network: Network, facts: Facts) -> IPv4Address:
+    """
+    The address inside.
+
+    Raises:
+        Refused: The one asked for can't be had, or none is free.
+    """
+    net, gateway = network.gateway.network, network.gateway.ip
+    if o.ip is None:
+        return kit.free_address(net, gateway, facts)
+    if o.ip not in net:
+        raise Invalid(
+            f"{o.ip} is not in {net}, the subnet of {network.bridge}",
+            hint="choose another --ip or --subnet, or leave --ip out",
+        )
+    special = {net[0]: "network address", net[-1]: "broadcast address", gateway: "gateway"}
+    if o.ip in special:
+        raise Invalid(f"{o.ip} is the {special[o.ip]} of {net}", hint="choose another --ip, or leave it out")
+    if str(o.ip) in facts.taken:
+        raise Conflict(f"{o.ip} is taken by '{facts.taken[str(o.ip)]}'", hint="choose another --ip, or leave it out")
+    return o.ip
+
+
+def uplinks(o: Options, facts: Facts) -> tuple[str, ...]:
+    """
+    The links to the outside.
+    """
+    return facts.uplinks if o.uplink is None else (o.uplink,)
+
+
+def _mtu(bridge: str, facts: Facts) -> int:
+    # As it was made, not as somebody may have changed it since: the step is shared only if it is the same.
+    made = facts.steps.get(f"link/{bridge}")
+    if made is not None and isinstance(made.effect, effects.LinkIs) and made.effect.mtu is not None:
+        return made.effect.mtu
+    return facts.links[bridge].mtu if bridge in facts.links else facts.default_mtu
+
+
+def _is_internal(bridge: str, facts: Facts) -> bool:
+    rules = kit.filter_network(bridge, internal=True)
+    return rules[-1].key in facts.steps
+
+
+def _forwarding(bridge: str, o: Options) -> str:
+    return f"forward nothing that comes from {bridge}" if o.internal else f"forward what comes from {bridge}"
+
+
+MODE = Mode(
+    "bridge",
+    "a bridge of the host's: the host, the other sandboxes on it and the outside can be reached",
+    Options,
+    steps,
+    example="nsctl up bridge --name web --subnet 10.0.3.0/24 -- python3 -m http.server 80",
+)
+
+
+@hookimpl
+def nsctl_modes() -> list[Mode]:
+    """
+    The mode.
+    """
+    return [MODE]

@@ -1,0 +1,72 @@
+"""
+What plugins import: the face of nsctl.
+
+Importing it costs nothing: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from nsctl._version import __version__
+
+if TYPE_CHECKING:
+    from nsctl.engine import effect as effects
+    from nsctl.engine import events, kit
+    from nsctl.engine.errors import Conflict, Invalid, NsctlError, Refused
+    from nsctl.engine.facts import Facts, Link, Process, Sandbox
+    from nsctl.engine.mode import Mode, Request, Steps, opt
+    from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
+    from nsctl.hooks.spec import hookimpl
+
+__all__ = [
+    "NAMESPACES",
+    "Command",
+    "Conflict",
+    "Facts",
+    "Invalid",
+    "Link",
+    "Mode",
+    "NsctlError",
+    "Plan",
+    "Process",
+    "Refused",
+    "Request",
+    "Sandbox",
+    "Spawn",
+    "Step",
+    "Steps",
+    "__version__",
+    "effects",
+    "events",
+    "hookimpl",
+    "kit",
+    "opt",
+]
+
+_HOME = {
+    "effects": "engine.effect",
+    "events": "engine.events",
+    "kit": "engine.kit",
+    **dict.fromkeys(("Conflict", "Invalid", "NsctlError", "Refused"), "engine.errors"),
+    **dict.fromkeys(("Facts", "Link", "Process", "Sandbox"), "engine.facts"),
+    **dict.fromkeys(("Mode", "Request", "Steps", "opt"), "engine.mode"),
+    **dict.fromkeys(("NAMESPACES", "Command", "Plan", "Spawn", "Step"), "engine.plan"),
+    "hookimpl": "hooks.spec",
+}
+_MODULES = frozenset({"effects", "events", "kit"})
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nsctl' has no attribute {name!r}")
+    module = importlib.import_module(f"nsctl.{home}")
+    value = module if name in _MODULES else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
