@@ -13,7 +13,7 @@ from nsctl.engine.plan import NAMESPACES, Step
 
 __all__ = ["Mode", "Request", "Steps", "opt"]
 
-Steps = Iterable["Step | None | Iterable[Step]"]
+Steps = Iterable["Step | Iterable[Step] | None"]
 """What a mode yields: steps, tuples of steps, and None where there is nothing to do."""
 
 
@@ -59,7 +59,12 @@ class Mode:
     example: str = ""
 
 
-def opt(default: Any = MISSING, help: str = "", *, metavar: str = "") -> Any:  # noqa: A002 - reads as in typer
+def opt(
+    default: Any = MISSING,  # noqa: ANN401 - of the field's own type, as for dataclasses.field
+    help: str = "",  # noqa: A002 - reads as in typer
+    *,
+    metavar: str = "",
+) -> Any:  # noqa: ANN401 - as above
     """
     A field of an options dataclass: its default and its line in the help.
 

@@ -72,9 +72,9 @@ def _faults(made: Plan, facts: Facts | None) -> Iterator[str]:
         if kind not in NAMESPACES:
             yield f"'{display(str(kind))}' is not a kind of namespace"
     keys: set[str] = set()
-    every = {s.key for s in made.steps if isinstance(s, Step)}
+    every = {s.key for s in made.steps if _fits(s, Step)}
     for number, step in enumerate(made.steps, 1):
-        if not isinstance(step, Step):
+        if not _fits(step, Step):
             yield f"step {number} is a {type(step).__name__}"
             return
         for fault in _faults_of(step):
@@ -92,17 +92,17 @@ def _faults_of(step: Step) -> Iterator[str]:
     if not _is_text(step.key) or not step.key or not _is_text(step.why):
         yield "key and reason must be text"
         return
-    if not isinstance(step.do, (Command, Spawn)):
+    if not _fits(step.do, Command, Spawn):
         yield f"what it does is a {type(step.do).__name__}, not a Command"
         return
-    if step.effect is not None and not isinstance(step.effect, _EFFECTS):
+    if step.effect is not None and not _fits(step.effect, *_EFFECTS):
         yield f"its effect is a {type(step.effect).__name__}, which nsctl does not know"
-    if not isinstance(step.undo, tuple) or not all(isinstance(c, Command) for c in step.undo):
+    if not _fits(step.undo, tuple) or not all(_fits(c, Command) for c in step.undo):
         yield "its undo is not a tuple of Commands"
         return
     if not (step.undo or step.goes_with or step.no_undo):
         yield "it has no undo, goes with nothing, and gives no reason for that"
-    if step.after is not None and not (isinstance(step.after, tuple) and all(_is_text(k) for k in step.after)):
+    if step.after is not None and not (_fits(step.after, tuple) and all(_is_text(k) for k in step.after)):
         yield "what it comes after is not a tuple of keys"
     for command in (step.do, *step.undo):
         yield from _faults_in(command)
@@ -110,7 +110,7 @@ def _faults_of(step: Step) -> Iterator[str]:
 
 def _faults_in(command: Command | Spawn) -> Iterator[str]:
     argv = command.argv
-    if not isinstance(argv, tuple) or not argv:
+    if not _fits(argv, tuple) or not argv:
         yield "a command is not a tuple of words"
         return
     for word in argv:
@@ -130,6 +130,11 @@ def _faults_in(command: Command | Spawn) -> Iterator[str]:
                 yield f"'{display(str(path))}' is not an absolute path"
     elif command.stdin is not None and not _is_text(command.stdin):
         yield "what a command reads is not text that can be passed on"
+
+
+def _fits(value: object, *types: type) -> bool:
+    # A plugin's values need not be what they are declared to be.
+    return isinstance(value, types)
 
 
 def _is_text(value: object) -> bool:

@@ -1,8 +1,8 @@
 """
 The sandbox: what the engine adds to a mode's steps.
 
-That is the sandbox's directory and files, and last its init: one process that makes the mount, ipc, pid and uts namespaces,
-sets them up, bounds what a process in there may do, and then idles, or runs the workload.
+That is the sandbox's directory and files, and last its init: one process that makes the mount, ipc, pid and uts
+namespaces, sets them up, bounds what a process in there may do, and then idles, or runs the workload.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CAPABILITIES = (
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STEPS_MAX = 10_000
 _IDLE = "while :; do sleep 2147483647 & wait; done"
-# A child in the foreground: one in the background would ignore INT and QUIT. While it waits, the shell reaps orphans too.
+# In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
 _WORK = '"$@"; exit $?'
 
 
@@ -219,8 +219,9 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
 def _hosts(name: str, facts: Facts, steps: Iterable[Step]) -> str:
     found = [s.effect.address for s in steps if isinstance(s.effect, AddrOn) and s.effect.netns == name]
     for step in steps:
-        if isinstance(step.effect, NetnsIs) and step.effect.name == name and step.effect.source in facts.sandboxes:
-            found += facts.sandboxes[step.effect.source].addresses
+        if isinstance(step.effect, NetnsIs) and step.effect.name == name and step.effect.source is not None:
+            owner = facts.sandboxes.get(step.effect.source)
+            found += owner.addresses if owner is not None else ()
     addresses = [a.partition("/")[0] for a in found] or ["127.0.1.1"]  # as Debian does for a host without an address
     base = facts.hosts if facts.hosts.endswith("\n") or not facts.hosts else facts.hosts + "\n"
     return base + "".join(f"{a}\t{name}\n" for a in addresses)
@@ -302,9 +303,6 @@ def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
     born = {key: s.key for s in steps if (key := born_with(s)) is not None}
     joined = {s.key for s in steps if isinstance(s.effect, NetnsIs) and (s.effect.source or s.effect.inode)}
     for step in steps:
-        if step.key in facts.steps:
-            yield step
-            continue
         after, goes_with = step.after, step.goes_with
         if after is not None:
             found = (born.get(k, k) for k in after)

@@ -64,12 +64,12 @@ def steps(request: Request, facts: Facts) -> Steps:
     bridge, gateway, mtu = network.bridge, network.gateway, network.mtu
     ip = choose_address(o, network, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
+    quiet = "no IPv6 address of its own: this is an IPv4 network"
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls
 
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     if ipv6:
-        quiet = "no IPv6 address of its own: this is an IPv4 network"
         yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
         yield kit.sysctl(
             facts, f"net/ipv6/conf/{bridge}/accept_ra", "0", why=f"{bridge}: believe no router that a sandbox plays"
@@ -131,7 +131,7 @@ def check(o: Options, facts: Facts) -> None:
     if facts.firewall.mixed:
         raise Conflict(
             f"the host has {facts.firewall.mixed} iptables rules, while iptables drives {facts.firewall.backend}",
-            hint="two back ends contradict each other: move the rules to one of them (update-alternatives --config iptables)",
+            hint="two back ends contradict each other: move all rules to one (update-alternatives --config iptables)",
         )
 
 

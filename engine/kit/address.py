@@ -27,6 +27,8 @@ __all__ = ["address", "default_route", "route"]
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
+_POINT_TO_POINT = 31
+"""From this prefix length on, an IPv4 network has neither network nor broadcast address (RFC 3021)."""
 
 
 def address(link: str, value: Interface | str, *, netns: str | None = None) -> Step:
@@ -44,7 +46,9 @@ def address(link: str, value: Interface | str, *, netns: str | None = None) -> S
     check_link(link, netns)
     interface = _interface(value)
     # Without a broadcast address of its own, `ip` gives the link none, and 10.0.3.255 reaches nobody.
-    broadcast = ("brd", "+") if interface.version == 4 and interface.network.prefixlen < 31 else ()  # noqa: PLR2004
+    broadcast = (
+        ("brd", "+") if isinstance(interface, IPv4Interface) and interface.network.prefixlen < _POINT_TO_POINT else ()
+    )
     return Step(
         key=f"addr/{at(link, netns)}/{interface}",
         why=f"give {link} the address {interface}",
@@ -124,13 +128,10 @@ def _interface(value: Interface | str) -> Interface:
     ip = interface.ip
     if ip.is_multicast or ip.is_unspecified or (ip.version == 4 and int(ip) >= 0xF0000000):  # noqa: PLR2004 - 240/4
         raise Invalid(f"{ip} is not an address that a link can have", hint="use a unicast address")
-    if (
-        isinstance(interface, IPv4Interface)
-        and interface.network.prefixlen < 31
-        and ip in {interface.network[0], interface.network[-1]}
-    ):  # noqa: PLR2004
-        what = "network" if ip == interface.network[0] else "broadcast"
-        raise Invalid(f"{ip} is the {what} address of {interface.network}", hint="use an address in between")
+    net = interface.network
+    if isinstance(net, IPv4Network) and net.prefixlen < _POINT_TO_POINT and ip in {net[0], net[-1]}:
+        what = "network" if ip == net[0] else "broadcast"
+        raise Invalid(f"{ip} is the {what} address of {net}", hint="use an address in between")
     return interface
 
 

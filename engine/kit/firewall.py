@@ -110,7 +110,8 @@ def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
     """
     What may be forwarded from and to a bridge, whatever the policy of FORWARD is.
 
-    Nothing new comes in from other networks or from outside; what goes out, its answers, and what stays on the bridge passes.
+    Nothing new comes in from other networks or from outside.
+    What goes out, its answers, and what stays on the bridge passes.
     The rules that drop stand at the head of the chain, before those of every network that accept.
 
     Args:

@@ -34,7 +34,7 @@ def bridge(name: str, *, mac: str | None = None, mtu: int | None = None) -> Step
     """
     Make a bridge.
 
-    Its hardware address is given when it is made: it stays whatever ports come and go, and is the mark that the bridge is nsctl's.
+    Its hardware address is given when it is made: it stays whatever ports come and go, and marks the bridge as nsctl's.
 
     Args:
         name: Its name.

@@ -57,7 +57,7 @@ def join_process(name: str, process: Process) -> Step:
     """
     Give the network namespace of a process a name.
 
-    The effect pins the very namespace that was seen while planning, so that a PID which has become another process's is found out.
+    The effect pins the very namespace seen while planning: a PID that has become another process's is found out.
 
     Args:
         name: The name.

@@ -49,7 +49,7 @@ def spawn(
         argv: The words.
         why: One line for the reader of a dry run.
         netns: The namespace it runs in.
-        ready: Whether it writes to `WHAT.ready` in the sandbox's directory when it is ready; else being alive is enough.
+        ready: Whether it writes to `WHAT.ready` in that directory when it is ready; else being alive is enough.
         after: The keys that must be done before; None: all earlier ones.
     """
     directory = sandbox_dir(facts, sandbox)

@@ -16,7 +16,8 @@ POOLS = (IPv4Network("10.77.0.0/16"), IPv4Network("172.16.0.0/16"))
 Where subnets are taken from by default.
 
 No peer's defaults are in them: Docker 172.17-31 and 192.168, podman 10.88-95, 10.96/11 and 10.128/9, LXC 10.0.3,
-libvirt 192.168.122, Kubernetes 10.96/12 and 10.244, k3s 10.42-43, CNI examples 10.22 and 10.85, OpenVPN 10.8, CGNAT and Tailscale 100.64/10.
+libvirt 192.168.122, Kubernetes 10.96/12 and 10.244, k3s 10.42-43, CNI examples 10.22 and 10.85, OpenVPN 10.8,
+CGNAT and Tailscale 100.64/10.
 """
 _UNUSABLE = {
     IPv4Network("0.0.0.0/8"): "means 'this network'",
