@@ -28,7 +28,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import display
 
-__all__ = ["Field", "fields_of", "from_plain", "from_strings", "nearest", "to_plain"]
+__all__ = ["Field", "fields_of", "from_plain", "from_strings", "nearest", "plain_value", "to_plain"]
 
 _ADDRESSES = (IPv4Address, IPv6Address)
 _WITH_PREFIX = (IPv4Interface, IPv4Network, IPv6Interface, IPv6Network)
@@ -76,6 +76,19 @@ class Field:
     nullable: bool
     choices: tuple[str, ...]
     metavar: str
+
+    @property
+    def text(self) -> str:
+        """
+        The line in the help, with what holds if the option is not given.
+        """
+        if self.required:
+            return f"{self.help} [required]".lstrip()
+        plain = plain_value(self.default)
+        if plain is None or plain is False or plain == []:
+            return self.help
+        shown = ", ".join(map(str, plain)) if isinstance(plain, list) else "on" if plain is True else str(plain)
+        return f"{self.help} [default: {shown}]".lstrip()
 
 
 def fields_of(options_type: type) -> list[Field]:
@@ -155,7 +168,7 @@ def to_plain(options: Any) -> dict[str, Any]:
     """
     The options as plain data, defaults included.
     """
-    return {f.name: _plain(getattr(options, f.name)) for f in fields(options) if f.init}
+    return {f.name: plain_value(getattr(options, f.name)) for f in fields(options) if f.init}
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -278,9 +291,9 @@ def _address(kind: Any, raw: str, label: str) -> Any:
         raise _wrong(
             label, raw, f"{what} with a prefix length", f"write it like {'fd00:3::/64' if six else '10.0.3.0/24'}"
         )
+    if "%" in raw:  # ipaddress lets anything at all pass as a scope
+        raise _wrong(label, raw, what, "leave out the scope")
     try:
-        if "%" in raw:  # ipaddress lets anything at all pass as a scope
-            raise ValueError("a scope")
         return kind(raw)
     except ValueError as e:
         hint = "see RFC 4291 for the notation" if six else "four numbers from 0 to 255, without leading zeros"
@@ -293,11 +306,14 @@ def _wrong(label: str, raw: Any, what: str, hint: str) -> Invalid:
     return Invalid(f"{label}: '{display(str(raw))}' is not {what}", hint=hint)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """
+    One value as plain data.
+    """
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [plain_value(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -42,9 +42,9 @@ def load_structlog() -> ModuleType:
     """
     Import structlog without its developer console (rich's tracebacks) and asyncio: 15 ms in place of 75.
 
-    structlog does without what it can't import, and None in `sys.modules` says just that, as documented.
-    asyncio, which it imports but touches only in its `a…` methods, is stood in for by a module that fetches the real one
-    on demand (importlib's LazyLoader would not do: until 3.12 the `import` statement itself triggers it).
+    structlog does without what it can't import, and None in `sys.modules` says just that.
+    asyncio, which it imports but touches only in its `a…` methods, is stood in for by a module that fetches the real
+    one on demand (importlib's LazyLoader would not do: until 3.12 the `import` statement itself triggers it).
     Afterwards `sys.modules` is as if nothing had been, so that whoever needs one of these later gets the real one.
     """
     if "structlog" in sys.modules:

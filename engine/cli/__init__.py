@@ -14,12 +14,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nsctl.engine.errors import NsctlError
+from nsctl.engine.errors import Interrupted, NsctlError
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
 REFUSED = 2
+FAILED = 125
+"""Where a status of 1 or 2 would look like the command's own: `run`, `exec` and `shell`."""
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: a fault of nsctl's own, which none of the other statuses would tell truly."""
 
@@ -47,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = run(words)
     except NsctlError as e:
         out.problem(str(e), e.hint)
-        if out.verbose:
+        if out.verbose > 1:
             out.traceback()
-        status = e.exit_status
+        status = FAILED if _is_for_a_child(words) and not isinstance(e, Interrupted) else e.exit_status
     except KeyboardInterrupt:
         status = INTERRUPTED
     except out.OutputFailedError as e:
@@ -67,6 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = INTERNAL
     out.close()
     return status
+
+
+def _is_for_a_child(words: list[str]) -> bool:
+    own = words[: words.index("--")] if "--" in words else words
+    command = next((word for word in own if not word.startswith("-")), "")
+    return command in {"run", "exec", "shell"} and "--dry-run" not in own
 
 
 def _isolate(words: list[str]) -> None:

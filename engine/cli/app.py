@@ -5,6 +5,7 @@ The commands: a table, so that the help needs none of them and a command only it
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ __all__ = ["COMMANDS", "Leaf", "command_of", "run", "words_after_dashes"]
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """click's UsageError, which typer does not name (and has a copy of, from 0.28 on)."""
+_EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up:up", "make a sandbox: up MODE [options] [-- CMD...]"),
@@ -34,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
     "log": ("log:log", "read, follow or verify the audit trail"),
+    "schema": ("labs:schema", "print the JSON schema of lab files"),
     "modes": ("modes:modes", "the modes, and where they come from"),
 }
 """Name → module and function, and the line in the help."""
@@ -137,16 +140,27 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _verbose(times: int) -> None:
+    # Here, not in the body of the callback: that runs after the command was looked up, which may fail.
+    out.verbose = times
+
+
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True, expose_value=True)
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version)] = False,
     verbose: Annotated[
-        int, typer.Option("-v", count=True, show_default=False, help="Show every step, and where an error came from.")
+        int,
+        typer.Option(
+            "-v",
+            count=True,
+            callback=_verbose,
+            show_default=False,
+            help="Show every step, and where an error came from.",
+        ),
     ] = 0,
 ) -> None:
-    del version
-    out.verbose = verbose
+    """
+    Only the options' callbacks do something.
+    """
 
 
 def run(words: list[str], world: World | None = None) -> int:
@@ -176,14 +190,13 @@ def run(words: list[str], world: World | None = None) -> int:
     try:
         status = command.main(words, prog_name="nsctl", standalone_mode=False, obj=world)
     except _USAGE_ERROR as e:
-        _explain(e)
-        return 2
+        raise _refusal(e) from e
     except typer.Abort:
         return 130
     return status if isinstance(status, int) else 0
 
 
-def _explain(error: Any) -> None:
+def _refusal(error: Any) -> Invalid:
     """
     A usage error in nsctl's words: one line, and a hint.
     """
@@ -191,6 +204,7 @@ def _explain(error: Any) -> None:
     ctx = error.ctx
     hint = f"see {ctx.command_path} --help" if ctx is not None else "see nsctl --help"
     option = getattr(error, "option_name", "")
+    extra = _EXTRA.fullmatch(message)
     if option and "No such option" in message:
         from nsctl.engine.options import nearest
 
@@ -198,6 +212,13 @@ def _explain(error: Any) -> None:
         meant = nearest(option, flags)
         message = f"there is no option '{display(option)}'"
         hint = f"did you mean {meant}?" if meant else hint
-    elif "unexpected extra argument" in message and ctx is not None and getattr(ctx.command, "takes_command", False):
-        hint = "a command for the sandbox stands after --; a name after --name"
-    out.problem(message[:1].lower() + message[1:], hint)
+    elif extra:
+        message = f"unexpected argument '{display(extra[1])}'"
+        if getattr(ctx.command if ctx is not None else None, "takes_command", False):
+            hint = "a command for the sandbox stands after --; a name after --name"
+            if ctx.info_name == "exec":
+                hint = "the command stands after --: nsctl exec NAME -- CMD..."
+    elif message == "Missing command":
+        message = "which command?"
+        hint = "nsctl --help lists the commands"
+    return Invalid(message[:1].lower() + message[1:], hint=hint)

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from nsctl.engine.cli import out
@@ -94,9 +95,11 @@ def foreground(
     from nsctl.engine.probe.process import start_of
     from nsctl.engine.runner import find_tool, missing_tool
 
-    argv = list(sandbox.enter(row, pid, tuple(command)))
+    environment = sandbox.environment(row.settings, _terminal_type())
+    # Variables go by way of the environment: in the words of a command every user could read them.
+    argv = list(sandbox.enter(replace(row, settings=row.settings | {"env": {}}), pid, tuple(command)))
     tool = find_tool(argv[0])
-    if tool is None:
+    if tool is None and argv[0] in {"nsenter", "setpriv"}:
         raise missing_tool(argv[0])
     start = start_of(pid) if pid is not None else None
     cut = argv.index("--") if "--" in argv else len(argv)
@@ -105,7 +108,7 @@ def foreground(
         argv.remove("--pid")
     out.close()
     if not enters and not stay:
-        _become(tool, argv)
+        _become(tool, argv, environment)
     here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD})
     try:
         child = _fork_beside(pid) if enters and pid is not None else os.fork()
@@ -114,7 +117,7 @@ def foreground(
             if start is not None and start_of(pid or 0) != start:
                 os._exit(FAILED)
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
-            _become(tool, argv)
+            _become(tool, argv, environment)
         return _wait(child)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
@@ -127,7 +130,7 @@ def _passed() -> set[signal.Signals]:
     return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
-def _become(tool: str, argv: list[str]) -> NoReturn:
+def _become(tool: str | None, argv: list[str], environment: dict[str, str]) -> NoReturn:
     """
     Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
     """
@@ -136,21 +139,15 @@ def _become(tool: str, argv: list[str]) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         os.umask(0o022)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.execve(tool, argv, _environment())  # noqa: S606 - no shell wanted
+        os.execvpe(tool or argv[0], argv, environment)  # noqa: S606 - no shell wanted
     except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up
-        out.problem(f"{tool} can't be run: {e}")
-    finally:
-        os._exit(FAILED)
+        out.problem(f"{argv[0]} can't be run: {getattr(e, 'strerror', None) or e}")
+        os._exit(127 if isinstance(e, FileNotFoundError) else 126 if isinstance(e, OSError) else FAILED)
 
 
-def _environment() -> dict[str, str]:
-    from nsctl.engine.runner import TOOL_PATH
-
-    found = {"PATH": ":".join(TOOL_PATH), "HOME": "/root", "LANG": "C.UTF-8"}
+def _terminal_type() -> str:
     term = os.environ.get("TERM", "")
-    if term.isprintable() and term:
-        found["TERM"] = term
-    return found
+    return term if term.isprintable() else ""
 
 
 def _fork_beside(pid: int) -> int:

@@ -52,7 +52,7 @@ def ls(
         ]
         for s in found
     ]
-    out.data(table(["NAME", "MODE", "ADDRESS", "NETWORK", "PID", "STATE", "AGE"], rows))
+    out.data(table([["NAME", "MODE", "ADDRESS", "NETWORK", "PID", "STATE", "AGE"], *rows]))
     return 0
 
 
@@ -122,9 +122,9 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
+def table(rows: list[list[str]]) -> str:
     """
     Aligned columns.
     """
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -15,7 +15,7 @@ from nsctl.engine.cli.listing import table
 from nsctl.engine.cli.up import RESERVED
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import display
-from nsctl.engine.options import Field, fields_of, nearest, to_plain
+from nsctl.engine.options import Field, fields_of, nearest, plain_value
 from nsctl.hooks.manager import LoadedMode, Plugins
 
 __all__ = ["modes"]
@@ -47,7 +47,7 @@ def modes(
         return 0
     rows = [[loaded.mode.name, f"{loaded.distribution} {loaded.version}", loaded.mode.summary] for loaded in every]
     rows += [[display(b.name), f"{b.distribution} {b.version}", f"broken: {b.reason}"] for b in plugins.broken]
-    out.data(table(["MODE", "PACKAGE", "WHAT IT DOES"], rows))
+    out.data(table([["MODE", "PACKAGE", "WHAT IT DOES"], *rows]))
     return 0
 
 
@@ -80,7 +80,6 @@ def _data(loaded: LoadedMode, *, options: bool = False) -> dict[str, Any]:
 
 
 def _option(field: Field) -> dict[str, Any]:
-    default = None if field.default is None else to_plain_value(field.default)
     return {
         "name": field.name,
         "flag": field.flag,
@@ -88,34 +87,17 @@ def _option(field: Field) -> dict[str, Any]:
         "choices": list(field.choices),
         "multiple": field.multiple,
         "required": field.required,
-        "default": default,
+        "default": plain_value(field.default),
         "help": field.help,
     }
-
-
-def to_plain_value(value: Any) -> Any:
-    """
-    A default as plain data.
-    """
-    from dataclasses import make_dataclass
-
-    return to_plain(make_dataclass("One", ["value"])(value))["value"]
 
 
 def _page(loaded: LoadedMode) -> str:
     mode = loaded.mode
     lines = [f"{mode.name} - {mode.summary}", f"from {loaded.distribution} {loaded.version}"]
     lines += [f"isolates {','.join(mode.isolate)}"]
-    rows = []
-    for f in fields_of(mode.options):
-        default = "required" if f.required else "" if f.default in (None, (), False) else f"default {_shown(f)}"
-        rows.append([f"  {f.flag} {f.metavar}".rstrip(), f.help, default])
+    rows = [[f"  {f.flag} {f.metavar}".rstrip(), f.text] for f in fields_of(mode.options)]
     if rows:
-        lines += ["", table(["OPTION", "", ""], rows)]
+        lines += ["", "options:", table(rows)]
     lines += ["", f"example: {mode.example or f'nsctl up {mode.name} --dry-run'}"]
     return "\n".join(lines)
-
-
-def _shown(field: Field) -> str:
-    plain = to_plain_value(field.default)
-    return ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)

@@ -88,25 +88,12 @@ def split(given: Mapping[str, Any], options_type: type, common_type: type[Common
 
 
 def _parameter(field: Field) -> inspect.Parameter:
-    text = field.help
-    if field.required:
-        text = f"{text} [required]".strip()
-    elif field.type is not bool and field.default not in (None, ()):
-        shown = ", ".join(map(_shown, field.default)) if field.multiple else _shown(field.default)
-        text = f"{text} [default: {shown}]".strip()
     kind: Any = bool | None if field.type is bool else list[str] if field.multiple else str | None
-    flags = [field.flag]
-    if field.type is bool and field.default is True:
-        flags = [f"{field.flag}/--no-{field.flag[2:]}"]
-        text = f"{text} [default: on]".strip()
-    option = typer.Option(*flags, help=text, metavar=field.metavar or None, show_default=False)
+    flag = f"{field.flag}/--no-{field.flag[2:]}" if field.default is True else field.flag
+    option = typer.Option(flag, help=field.text, metavar=field.metavar or None, show_default=False)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=[] if field.multiple else None,
         annotation=Annotated[kind, option],
     )
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value))

@@ -124,9 +124,16 @@ class Modes(TyperGroup):
 
 def _group(name: str, text: str) -> typer.Typer:
     app = typer.Typer(
-        name=name, cls=Modes, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, help=text,
-        subcommand_metavar="MODE [OPTIONS] [-- CMD...]", epilog=f"nsctl {name} MODE --help shows the mode's options.",
-    )  # fmt: skip
+        name=name,
+        cls=Modes,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help=text,
+        options_metavar="",
+        subcommand_metavar="MODE [OPTIONS] [-- CMD...]",
+        epilog=f"nsctl {name} MODE --help shows the mode's options.",
+    )
     app.callback()(lambda: None)
     return app
 
@@ -223,12 +230,13 @@ def described(row: SandboxRow) -> str:
 
 
 def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
-    with world.look() as session:
-        plan = plan_of(want, world.facts(session), plugins)
     from nsctl.engine import render
 
-    shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan)
-    out.data(shown if isinstance(shown, str) else str(shown))
+    with world.look() as session:
+        facts = world.facts(session)
+        plan = plan_of(want, facts, plugins)
+        shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
+    out.data(shown.removesuffix("\n"))
 
 
 def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
