@@ -14,19 +14,20 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
 
 from nsctl.engine.errors import NsctlError, Refused
-from nsctl.engine.events import Event, PlanStarted
 from nsctl.engine.mode import Mode
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import fields_of
 from nsctl.engine.plan import NAMESPACES, Plan
 from nsctl.hooks import spec
+
+if TYPE_CHECKING:
+    from nsctl.engine.events import Event
 
 __all__ = ["Broken", "EntryPoint", "LoadedMode", "Plugins", "entry_points", "why_unsafe"]
 
@@ -34,8 +35,8 @@ GROUP = "nsctl"
 _METADATA = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+))?(-[^-]+)?\.(dist|egg)-info")
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
+# Named tuples: making a frozen dataclass costs ten times as much, and every start would pay.
+class EntryPoint(NamedTuple):
     """
     A line of some distribution's entry_points.txt.
 
@@ -61,8 +62,7 @@ class EntryPoint:
         return self.distribution == "nsctl"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedMode:
+class LoadedMode(NamedTuple):
     """
     A mode and where it came from.
     """
@@ -72,8 +72,7 @@ class LoadedMode:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(NamedTuple):
     """
     A plugin that can't be used, and why.
     """
@@ -260,6 +259,8 @@ class Plugins:
         Raises:
             Refused: One of them raised on `PlanStarted`: nothing must be changed.
         """
+        from nsctl.engine.events import PlanStarted
+
         for impl in self._pm.hook.nsctl_event.get_hookimpls():
             name = impl.plugin_name
             if name in self._deaf:

@@ -7,11 +7,14 @@ It is given frozen values, never the engine's own objects.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pluggy import HookimplMarker, HookspecMarker
 
-from nsctl.engine.events import Event
-from nsctl.engine.mode import Mode
-from nsctl.engine.plan import Plan
+if TYPE_CHECKING:
+    from nsctl.engine.events import Event
+    from nsctl.engine.mode import Mode
+    from nsctl.engine.plan import Plan
 
 __all__ = ["hookimpl", "nsctl_event", "nsctl_modes", "nsctl_review"]
 

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if out.verbose:
             out.traceback()
-        status = INTERNAL
+        status = FAILED if _is_for_a_child(words) else INTERNAL
     out.close()
     return status
 

@@ -14,7 +14,6 @@ from typer.core import TyperCommand, TyperGroup
 from nsctl.engine.cli import out
 from nsctl.engine.cli.world import World
 from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
 
 __all__ = ["COMMANDS", "Leaf", "command_of", "run", "words_after_dashes"]
 
@@ -71,6 +70,7 @@ class Root(TyperGroup):
         if cmd_name not in COMMANDS:
             if getattr(ctx, "resilient_parsing", False):
                 return None
+            from nsctl.engine.names import display
             from nsctl.engine.options import nearest
 
             meant = nearest(cmd_name, COMMANDS)
@@ -200,14 +200,15 @@ def _refusal(error: Any) -> Invalid:
     """
     A usage error in nsctl's words: one line, and a hint.
     """
+    from nsctl.engine.names import display
+    from nsctl.engine.options import nearest
+
     message: str = error.format_message().rstrip(".")
     ctx = error.ctx
     hint = f"see {ctx.command_path} --help" if ctx is not None else "see nsctl --help"
     option = getattr(error, "option_name", "")
     extra = _EXTRA.fullmatch(message)
     if option and "No such option" in message:
-        from nsctl.engine.options import nearest
-
         flags = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx is not None else []
         meant = nearest(option, flags)
         message = f"there is no option '{display(option)}'"

@@ -31,7 +31,9 @@ __all__ = ["foreground", "run_in"]
 CLONE_NEWPID = 0x20000000
 FAILED = 125
 SI_KERNEL = 0x80
-"""Where a signal came from: the terminal, which sends it to the whole foreground group, the command included."""
+"""Where a signal came from: the kernel, because of what was typed, not a process."""
+_TO_ALL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH}
+"""What a terminal sends to its whole foreground group, the command included."""
 _PASSED = {
     signal.SIGINT,
     signal.SIGQUIT,
@@ -198,8 +200,10 @@ def _wait(child: int) -> int:
     while True:
         told = signal.sigwaitinfo(watched)
         if told.si_signo != signal.SIGCHLD:
-            # What the terminal sends, it sends to the whole group: the command has it already, if it is still in there.
-            if told.si_code != SI_KERNEL or _group_of(child) != group:
+            # Of these the terminal tells the whole group: the command has heard already, if it is still in there.
+            # Not of HUP: that goes to the session's leader alone.
+            everybody = told.si_code == SI_KERNEL and told.si_signo in _TO_ALL
+            if not everybody or _group_of(child) != group:
                 with suppress(ProcessLookupError):
                     os.kill(child, told.si_signo)
             continue

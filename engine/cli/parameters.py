@@ -19,7 +19,7 @@ from nsctl.engine.options import Field, fields_of, from_strings
 __all__ = ["Common", "UpCommon", "command_function", "split"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Common:
     """
     What every mode has, whatever its own options.
@@ -39,7 +39,7 @@ class Common:
     no_fuse: bool = opt(default=False, help="run the commands one by one rather than in batches")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class UpCommon(Common):
     """
     What `up` has besides.

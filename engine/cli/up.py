@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -37,8 +37,7 @@ RESERVED = frozenset(f.name for f in fields(UpCommon))
 """Names that a mode's own options can't have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """
     What the command line asks for, checked.
     """
@@ -225,7 +224,7 @@ def described(row: SandboxRow) -> str:
     if info.get("shares"):
         parts.append(f"the network of {info['shares']}")
     if not any(parts):
-        parts = ["no network of its own yet" if info.get("netns") else "the host's network"]
+        parts = ["a network of its own, without an address" if info.get("netns") else "the host's network"]
     return f"{row.name} is up: {', '.join(p for p in parts if p)}"
 
 

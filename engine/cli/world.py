@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
 from nsctl.engine.errors import Invalid, Refused
-from nsctl.engine.options import nearest
 
 if TYPE_CHECKING:
     from nsctl.engine.events import Event
@@ -134,6 +133,8 @@ def no_sandbox(name: str, names: Iterable[str]) -> Invalid:
     """
     The error for a sandbox that is not there.
     """
+    from nsctl.engine.options import nearest
+
     meant = nearest(name, names)
     return Invalid(f"there is no sandbox '{name}'", hint=f"did you mean '{meant}'?" if meant else "see: nsctl ls")
 
