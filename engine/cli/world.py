@@ -109,6 +109,8 @@ class World:
         finally:
             progress.close()
             trail.flush()
+            for line in session.recovered:
+                out.note(f"recovered first: {line}")
             if plugins is None and for_later:
                 _tell_afterwards(watching, for_later)
             for line in dict.fromkeys([*watching.warnings, *getattr(session, "warnings", ())]):

@@ -222,13 +222,17 @@ def test_a_command_that_a_signal_ends_gives_128_and_its_number(lab: Lab) -> None
     assert_back(lab, before)
 
 
-def test_what_a_killed_run_leaves_the_next_command_takes_away(lab: Lab) -> None:
+@pytest.mark.parametrize("command", ["recover", "down"])
+def test_what_a_killed_run_leaves_the_next_command_takes_away(lab: Lab, command: str) -> None:
     before = snapshot(lab)
     child = lab.nsctl_popen("run", "none", "--name", "job", "--", "sh", "-c", "echo ready; exec sleep 60")
     wait_for_line(child, "ready")
     child.kill()
     child.wait(20)
-    lab.nsctl("recover", check=True)
+    if command == "recover":
+        assert "job" in lab.nsctl("recover", check=True).stdout
+    else:
+        assert "recovered first: " in lab.nsctl("down", "--all", check=True).stderr
     assert_back(lab, before)
 
 
