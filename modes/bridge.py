@@ -24,7 +24,7 @@ class Options:
     """
 
     subnet: IPv4Network | None = opt(
-        None, "the network's subnet; by default that of the first bridge of nsctl's, or a free /24 for a new one"
+        None, "the network's subnet; by default the first free /24 of a pool, for a network of its own"
     )
     ip: IPv4Address | None = opt(None, "the address inside; by default a free one")
     gateway: IPv4Address | None = opt(None, "the bridge's own address; by default the subnet's first")
@@ -166,7 +166,9 @@ def choose(o: Options, facts: Facts) -> Network:
 
 def _fitting(o: Options, facts: Facts) -> str | None:
     """
-    The bridge of nsctl's that the options mean without naming it.
+    The bridge of nsctl's that the options mean without naming it: by its subnet, else by an address of it.
+
+    Without any of these a sandbox gets a network of its own.
     """
     for bridge, gateway in facts.networks.items():
         net = gateway.network
@@ -176,13 +178,7 @@ def _fitting(o: Options, facts: Facts) -> str | None:
         elif o.ip is not None:
             if o.ip in net:
                 return bridge
-        elif (
-            bridge.startswith("nsbr")
-            and any(net.subnet_of(pool) for pool in kit.POOLS)
-            and o.gateway in {None, gateway.ip}
-            and _is_internal(bridge, facts) == o.internal
-            and o.mtu in {None, _mtu(bridge, facts)}
-        ):
+        elif o.gateway == gateway.ip:
             return bridge
     return None
 
