@@ -21,6 +21,7 @@ __all__ = [
     "Item",
     "Run",
     "batch_line",
+    "batch_text",
     "compile_runs",
     "do_items",
     "ends_processes",
@@ -33,7 +34,12 @@ RESTORE = "iptables-restore"
 NATIVE = "native"
 SOLO = "solo"
 
+_OCTAL = frozenset("01234567")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%!")
+_UNQUOTABLE = '"\\#\n\r'
+"""What no quoting gets through unharmed: `ip -batch` takes `#` for a comment even between quotes."""
+_BATCH_WORDS = 99
+"""More on one line, and `ip -batch` exits."""
 _IP_OBJECTS = frozenset({"link", "addr", "address", "route", "rule", "netns", "neigh"})
 _RULE_VERBS = frozenset({"-N", "-A", "-I", "-D", "-F", "-X"})
 _IPTABLES = {"iptables": 4, "ip6tables": 6}
@@ -94,18 +100,21 @@ def undo_items(steps: Sequence[Step], leaving: Iterable[str] = ()) -> list[Item]
         leaving: Keys of more steps that are going in the same transaction.
     """
     gone = {s.key for s in steps} | set(leaving)
-    wanted = [s for s in steps if not (s.goes_with is not None and s.goes_with in gone)]
-    # What was done after something has to be undone before it.
-    waits: dict[str, set[str]] = {s.key: set() for s in wanted}
-    barrier = {s.key for s in wanted if s.after is None}
-    for s in wanted:
+    waits: dict[str, set[str]] = {s.key: set() for s in steps}
+    barrier = False
+    items: list[Item] = []
+    for s in steps:
+        commands = () if s.goes_with is not None and s.goes_with in gone else s.undo
+        # What was done after something is undone before it, also where only steps without a command link the two.
+        before = {s.key} if commands else waits[s.key]
         for needed in s.after or ():
             if needed in waits:
-                waits[needed].add(s.key)
-    items: list[Item] = []
-    for s in wanted:
-        after = None if s.key in barrier else frozenset(waits[s.key])
-        items.extend(Item(s.key, c, after) for c in s.undo)
+                waits[needed] |= before
+        barrier = barrier or s.after is None
+        if commands:
+            after = None if barrier else frozenset(waits[s.key])
+            items.extend(Item(s.key, c, after) for c in commands)
+            barrier = False
     return items
 
 
@@ -156,9 +165,9 @@ def _kind_of(command: Command | Spawn) -> tuple[str, int]:
         return SOLO, 0
     argv = command.argv
     tool = argv[0]
-    plain = command.stdin is None and command.ok == (0,) and not any(c in w for w in argv for c in '"\n\\')
+    plain = command.stdin is None and command.ok == (0,) and not any(c in w for w in argv for c in _UNQUOTABLE)
     if tool == "ip" and plain and argv[1:2] and argv[1] in _IP_OBJECTS:
-        if argv[1:3] != ("netns", "exec"):
+        if argv[1:3] != ("netns", "exec") and len(argv) <= _BATCH_WORDS:
             return BATCH, 0
     elif tool in _IPTABLES and plain:
         match argv[1:]:
@@ -175,8 +184,13 @@ def ends_processes(command: Command | Spawn) -> bool:
     """
     Whether the command only kills: then nsctl does it by process descriptors, and waits until they are gone.
     """
-    argv = command.argv
-    return argv[0] == "pkill" or (argv[:2] == ("sh", "-c") and argv[2].startswith("exec pkill "))
+    match command.argv:
+        case ("pkill", *_):
+            return True
+        case ("sh", "-c", script, *_):
+            return script.startswith("exec pkill ")
+        case _:
+            return False
 
 
 def is_native(command: Command) -> bool:
@@ -186,13 +200,24 @@ def is_native(command: Command) -> bool:
     argv = command.argv
     match argv:
         case ("sysctl", "-qw", setting):
-            return "=" in setting and command.stdin is None
-        case ("install", "-m", _, "/dev/stdin", _):
-            return command.stdin is not None and command.netns is None
-        case ("mkdir", "-m", _, _) | ("rmdir", _) | ("rm", "-f", *_):
-            return command.netns is None
+            return _is_sysctl(setting) and command.stdin is None
+        case ("install", "-m", mode, "/dev/stdin", *paths):
+            plain = len(paths) == 1 and _OCTAL.issuperset(mode) and command.stdin is not None
+        case ("mkdir", "-m", mode, *paths):
+            plain = len(paths) == 1 and _OCTAL.issuperset(mode)
+        case ("rmdir", *paths):
+            plain = len(paths) == 1
+        case ("rm", "-f", *paths):
+            plain = True
         case _:
             return False
+    return plain and command.netns is None and all(p.startswith("/") for p in paths)
+
+
+def _is_sysctl(setting: str) -> bool:
+    # Keys with slashes are paths below /proc/sys as they stand; sysctl turns the dots of other spellings into slashes.
+    key, equals, _ = setting.partition("=")
+    return bool(equals) and "/" in key and _SAFE.issuperset(key) and not {"", ".", ".."} & set(key.split("/"))
 
 
 def batch_line(command: Command) -> str:
@@ -200,6 +225,34 @@ def batch_line(command: Command) -> str:
     A line for `ip -batch`.
     """
     return " ".join(w if w and _SAFE.issuperset(w) else f'"{w}"' for w in command.argv[1:])
+
+
+def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]]]:
+    """
+    The input of `ip -batch` for a run, and for each of its lines the items it is of.
+
+    Args:
+        run: The run.
+        group: A number that no link's group has: links are then put into it and deleted all at once,
+            since the kernel takes 16-20 ms for each by itself, and 74 for a hundred together.
+    """
+    plain = [(batch_line(i.command), [i]) for i in run.items if isinstance(i.command, Command)]
+    doomed = [i for i in run.items if _deleted_link(i) is not None] if group is not None and run.netns is None else []
+    if len(doomed) > 1:
+        going = set(map(id, doomed))
+        first = next(n for n, (_, items) in enumerate(plain) if id(items[0]) in going)
+        grouped = [(f"link set dev {_deleted_link(i)} group {group}", [i]) for i in doomed]
+        rest = [(line, items) for line, items in plain[first:] if id(items[0]) not in going]
+        plain = [*plain[:first], *grouped, (f"link del group {group}", doomed), *rest]
+    return "".join(f"{line}\n" for line, _ in plain), [items for _, items in plain]
+
+
+def _deleted_link(item: Item) -> str | None:
+    match item.command.argv:
+        case ("ip", "link", "del", "dev", name):
+            return name
+        case _:
+            return None
 
 
 def restore_text(run: Run) -> tuple[str, list[str]]:
@@ -218,8 +271,8 @@ def restore_text(run: Run) -> tuple[str, list[str]]:
                     tables.setdefault(table, []).append((line, item.key))
             continue
         words = [w if w and _SAFE.issuperset(w) else f'"{w}"' for w in argv[4:]]
-        line = f":{argv[5]} - [0:0]" if argv[4] == "-N" else " ".join(words)
-        tables.setdefault(argv[3], []).append((line, item.key))
+        # `-N` stays as it is: the usual `:CHAIN - [0:0]` would flush a chain of that name, whoever made it.
+        tables.setdefault(argv[3], []).append((" ".join(words), item.key))
     text: list[str] = []
     owner: list[str] = []
     for table, lines in tables.items():

@@ -1,20 +1,32 @@
 """
 Imports without their heavy parts.
 
-plumbum imports urllib.request for remote paths (28 of its 43 ms), structlog imports its developer console and asyncio
-(50 of 74 ms): nsctl uses neither.
-The standard library's `LazyLoader` stands in for such a module while the library is imported, and is taken out of
-`sys.modules` again afterwards, so that whoever really needs the module gets the real one.
+plumbum imports urllib.request for remote paths (28 of its 43 ms), which nsctl never has.
+A stand-in takes such a module's place in `sys.modules` while the library is imported, and is taken out again
+afterwards, so that whoever really needs the module gets the real one: the library too, at the first use.
+The standard library's `LazyLoader` would not do: before Python 3.12 the `import` statement itself loads its module.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from types import ModuleType
 
 __all__ = ["import_without"]
+
+
+class _OnDemand(ModuleType):
+    """
+    Stands in for a module until something of it is used.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):  # the import system and inspect ask for these: no use
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def import_without(name: str, *heavy: str) -> ModuleType:
@@ -22,21 +34,12 @@ def import_without(name: str, *heavy: str) -> ModuleType:
     Import `name` while the modules `heavy` are loaded only if they are really used.
     """
     if name in sys.modules:
-        return sys.modules[name]
-    stands_in: dict[str, ModuleType] = {}
-    for module in heavy:
-        if module in sys.modules:
-            continue
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.loader is None:
-            continue
-        spec.loader = importlib.util.LazyLoader(spec.loader)
-        lazy = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(lazy)
-        sys.modules[module] = stands_in[module] = lazy
+        return importlib.import_module(name)  # waits, where another thread is still importing it
+    stand_ins = {module: _OnDemand(module) for module in heavy if module not in sys.modules}
+    sys.modules.update(stand_ins)
     try:
         return importlib.import_module(name)
     finally:
-        for module, lazy in stands_in.items():
-            if sys.modules.get(module) is lazy:
+        for module, stand_in in stand_ins.items():
+            if sys.modules.get(module) is stand_in:
                 del sys.modules[module]

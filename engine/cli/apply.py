@@ -1,10 +1,11 @@
 """
-`apply`: a saved plan, step for step.
+`apply`: a saved plan, step for step; or a lab file, as one plan.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,18 +22,32 @@ from nsctl.hooks.manager import Plugins
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
 
-__all__ = ["apply", "read_plan"]
+__all__ = ["apply", "parse_plan", "read_plan", "read_text"]
 
+FORMS = ("text", "sh", "json")
 _HOW = "save a plan with: nsctl up MODE --dry-run --format json"
+_HEADER = re.compile(r"^\s*\[(network|sandbox)\b", re.MULTILINE)
+"""What no JSON begins a line with, and every lab file does."""
 LARGEST = 64 << 20
 """Bytes; a plan of a thousand sandboxes is a tenth of this."""
 
 
 def apply(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A plan saved by --dry-run --format json; - is stdin.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A plan saved by --dry-run --format json (- is stdin), or a lab file in TOML."
+        ),
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", show_default=False)
+    ] = False,
+    form: Annotated[
+        str, typer.Option("--format", metavar="text|sh|json", help="How a lab file's dry run shows the commands.")
+    ] = "text",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say as JSON what a lab file changes.", show_default=False)
     ] = False,
     step_timeout: Annotated[
         str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")
@@ -42,13 +57,22 @@ def apply(
     ] = False,
 ) -> int:
     """
-    Carry out a saved plan, step for step; refused if the host no longer fits it.
+    Carry out a saved plan, step for step (refused if the host no longer fits it); or bring the host to what a lab file says.
     """
     from nsctl.engine import planner
 
     world: World = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
-    plan = read_plan(file)
+    text = read_text(file)
+    if file.endswith(".toml") or _HEADER.search(text):
+        from nsctl.engine.cli.labs import apply_lab
+
+        if form not in FORMS:
+            raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
+        return apply_lab(
+            world, file, text, dry_run=dry_run, as_json=as_json, form=form, step_timeout=timeout, fuse=not no_fuse
+        )
+    plan = parse_plan(file, text)
     planner.validate(plan)
     if dry_run:
         from nsctl.engine import render
@@ -75,6 +99,16 @@ def read_plan(file: str) -> Plan:
     Raises:
         Invalid: There is no such file, or it holds no plan.
     """
+    return parse_plan(file, read_text(file))
+
+
+def read_text(file: str) -> str:
+    """
+    The text of a file, or of stdin.
+
+    Raises:
+        Invalid: There is no such file, or it holds no text.
+    """
     try:
         if file == "-":
             text = sys.stdin.read(LARGEST + 1)
@@ -87,6 +121,16 @@ def read_plan(file: str) -> Plan:
         raise Invalid(f"{display(file)} is not UTF-8 text", hint=_HOW) from e
     if len(text) > LARGEST:
         raise Invalid(f"{display(file)} is too large for a plan")
+    return text
+
+
+def parse_plan(file: str, text: str) -> Plan:
+    """
+    A plan from text.
+
+    Raises:
+        Invalid: It holds no plan.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as e:

@@ -10,7 +10,7 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
-from nsctl.engine.cli.world import no_sandbox
+from nsctl.engine.cli.world import need_root, no_sandbox
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
 
@@ -30,6 +30,9 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Take down, too, the sandboxes that share them.", show_default=False)
     ] = False,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="FILE", help="Those that this lab file made.", show_default=False)
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)
     ] = False,
@@ -39,8 +42,16 @@ def down(
     """
     world: World = ctx.obj
     chosen = [check_name(name) for name in names or ()]
-    if bool(chosen) == every:
-        raise Invalid("which sandboxes?", hint="nsctl down NAME..., or nsctl down --all")
+    if bool(chosen) + every + (file is not None) != 1:
+        raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
+    if file is not None:
+        from nsctl.engine.cli.labs import made_by
+
+        need_root(world)
+        chosen = made_by(world, file)
+        if not chosen:
+            out.done("nothing is up that this file made")
+            return 0
     if dry_run:
         from nsctl.engine.render import shell_of
 

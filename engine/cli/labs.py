@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.up import RESERVED, Wish, plan_of
@@ -15,7 +17,9 @@ from nsctl.engine.cli.words import capabilities, environment
 from nsctl.engine.errors import Invalid
 from nsctl.engine.inventory import extend
 from nsctl.engine.lab import Difference, Lab, compare, read_lab
+from nsctl.engine.lab import schema as lab_schema
 from nsctl.engine.mode import Mode
+from nsctl.engine.names import display
 from nsctl.engine.plan import Plan
 from nsctl.hooks.manager import Plugins
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
     from nsctl.engine.facts import Facts
 
-__all__ = ["apply_lab", "load_lab", "take_down_lab"]
+__all__ = ["apply_lab", "load_lab", "made_by", "schema"]
 
 
 def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
@@ -82,7 +86,8 @@ def apply_lab(
             going = change.take_down()
             facts = world.facts(session) if session is None or not going else session.facts(without=going)
             undone = [] if session is None or not going else session.plan_down(going, force=True)
-        _show(change, _plans(lab, change, facts, plugins), undone, as_json=as_json, form=form)
+            plans = _plans(lab, change, facts, plugins)
+        _show(change, plans, undone, as_json=as_json, form=form)
         return 0
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source)
@@ -93,7 +98,7 @@ def apply_lab(
     return 0
 
 
-def take_down_lab(world: World, path: str) -> list[str]:
+def made_by(world: World, path: str) -> list[str]:
     """
     The sandboxes that a file made.
     """
@@ -101,6 +106,19 @@ def take_down_lab(world: World, path: str) -> list[str]:
     with world.look() as session:
         rows = {} if session is None else session.sandboxes()
     return [name for name, row in rows.items() if row.source == source]
+
+
+def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.")]) -> int:
+    """
+    Print the JSON schema of lab files, for editors.
+    """
+    import json
+
+    if what != "lab":
+        raise Invalid(f"there is no schema of '{display(what)}'", hint="nsctl schema lab")
+    found = Plugins.load(reserved=RESERVED).modes()
+    out.data(json.dumps(lab_schema(m.mode for m in found.values()), indent=2))
+    return 0
 
 
 def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list[Plan]:

@@ -7,6 +7,7 @@ A failed undo does not stop the others: failures are collected, and their rows k
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,9 @@ from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.context import Context
-from nsctl.engine.fuse import Run, compile_runs, ends_processes, undo_items
+from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
-from nsctl.engine.probe.observe import Seen, observe
+from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.probe.process import init_of, pid_in
 from nsctl.engine.runner.crew import Outcome, carry_out
 from nsctl.engine.runner.native import processes_in, stop_and_wait
@@ -54,7 +55,22 @@ def release(ctx: Context, names: Sequence[str], transaction: str) -> Undone:
     else:
         kept = {name for row, _ in result.left for name in ctx.journal.holders(row.step.key)}
         ctx.journal.removed([n for n in names if n not in kept])
+    left = {row.step.key for row, _ in result.left}
+    _settle(ctx, [row for row in ctx.journal.unsettled() if row.step.key not in left])
     return result
+
+
+def _settle(ctx: Context, rows: Sequence[StepRow]) -> None:
+    # What somebody else holds was being mended when it all ended: it stays, and is as it looks.
+    ctx.kernel.forget()
+    settled = []
+    for row in rows:
+        effect = row.step.effect
+        if effect is None or observe(effect, ctx.kernel, in_flight=True).state is State.OURS:
+            mark = mark_of(effect, ctx.kernel) if effect is not None else None
+            settled.append((row.step.key, mark, ctx.tools(row.step.do.argv[0])))
+    if settled:
+        ctx.journal.done(settled)
 
 
 def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: str, *, record: bool = True) -> Undone:
@@ -109,7 +125,9 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
     ctx.kernel.expect_links(len(rows))
     seen: dict[str, Seen] = {}
     going: set[str] = set()
-    macs = frozenset(r.step.effect.mac for r in rows if isinstance(r.step.effect, LinkIs))
+    # A veth's peer has no effect of its own: its address stands in the command that made it.
+    links = [r.step for r in rows if isinstance(r.step.effect, LinkIs)]
+    macs = frozenset(word for step in links for word in step.do.argv)
     for row in reversed(rows):
         step = row.step
         if row.state == INTENT or (step.goes_with in going and not isinstance(step.effect, ProcessIs)):
@@ -135,40 +153,63 @@ def _under_its_name(step: Step, sight: Seen | None) -> Step:
 
 
 def _run(ctx: Context, rows: Sequence[StepRow], steps: Sequence[Step], said: dict[str, tuple[str, str, float]]) -> None:
-    watched = _processes(ctx, steps)
+    watched = _processes(ctx, rows, steps)
     backends = {row.step.key: row.tools.get("iptables", "") for row in rows}
     deadline = time.monotonic() + ctx.runner.timeout
     # Processes first: a namespace with a process in it outlives its name.
     items = undo_items(steps)
     if ctx.fuse:
         stop_and_wait(watched, deadline)
-        items = [i for i in items if not ends_processes(i.command)]
+        ended_here = {s.key for s in steps if isinstance(s.effect, ProcessIs | NetnsIs)}
+        items = [i for i in items if not (i.key in ended_here and ends_processes(i.command))]
     # All of one sandbox's rules were made with one back end, and nsctl refuses to mix them.
     backend = next((b for i in items if (b := backends[i.key])), "")
     runs = compile_runs(items, fuse=ctx.fuse)
 
     def ended(outcome: Outcome) -> None:
+        done = set(map(id, outcome.done))
         for item in outcome.run.items:
-            good = item in outcome.done
-            said[item.key] = (outcome.result.executable, "" if good else _complaint(outcome), outcome.result.duration)
+            complaint = "" if id(item) in done else _complaint(outcome)
+            earlier = said.get(item.key, ("", "", 0.0))[1]  # of another command of the same step
+            said[item.key] = (outcome.result.executable, earlier or complaint, outcome.result.duration)
 
     def starting(_: list[Run]) -> None:
         return
 
-    carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=lambda: False, force=True, backend=backend)
+    carry_out(
+        runs,
+        ctx.runner,
+        starting=starting,
+        ended=ended,
+        stop=lambda: False,
+        force=True,
+        backend=backend,
+        group=_unused_group(ctx, items),
+    )
     if watched and not ctx.fuse:
         stop_and_wait(watched, deadline, kill=False)
 
 
-def _processes(ctx: Context, steps: Iterable[Step]) -> list[int]:
+def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
+    # For deleting several links at once: a number that no link has, so that nobody else's is taken along.
+    if not ctx.fuse or sum(i.command.argv[:3] == ("ip", "link", "del") for i in items) <= 1:
+        return None
+    taken = {link.group for link in ctx.kernel.links().values()}
+    return next(n for n in iter(lambda: int.from_bytes(os.urandom(3)) + 2**24, -1) if n not in taken)
+
+
+def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> list[int]:
     # What the undo of these steps ends: inits with their first child, and whatever runs in a namespace that nsctl made.
     pids: list[int] = []
     inodes: list[int] = []
+    marks = {row.step.key: row.mark or {} for row in rows}
     for step in steps:
         if isinstance(step.effect, ProcessIs):
-            pid = pid_in(step.effect.pidfile)
-            if pid is not None:
-                pids += {pid, init_of(pid)}
+            mark = marks[step.key]
+            for pid in {mark.get("pid"), pid_in(step.effect.pidfile)}:
+                # Somebody else may have written to the pidfile since: the start time tells.
+                if pid is not None and ("start" not in mark or ctx.kernel.process(pid) == mark["start"]):
+                    pids += {pid, init_of(pid)}
         elif isinstance(step.effect, NetnsIs) and any(ends_processes(c) for c in step.undo):
             inode = ctx.kernel.netns_inode(step.effect.name)
             if inode is not None:

@@ -14,7 +14,7 @@ from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.observe import Seen, observe
+from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.store import StepRow
 from nsctl.engine.store.rows import DONE
 
@@ -49,9 +49,10 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
     """
     drifts = []
     missing: set[str] = set()
+    under_way = ctx.journal.transaction() is not None
     for row, sight in _sights(ctx, names):
         key = row.step.key
-        if row.state != DONE:
+        if row.state != DONE and under_way:
             found, state = "a transaction that never ended", "absent"
         elif sight is None or (sight.state is State.OURS and not sight.drift):
             continue
@@ -76,7 +77,22 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
     ctx.kernel.forget()
     ctx.kernel.expect_links(len(rows))
     ordered = sorted(rows.values(), key=lambda r: r.seq)
-    return [(r, observe(r.step.effect, ctx.kernel, r.mark) if r.step.effect is not None else None) for r in ordered]
+    return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
+
+
+def _sight(ctx: Context, row: StepRow) -> Seen:
+    assert row.step.effect is not None
+    # A repair that was killed leaves steps that nobody knows to have run.
+    return observe(row.step.effect, ctx.kernel, row.mark, in_flight=row.state != DONE and row.mark is None)
+
+
+def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None:
+    # What a killed repair put in place is done.
+    ctx.journal.done(
+        (r.step.key, mark_of(r.step.effect, ctx.kernel), ctx.tools(r.step.do.argv[0]))
+        for r, s in sights
+        if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS
+    )
 
 
 def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
@@ -84,14 +100,18 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     Make again exactly what is missing, packet filters first, so that isolation never weakens.
 
     A stranger's thing is never overwritten.
-    A sandbox whose network namespace is gone is restarted: its processes live in one that nobody can reach by name any
-    more.
+    A sandbox whose network namespace is gone is restarted: its processes and its end of the cable live in one that
+    nobody can reach by name any more.
     """
+    ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     sights = _sights(ctx, names)
+    if not dry_run:
+        _settle(ctx, sights)
     absent = {r.step.key for r, s in sights if s is not None and s.state is State.ABSENT}
-    lost = {r.step.effect.name for r, s in sights if r.step.key in absent and isinstance(r.step.effect, NetnsIs)}
-    restart = [r for r, s in sights if s is not None and s.state is State.OURS and _lives_in(r.step, lost)]
-    again = absent | {r.step.key for r in restart}
+    lost = {r.step.key for r, _ in sights if r.step.key in absent and isinstance(r.step.effect, NetnsIs)}
+    stranded = _stranded([r.step for r, _ in sights], lost)
+    restart = [r for r, s in sights if s is not None and s.state is State.OURS and r.step.key in stranded]
+    again = absent | stranded - {r.step.key for r, s in sights if s is not None and s.state is State.FOREIGN}
     todo = [r.step for r, _ in sights if r.step.key in again]
     todo += [fix for r, s in sights if s is not None and r.step.key not in again for fix in _fixes(r.step, s)]
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
@@ -115,8 +135,13 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     return todo
 
 
-def _lives_in(step: Step, lost: Iterable[str]) -> bool:
-    return any(step.do.netns == n or f"netns/{n}" in (step.after or ()) for n in lost)
+def _stranded(steps: Iterable[Step], lost: Iterable[str]) -> set[str]:
+    # What was made in a lost namespace, or after something that was: a cable is, and what was set on its end here.
+    stranded = set(lost)
+    for step in steps:
+        if f"netns/{step.do.netns}" in stranded or stranded.intersection((*(step.after or ()), step.goes_with)):
+            stranded.add(step.key)
+    return stranded
 
 
 def _needs_first(steps: Sequence[Step]) -> list[Step]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from nsctl.engine.effect import NetnsIs, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
-from nsctl.engine.events import StepDone, StepFailed as StepFailedEvent, StepStarted
+from nsctl.engine.events import StepDone, StepStarted
+from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, do_items
 from nsctl.engine.plan import Plan, Step, words
@@ -173,6 +174,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         ctx.journal.done(rows)
 
     def ended(outcome: Outcome) -> None:
+        if outcome.guessed:
+            _find_out(ctx, outcome, by_key)
         finished.extend((by_key[i.key], outcome) for i in outcome.done)
         if outcome.failed is not None:
             failures.append(_failure(ctx, outcome, outcome.failed, by_key, position, total, transaction, sandbox))
@@ -186,7 +189,18 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         raise failures[0]
     if ctx.signals.pending() and ctx.signals.caught is not None:
         raise interrupted(ctx.signals.caught)
-    assert not never, "a run was left out without a failure"
+    if never:
+        raise StepFailed(f"{never[0].items[0].key} was never started")
+
+
+def _find_out(ctx: Context, outcome: Outcome, by_key: dict[str, Step]) -> None:
+    # ip exits without a word at a line that it can't parse: what is in place came before that.
+    ctx.kernel.forget()
+    for n, item in enumerate(outcome.run.items):
+        effect = by_key[item.key].effect
+        if effect is None or observe(effect, ctx.kernel, in_flight=True).state is State.ABSENT:
+            outcome.failed, outcome.done = item, outcome.run.items[:n]
+            return
 
 
 def interrupted(signum: int) -> Interrupted:

@@ -18,6 +18,7 @@ from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.transaction import restore
 from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import SandboxRow
+from nsctl.engine.store.files import remove_tree
 
 __all__ = ["clear_stale", "recover"]
 
@@ -74,7 +75,8 @@ def clear_stale(ctx: Context) -> None:
     """
     After a reboot that /run survived, take away what lies about and would be in the way.
 
-    The kernel's state is gone, so nothing is undone; only the plain files that stood for namespaces, and nsctl's own directory of sandboxes, go.
+    The kernel's state is gone, so nothing is undone; only the plain files that stood for namespaces go, and nsctl's own
+    directory of sandboxes.
     """
     if not ctx.journal.stale:
         return
@@ -87,9 +89,5 @@ def clear_stale(ctx: Context) -> None:
                     os.unlink(path)
             except OSError:
                 pass
-    sandboxes = ctx.journal.state_dir / "sandboxes"
-    if sandboxes.is_dir() and not sandboxes.is_symlink():
-        import shutil
-
-        shutil.rmtree(sandboxes, ignore_errors=True)
+    remove_tree(ctx.journal.state_dir / "sandboxes")
     ctx.journal.stale = []

@@ -1,16 +1,113 @@
 """
 Finding what nsctl made and no store knows: after the store was lost or damaged.
+
+Only what bears a mark counts: a hardware address that nsctl derives from names, a chain or a directory of its own.
+A namespace without a link and without a directory bears none, and a sysctl's old value is lost with the store.
 """
 
 from __future__ import annotations
 
-from nsctl.engine.executor.context import Context
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nsctl.engine import kit
+from nsctl.engine.effect import State
+from nsctl.engine.errors import Invalid
+from nsctl.engine.executor.backward import undo_rows
+from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.facts import Facts
+from nsctl.engine.kit.firewall import FORWARD, POSTROUTING, own_chain
+from nsctl.engine.names import derived_mac, host_ifname
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.observe import mark_of, observe
+from nsctl.engine.store.rows import DONE, StepRow
 
 __all__ = ["scan"]
 
 
 def scan(ctx: Context, *, remove: bool) -> list[str]:
     """
-    Look for what bears nsctl's marks and is in no store; with `remove`, take it away.
+    Look for what bears nsctl's marks and is in no store.
+
+    Args:
+        ctx: The session's context.
+        remove: Take it away.
+
+    Returns:
+        A line for each thing.
     """
-    return []
+    ctx.kernel.forget()
+    rows = [row for row in _found(ctx) if ctx.journal.step(row.step.key) is None]
+    if not remove:
+        return [f"found {row.step.key}" for row in rows]
+    rows.reverse()
+    undone = undo_rows(ctx, rows, new_transaction_id(), "", record=False)
+    left = {row.step.key: why for row, why in undone.left}
+    ctx.warnings += [f"still left: {key}: {why}" for key, why in left.items()]
+    return [f"removed {row.step.key}" for row in rows if row.step.key not in left]
+
+
+def _found(ctx: Context) -> Iterator[StepRow]:
+    # In the order in which a plan makes them: it is undone from the end.
+    names = _sandboxes(ctx)
+    for name in sorted(ctx.kernel.netns_names()):
+        inode = ctx.kernel.netns_inode(name)
+        if inode is not None and (name in names or _has_our_link(ctx, name)):
+            yield StepRow(0, kit.netns(name), DONE, {"inode": inode})
+    links = dict(ctx.kernel.links())
+    for name, link in links.items():
+        if link.type == "bridge" and link.mac == derived_mac("bridge", name):
+            yield _row(ctx, kit.bridge(name))
+    candidates = {*names, *ctx.kernel.netns_names()}
+    for name, link in links.items():
+        owner = next((n for n in (*candidates, name.removeprefix("ns-")) if link.mac == derived_mac(n, name)), None)
+        if link.type == "veth" and owner is not None:
+            yield _row(ctx, kit.veth(name, peer="eth0", netns=owner))
+    for table, builtin, chain in (("filter", "FORWARD", FORWARD), ("nat", "POSTROUTING", POSTROUTING)):
+        for step in own_chain(table, builtin, chain):
+            if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
+                yield _row(ctx, step)
+    yield from _directories(ctx, names)
+
+
+def _row(ctx: Context, step: Step) -> StepRow:
+    return StepRow(0, step, DONE, mark_of(step.effect, ctx.kernel) if step.effect is not None else None)
+
+
+def _sandboxes(ctx: Context) -> list[str]:
+    try:
+        return sorted(os.listdir(ctx.journal.state_dir / "sandboxes"))
+    except OSError:
+        return []
+
+
+def _has_our_link(ctx: Context, netns: str) -> bool:
+    try:
+        return any(
+            link.mac == derived_mac(netns, host_ifname(netns, name), name)
+            for name, link in ctx.kernel.links(netns).items()
+        )
+    except Invalid:  # a name that nsctl would not have given
+        return False
+
+
+def _directories(ctx: Context, names: list[str]) -> Iterator[StepRow]:
+    root = ctx.journal.state_dir / "sandboxes"
+    if root.is_symlink() or not root.is_dir():
+        return
+    facts = Facts(state_dir=str(ctx.journal.state_dir))
+    yield StepRow(0, kit.directory(str(root)), DONE)
+    for name in names:
+        place = root / name
+        if place.is_symlink() or not place.is_dir():
+            continue
+        yield StepRow(0, kit.directory(str(place), remove=_files_in(place)), DONE)
+        for pidfile in sorted(place.glob("*.pid")):
+            step = kit.spawn(facts, name, pidfile.stem, ("sh",), why="a process of a sandbox")
+            if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
+                yield _row(ctx, step)
+
+
+def _files_in(place: Path) -> tuple[str, ...]:
+    return tuple(str(p) for p in sorted(place.iterdir()) if not p.is_dir() or p.is_symlink())

@@ -70,7 +70,8 @@ class Session:
         """
         What the parts of the executor share; there is one only inside `locked` or `read`.
         """
-        assert self._context is not None, "outside of a session"
+        if self._context is None:
+            raise RuntimeError("outside of a session")
         return self._context
 
     @property
@@ -187,7 +188,7 @@ class Session:
             Invalid: There is no such sandbox.
             Conflict: Others share it.
         """
-        return [row.step for row in self.ctx.journal.held_only_by(self._named(names, force))]
+        return [row.step for row in self.ctx.journal.held_only_by(self._named(names, force=force))]
 
     # -- changing
 
@@ -235,7 +236,7 @@ class Session:
             RollbackFailed: Something is left.
             Interrupted: A signal came; they are down.
         """
-        every = self._named(names, force)
+        every = self._named(names, force=force)
         transaction.down(self.ctx, every, operation=self.operation)
         return every
 
@@ -297,18 +298,20 @@ class Session:
                 raise Invalid(f"there is no sandbox '{name}'", hint=hint)
         return rows
 
-    def _named(self, names: Sequence[str], force: bool) -> list[str]:
+    def _named(self, names: Sequence[str], *, force: bool) -> list[str]:
         rows = self._known(names)
-        every = list(dict.fromkeys(names))
+        chosen = list(dict.fromkeys(names))
+        every = list(chosen)
         sharers: Mapping[str, str] = {n: str(r.info["shares"]) for n, r in rows.items() if r.info.get("shares")}
         for name in every:  # grows while it is walked: sharers of sharers too
-            more = [n for n, target in sharers.items() if target == name and n not in every]
-            if more and not force:
-                raise Conflict(
-                    f"'{name}' is shared by {', '.join(sorted(more))}",
-                    hint=f"take them down too: nsctl down {name} {' '.join(sorted(more))} (or --force)",
-                )
-            every += more
+            every += sorted(n for n, target in sharers.items() if target == name and n not in every)
+        more = every[len(chosen) :]
+        if more and not force:
+            shared = next(n for n in chosen if n in sharers.values())
+            raise Conflict(
+                f"'{shared}' is shared by {', '.join(more)}",
+                hint=f"take them down too: nsctl down {' '.join(every)} (or --force)",
+            )
         return every
 
 
@@ -317,6 +320,8 @@ def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> 
     The facts, from the store and the kernel.
 
     Args:
+        state_dir: nsctl's directory under /run.
+        journal: The store.
         without: Sandboxes to leave out, with what only they hold.
     """
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
@@ -360,10 +365,13 @@ class _Steps(Mapping[str, Step]):
         return row.step
 
     def __iter__(self) -> Iterator[str]:
-        return (k for k in self._journal.keys() if k not in self._without)
+        return (k for k in self._keys() if k not in self._without)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def _keys(self) -> list[str]:
+        return self._journal.keys()
 
 
 class _Sandboxes(Mapping[str, Sandbox]):

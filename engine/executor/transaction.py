@@ -22,6 +22,9 @@ from nsctl.engine.store.rows import STARTED
 
 __all__ = ["confirm", "down", "left_over", "restore", "up"]
 
+_SHOWN = 5
+"""Left-over steps that a message names."""
+
 
 def up(
     ctx: Context,
@@ -36,6 +39,7 @@ def up(
     """
     Carry out plans as one transaction; see `Session.up`.
     """
+    ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     work = prepare(ctx, plans, replace)
     opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
     owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
@@ -52,8 +56,10 @@ def up(
             ctx.journal.begin(opened, [], [], [], replace)
             undone = release(ctx, replace, opened.id)
             ctx.journal.lenient = False
-            if undone.left:
-                raise StepFailed(f"{replace[0]} can't be taken down: {undone.left[0][1]}")
+            if undone.left:  # the transaction stays open: recovery tries again, and then brings them back
+                left = [f"{row.step.key}: {why}" for row, why in undone.left]
+                ctx.tell(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
+                raise left_over(f"{', '.join(replace)} could not be taken down completely", left)
             ctx.journal.build(rows, work.new, work.held)
         else:
             ctx.journal.begin(opened, rows, work.new, work.held, ())
@@ -105,7 +111,8 @@ def left_over(what: str, left: Sequence[str]) -> RollbackFailed:
     """
     The error that names what is left.
     """
-    shown = "; ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+    rest = len(left) - _SHOWN
+    shown = "; ".join(left[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
     return RollbackFailed(f"{what}; left over: {shown}", hint="try again to undo it: nsctl recover")
 
 
@@ -131,6 +138,7 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> l
         row.created, row.created_boot = data["created"], data["created_boot"]
         try:
             work = prepare(ctx, [plan])
+            ctx.journal.lenient = False
             ctx.journal.build([row], work.new, work.held)
             apply(ctx, _in_order([plan], work), transaction, plan.name)
         except NsctlError as e:

@@ -44,7 +44,6 @@ def start(ctx: Context, name: str, seconds: float) -> None:
         "-m",
         "nsctl",
         "recover",
-        "--quiet",
     )
     ctx.runner.spawn(Spawn(argv, pidfile=str(_pidfile(state_dir, name)), log=os.devnull))
 

@@ -1,7 +1,8 @@
 """
 Lab files: many sandboxes in one TOML file, brought up as one plan.
 
-`text` reads the file and knows its lines, `file` checks what it says, `difference` compares it with what is up, `schema` is for editors.
+`text` reads the file and knows its lines, `file` checks what it says, `difference` compares it with what is up,
+`schema` is for editors.
 All of it is pure.
 """
 

@@ -72,10 +72,13 @@ def compare(lab: Lab, present: Mapping[str, Present], source: str) -> Difference
     What has to be done to bring the host to what the file says.
 
     Args:
+        lab: The file.
+        present: The sandboxes that are up.
         source: The file's canonical path: what it made earlier bears it.
 
     Raises:
-        Conflict: A sandbox of that name was not made by this file, and is another one; or one that must go is shared by another's.
+        Conflict: A sandbox of that name is up, was not made by this file, and is another one;
+            or one that must go is shared by one that the file does not name.
     """
     out = Difference()
     named = {w.request.name: w for w in lab.sandboxes}
@@ -91,7 +94,8 @@ def compare(lab: Lab, present: Mapping[str, Present], source: str) -> Difference
             out.changed.append((one, why))
         else:
             raise Conflict(
-                f"'{name}' is up already, was not made by this file, and differs in {why}", hint=f"take it down first: nsctl down {name}"
+                f"'{name}' is up already, was not made by this file, and differs in {why}",
+                hint=f"take it down first: nsctl down {name}",
             )
     out.gone = [n for n, row in present.items() if row.source == source and n not in named]
     _drag_along(out, named, present)
@@ -109,7 +113,10 @@ def _drag_along(out: Difference, named: Mapping[str, Wanted], present: Mapping[s
             if name in going or target not in going:
                 continue
             if name not in named:
-                raise Conflict(f"'{target}' is shared by '{name}', which this file does not name", hint=f"take it down first: nsctl down {name}")
+                raise Conflict(
+                    f"'{target}' is shared by '{name}', which this file does not name",
+                    hint=f"take it down first: nsctl down {name}",
+                )
             going.add(name)
             out.same.remove(name)
             out.changed.append((named[name], f"{target}, whose network it shares"))
@@ -120,10 +127,8 @@ def _reason(row: Present, one: Wanted) -> str:
     request = one.request
     if row.mode != one.mode.name:
         return f"mode ({row.mode} → {one.mode.name})"
-    parts = []
-    for key in dict.fromkeys([*row.options, *one.options]):
-        if row.options.get(key) != one.options.get(key):
-            parts.append(f"{key} ({_shown(row.options.get(key))} → {_shown(one.options.get(key))})")
+    options = {k: (row.options.get(k), one.options.get(k)) for k in dict.fromkeys([*row.options, *one.options])}
+    parts = [f"{k} ({_shown(old)} → {_shown(new)})" for k, (old, new) in options.items() if old != new]
     for what, old, new in (
         ("isolate", tuple(row.isolate), request.isolate),
         ("command", tuple(row.command), request.command),

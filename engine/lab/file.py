@@ -61,7 +61,7 @@ class Lab:
 
     Args:
         source: The file.
-        sandboxes: What it wants, in the order in which it can be planned: chosen addresses first, sharers after their targets.
+        sandboxes: What it wants, in an order in which it can be planned: chosen addresses first, sharers after targets.
     """
 
     source: Source
@@ -91,11 +91,18 @@ def read_lab(
     source = Source(path, text)
     unknown = [k for k in source.data if k not in ("network", "sandbox")]
     if unknown:
-        raise source.wrong(f"there is no '{display(unknown[0])}' in a lab file", (unknown[0],), None, _near(unknown[0], ("network", "sandbox")))
+        raise source.wrong(
+            f"there is no '{display(unknown[0])}' in a lab file",
+            (unknown[0],),
+            None,
+            _near(unknown[0], ("network", "sandbox")),
+        )
     networks = _tables(source, "network")
     for name, table in networks.items():
         if not isinstance(table.get("mode"), str):
-            raise source.wrong(f"network '{display(name)}' names no mode", ("network", name), "mode", 'for example mode = "bridge"')
+            raise source.wrong(
+                f"network '{display(name)}' names no mode", ("network", name), "mode", 'for example mode = "bridge"'
+            )
     wanted: dict[str, Wanted] = {}
     for name, table in _tables(source, "sandbox").items():
         for one in _sandboxes(source, name, table, networks, mode_of, modes, settings_of):
@@ -131,13 +138,19 @@ def _sandboxes(
     network = merged.pop("network", None)
     if network is not None:
         if network not in networks:
-            raise source.wrong(f"there is no network '{display(str(network))}'", place, "network", _near(str(network), networks))
+            raise source.wrong(
+                f"there is no network '{display(str(network))}'", place, "network", _near(str(network), networks)
+            )
         if merged.get("mode", networks[network]["mode"]) != networks[network]["mode"]:
-            raise source.wrong(f"network '{network}' is of mode '{networks[network]['mode']}'", place, "mode", "leave the mode out")
+            raise source.wrong(
+                f"network '{network}' is of mode '{networks[network]['mode']}'", place, "mode", "leave the mode out"
+            )
         merged = {**networks[network], **merged}
     named = merged.pop("mode", None)
     if not isinstance(named, str):
-        raise source.wrong(f"sandbox '{name}' names neither a mode nor a network", place, None, 'for example mode = "bridge"')
+        raise source.wrong(
+            f"sandbox '{name}' names neither a mode nor a network", place, None, 'for example mode = "bridge"'
+        )
     mode = mode_of(named)
     if mode is None:
         raise source.wrong(f"there is no mode '{display(named)}'", place, "mode", _near(named, modes()))
@@ -155,11 +168,15 @@ def _sandboxes(
         command = _words(common.get("command", []))
     except Invalid as e:
         at = next((k for k in (*merged, *common) if f"'{k}'" in e.message or k.replace("_", "-") in e.message), None)
-        raise source.wrong(e.message, place if at is None or at in table else ("network", str(network)), at, e.hint) from e
+        raise source.wrong(
+            e.message, place if at is None or at in table else ("network", str(network)), at, e.hint
+        ) from e
     names = _names(source, place, name, common.get("count"))
     plain = to_plain(options)
     if len(names) > 1 and plain.get("ip") is not None:
-        raise source.wrong(f"{len(names)} sandboxes can't have one address", place, "ip", "leave it out: each gets one of its own")
+        raise source.wrong(
+            f"{len(names)} sandboxes can't have one address", place, "ip", "leave it out: each gets one of its own"
+        )
     return [Wanted(mode, Request(n, options, isolate, command, settings), plain, place) for n in names]
 
 

@@ -36,7 +36,12 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
     for mode in known:
         properties = {f.name: _property(f) for f in fields_of(mode.options)}
         every |= properties
-        branches.append({"if": {"properties": {"mode": {"const": mode.name}}, "required": ["mode"]}, "then": {"properties": properties}})
+        branches.append(
+            {
+                "if": {"properties": {"mode": {"const": mode.name}}, "required": ["mode"]},
+                "then": {"properties": properties},
+            }
+        )
     common: dict[str, Any] = {
         "network": {"type": "string"},
         "count": {"type": "integer", "minimum": 0, "maximum": COUNT_MAX},
@@ -59,7 +64,12 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
             "network": {
                 "type": "object",
                 "propertyNames": name,
-                "additionalProperties": {"type": "object", "required": ["mode"], "properties": every, "additionalProperties": False},
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["mode"],
+                    "properties": every,
+                    "additionalProperties": False,
+                },
             },
             "sandbox": {
                 "type": "object",

@@ -20,6 +20,8 @@ _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 class Source:
     """
+    A lab file's data, with a line for every complaint.
+
     Args:
         path: The file's name, for messages.
         text: What it holds.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
-from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, Item, Run, batch_line, restore_text
+from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, Item, Run, batch_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
 from nsctl.engine.runner.netns import entered
@@ -21,6 +21,7 @@ from nsctl.engine.runner.process import Result, Runner
 __all__ = ["WORKERS", "Outcome", "carry_out"]
 
 WORKERS = 2
+_RESTORERS = {4: "iptables-restore", 6: "ip6tables-restore"}
 
 
 @dataclass(slots=True)
@@ -32,12 +33,15 @@ class Outcome:
         run: The run.
         done: The items that are known to be done.
         failed: The item that failed, or None.
+        guessed: Its process ended without naming what failed: `failed` is the first that may have.
         result: What its process said.
+        error: What was raised in place of a result.
     """
 
     run: Run
     done: list[Item] = field(default_factory=list)
     failed: Item | None = None
+    guessed: bool = False
     result: Result = field(default_factory=lambda: Result(0))
     error: BaseException | None = None
 
@@ -51,6 +55,7 @@ def carry_out(
     stop: Callable[[], bool],
     force: bool = False,
     backend: str = "",
+    group: int | None = None,
 ) -> list[Run]:
     """
     Carry out runs until all are over, one fails (unless forced), or `stop` says so.
@@ -63,25 +68,27 @@ def carry_out(
         stop: Asked before more runs begin.
         force: Go on past failures: for undoing.
         backend: The iptables back end to use, where it was recorded.
+        group: A number that no link's group has, for deleting many links at once.
 
     Returns:
         The runs that never began.
     """
     order = _Order(runs)
+    perform_one = partial(perform_run, runner=runner, force=force, backend=backend, group=group)
     pool: _Pool | None = None
     ready = order.free()
     busy = 0
     try:
         while ready or busy:
-            if ready and stop():
+            if stop():
                 break
             if ready:
                 starting([runs[n] for n in ready])
             if len(ready) == 1 and not busy and runs[ready[0]].netns is None:
                 n = ready[0]
-                outcome = perform_run(runs[n], runner, force=force, backend=backend)
+                outcome = perform_one(runs[n])
             else:
-                pool = pool or _Pool(WORKERS, partial(perform_run, runner=runner, force=force, backend=backend))
+                pool = pool or _Pool(WORKERS, perform_one)
                 for m in ready:
                     pool.give(m, runs[m])
                 busy += len(ready)
@@ -128,7 +135,7 @@ class _Order:
         return [n for n in range(len(self._missing)) if n not in self._over]
 
 
-def perform_run(run: Run, runner: Runner, *, force: bool, backend: str) -> Outcome:
+def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: int | None = None) -> Outcome:
     """
     Carry out one run in the calling thread.
     """
@@ -137,7 +144,7 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str) -> Outco
         if run.kind == NATIVE:
             _native(run, outcome, force=force)
         elif run.kind == BATCH:
-            _batch(run, outcome, runner, force=force)
+            _batch(run, outcome, runner, force=force, group=group)
         elif run.kind == RESTORE:
             _restore(run, outcome, runner, force=force, backend=backend)
         else:
@@ -154,7 +161,6 @@ def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
     errors = []
     with entered(run.netns):
         for item in run.items:
-            assert isinstance(item.command, Command)
             try:
                 perform(item.command)
             except OSError as e:
@@ -167,8 +173,8 @@ def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
 
 
-def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool) -> None:
-    text = "".join(batch_line(i.command) + "\n" for i in run.items if isinstance(i.command, Command))
+def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool, group: int | None) -> None:
+    text, owners = batch_text(run, group)
     argv = ("ip", "-force", "-batch", "-") if force else ("ip", "-batch", "-")
     # A deadline per step: many lines may take longer than one.
     timeout = runner.timeout + 0.1 * len(run.items)
@@ -177,11 +183,25 @@ def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool) -> None:
     if outcome.result.status == 0:
         outcome.done = list(run.items)
         return
-    bad = _failed_lines(outcome.result.stderr)
-    first = min(bad, default=1) - 1
-    outcome.failed = run.items[min(first, len(run.items) - 1)]
-    if not outcome.result.timed_out:
-        outcome.done = [i for n, i in enumerate(run.items, 1) if n not in bad] if force else run.items[:first]
+    if group is not None and not outcome.result.timed_out:
+        # Once more without: what is gone already fails again, which does no harm.
+        _batch(run, outcome, runner, force=force, group=None)
+        return
+    lines = {n for n in _failed_lines(outcome.result.stderr) if n <= len(owners)}
+    bad = [i for n in sorted(lines) for i in owners[n - 1]]
+    outcome.failed = bad[0] if bad else run.items[0]
+    outcome.guessed = not bad
+    if outcome.result.timed_out:
+        return
+    if not force:
+        outcome.done = run.items[: run.items.index(outcome.failed)]
+    elif outcome.result.status == 1:
+        wrong = set(map(id, bad))
+        outcome.done = [i for i in run.items if id(i) not in wrong]
+    else:
+        # At a line that it can't parse, ip exits without a word about the rest, `-force` or not.
+        with entered(run.netns):
+            _one_by_one(run, outcome, runner)
 
 
 def _failed_lines(stderr: str) -> set[int]:
@@ -196,7 +216,7 @@ def _failed_lines(stderr: str) -> set[int]:
 
 def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:
     text, owner = restore_text(run)
-    tool = "iptables-restore" if run.family == 4 else "ip6tables-restore"
+    tool = _RESTORERS[run.family]
     with entered(run.netns):
         outcome.result = runner.run(
             Command((tool, "-w", "--noflush"), stdin=text), tools={"iptables": backend}, here=True
@@ -204,16 +224,12 @@ def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend
         if outcome.result.status == 0:
             outcome.done = list(run.items)
             return
-        if force:
-            # Atomic per table: one rule that is gone already spoils the rest. Undo them one by one.
-            errors = [outcome.result.stderr]
-            for item in run.items:
-                single = Outcome(run)
-                _solo(item, single, runner, backend, here=True)
-                outcome.done += single.done
-                errors.append(single.result.stderr)
-            outcome.result.stderr = "\n".join(e for e in errors if e)
+        if force and not outcome.result.timed_out:
+            _one_by_one(
+                run, outcome, runner, backend
+            )  # atomic per table: one rule that is gone already spoils the rest
     number = _restore_line(outcome.result.stderr)
+    outcome.guessed = number == 0
     key = owner[number - 1] if 0 < number <= len(owner) else run.items[0].key
     outcome.failed = next(i for i in run.items if i.key == key)
 
@@ -225,6 +241,20 @@ def _restore_line(stderr: str) -> int:
         if before == "line" and number.isdigit():
             return int(number)
     return 0
+
+
+def _one_by_one(run: Run, outcome: Outcome, runner: Runner, backend: str = "") -> None:
+    # What the fused command did already fails the second time, which does no harm.
+    errors = [outcome.result.stderr]
+    for item in run.items:
+        single = Outcome(run)
+        _solo(item, single, runner, backend, here=True)
+        outcome.done += single.done
+        errors.append(single.result.stderr)
+        if single.result.timed_out:
+            outcome.result.timed_out = True
+            break
+    outcome.result.stderr = "\n".join(e for e in errors if e)
 
 
 def _solo(item: Item, outcome: Outcome, runner: Runner, backend: str, *, here: bool = False) -> None:
@@ -262,7 +292,8 @@ class _Pool:
 
     def take(self) -> tuple[int, Outcome]:
         number, outcome = self._results.get()
-        assert outcome is not None  # only a halted pool leaves jobs out
+        if outcome is None:
+            raise RuntimeError("only a halted pool leaves jobs out")
         return number, outcome
 
     def close(self, busy: int) -> list[tuple[int, Outcome]]:

@@ -11,25 +11,27 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from nsctl.engine.plan import Command
+from nsctl.engine.plan import Command, Spawn
 
 __all__ = ["perform", "processes_in", "stop_and_wait"]
 
 
-def perform(command: Command) -> None:
+def perform(command: Command | Spawn) -> None:
     """
     Do what the command would do; the calling thread is in its namespace.
 
     Raises:
         OSError: It did not work.
     """
+    if isinstance(command, Spawn):
+        raise TypeError(f"not a plain write: {command.argv}")
     match command.argv:
         case ("sysctl", "-qw", setting):
             key, _, value = setting.partition("=")
             with open(f"/proc/sys/{key}", "wb", buffering=0) as f:
-                f.write(value.encode())
+                f.write(f"{value}\n".encode())
         case ("install", "-m", mode, "/dev/stdin", path):
-            _install(path, (command.stdin or "").encode(), int(mode, 8))
+            _install(path, (command.stdin or "").encode(errors="surrogateescape"), int(mode, 8))
         case ("mkdir", "-m", mode, path):
             os.mkdir(path, int(mode, 8))
             os.chmod(path, int(mode, 8))

@@ -29,7 +29,9 @@ __all__ = ["ENVIRONMENT", "Result", "Runner", "wait_for_exit"]
 ENVIRONMENT = {"PATH": ":".join(TOOL_PATH), "LC_ALL": "C"}
 """All that a command gets: XTABLES_LIBDIR, LD_* and the like are ways in."""
 OUTPUT_MAX = 1 << 20
-"""Bytes of output that are kept."""
+"""Bytes that are kept of what a command prints."""
+DYING = 5.0
+"""Seconds that a killed process may take to die; one that is stuck in the kernel keeps the lock until it does."""
 STILL_ALIVE = 0.03
 """Seconds that a detached process without a `ready` file has to stay alive."""
 
@@ -93,9 +95,9 @@ class Runner:
 
     def read(self, argv: tuple[str, ...], netns: str | None = None) -> tuple[int, str]:
         """
-        Run a command that only looks; its status and its output.
+        Run a command that only looks; its status and its output, all of it.
         """
-        result = self.run(Command(argv, netns=netns))
+        result = self._run(words(Command(argv, netns=netns)), None, self.timeout, {}, keep=None)
         return result.status, result.stdout
 
     def spawn(self, spawn: Spawn, *, timeout: float | None = None) -> Result:
@@ -131,9 +133,9 @@ class Runner:
         settled: float | None = None
         pause = 0.0003
         while True:
-            status = process.poll()
-            if status is not None:
-                return (status or 1), False
+            if _has_exited(process.pid):
+                _kill_group(process.pid)  # what it may have started; its number is its own until `wait`
+                return (process.wait() or 1), False
             now = time.monotonic()
             if spawn.ready is not None:
                 if _size(spawn.ready):
@@ -143,13 +145,19 @@ class Runner:
             elif settled is not None and now >= settled:
                 return 0, False
             if now >= deadline:
-                process.kill()
-                process.wait()
-                return -signal.SIGKILL, True
+                return self._kill(process), True
             time.sleep(pause)
             pause = min(pause * 1.3, 0.005)
 
-    def _run(self, argv: tuple[str, ...], stdin: str | None, timeout: float, tools: Mapping[str, str]) -> Result:
+    def _run(
+        self,
+        argv: tuple[str, ...],
+        stdin: str | None,
+        timeout: float,
+        tools: Mapping[str, str],
+        *,
+        keep: int | None = OUTPUT_MAX,
+    ) -> Result:
         begun = time.monotonic()
         files = [os.memfd_create(n, os.MFD_CLOEXEC) for n in ("stdout", "stderr")]
         try:
@@ -157,20 +165,31 @@ class Runner:
             if stdin is not None:
                 source = os.memfd_create("stdin", os.MFD_CLOEXEC)
                 files.append(source)
-                data = stdin.encode()
+                data = stdin.encode(errors="surrogateescape")
                 while data:
                     data = data[os.write(source, data) :]
                 os.lseek(source, 0, os.SEEK_SET)
             process, executable = self._start(argv, source, files[0], files[1], tools, session=True)
-            timed_out = not wait_for_exit(process.pid, begun + timeout)
-            if timed_out:
-                _kill_group(process.pid)
-            status = process.wait()
-            out, err = _content(files[0]), _content(files[1])
+            status, timed_out = self._finished(process, begun + timeout)
+            out, err = _content(files[0], keep), _content(files[1], keep)
         finally:
             for fd in files:
                 os.close(fd)
         return Result(status, out, err, executable, time.monotonic() - begun, timed_out)
+
+    def _finished(self, process: Popen[Any], deadline: float) -> tuple[int, bool]:
+        if wait_for_exit(process.pid, deadline):
+            return process.wait(), False
+        return self._kill(process), True
+
+    def _kill(self, process: Popen[Any]) -> int:
+        _kill_group(process.pid)
+        # It may not have come to lead a group yet. Popen's own `kill` would collect it if it is dead by now.
+        os.kill(process.pid, signal.SIGKILL)
+        if wait_for_exit(process.pid, time.monotonic() + DYING):
+            return process.wait()
+        self._children.append(process)
+        return -signal.SIGKILL
 
     def _start(
         self,
@@ -208,12 +227,14 @@ class Runner:
 
 def wait_for_exit(pid: int, deadline: float) -> bool:
     """
-    Wait for a process, by a descriptor of its own; False if it still runs at the deadline (of the monotonic clock).
+    Wait for a child, by a descriptor of its own; False if it still runs at the deadline (of the monotonic clock).
     """
     try:
         fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
+    except OSError:  # out of descriptors: it must not go on unobserved all the same
+        while not (over := _has_exited(pid)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return over
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
@@ -227,10 +248,21 @@ def wait_for_exit(pid: int, deadline: float) -> bool:
         os.close(fd)
 
 
-def _plumbum() -> Any:  # noqa: ANN401 - plumbum gives its machine no type
+def _has_exited(pid: int) -> bool:
+    # A child; it stays to be waited for.
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _plumbum() -> Any:
     # urllib.request (28 of plumbum's 43 ms) is for remote paths, which nsctl never has.
-    machines = import_without("plumbum.machines.local", "urllib.request")
-    machine = machines.local
+    # platform.uname() would run `uname -p`, found by the user's own PATH, as root.
+    import platform
+
+    uname, platform.uname = platform.uname, os.uname  # type: ignore[assignment]  # plumbum takes its first item only
+    try:
+        machine = import_without("plumbum.machines.local", "urllib.request").local
+    finally:
+        platform.uname = uname
     machine.env.clear()  # what is left here, plumbum hands to every command
     return machine
 
@@ -248,8 +280,8 @@ def _size(path: str) -> int:
         return 0
 
 
-def _content(fd: int) -> str:
-    size = min(os.fstat(fd).st_size, OUTPUT_MAX)
+def _content(fd: int, keep: int | None) -> str:
+    size = os.fstat(fd).st_size if keep is None else min(os.fstat(fd).st_size, keep)
     return os.pread(fd, size, 0).decode("utf-8", "backslashreplace")
 
 

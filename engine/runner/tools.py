@@ -47,6 +47,8 @@ def find_tool(name: str, backend: str = "") -> str | None:
     Raises:
         Refused: The file, or its directory, could have been put there by somebody other than root.
     """
+    if "/" in name:
+        return None
     names = [name]
     if backend and "tables" in name:
         head, _, tail = name.partition("-")

@@ -27,12 +27,12 @@ CREATE TABLE IF NOT EXISTS sandboxes(
   name TEXT PRIMARY KEY, data TEXT NOT NULL, state TEXT NOT NULL, info TEXT NOT NULL, confirm_by REAL,
   crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps(
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, data TEXT NOT NULL, state TEXT NOT NULL,
-  mark TEXT, tools TEXT, crc INTEGER NOT NULL);
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, data TEXT NOT NULL, crc INTEGER NOT NULL,
+  state TEXT NOT NULL, mark TEXT, tools TEXT, mark_crc INTEGER, held INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS holders(key TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY(key, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS holders_by_name ON holders(name);
 CREATE TABLE IF NOT EXISTS transactions(
-  id TEXT PRIMARY KEY, operation TEXT NOT NULL, restore TEXT NOT NULL) WITHOUT ROWID;
+  id TEXT PRIMARY KEY, operation TEXT NOT NULL, restore TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
 """
 _UNWRITABLE = frozenset(
     {
@@ -71,21 +71,49 @@ class Database:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
+        self.empty = False
+        """Opened to look only, before anything was written."""
         with self._faults():
-            if readonly:
-                # immutable would ignore a running nsctl's locks; mode=ro takes part in them.
-                self._conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
-            else:
+            if not readonly:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-                self._conn = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
-                self._conn.execute("PRAGMA journal_mode=PERSIST")
-                self._conn.execute("PRAGMA synchronous=OFF")
-            self._conn.execute("PRAGMA temp_store=MEMORY")
+            # immutable would ignore a running nsctl's locks; mode=ro takes part in them.
+            self._conn = self._connect("ro" if readonly else "rw")
+            try:
+                self._prepare(readonly=readonly)
+            except BaseException:
+                self._conn.close()
+                raise
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        path = str(self.path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        where = f"file:{path}?mode={mode}"
+        return sqlite3.connect(where, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
+
+    def _prepare(self, *, readonly: bool) -> None:
+        try:
             version = self._conn.execute("PRAGMA user_version").fetchone()[0]
-            if version != SCHEMA and not readonly:
-                if version or self._conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise Damaged(f"the store {path} has version {version}, this nsctl uses {SCHEMA}")
-                self._conn.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+            # An nsctl was killed in mid-write: what it had begun has to be taken back before anybody can read.
+            self._conn.close()
+            self._conn = self._connect("rw")
+            self._conn.execute("PRAGMA query_only=ON")
+            version = self._conn.execute("PRAGMA user_version").fetchone()[0]
+        self._conn.execute("PRAGMA temp_store=MEMORY")
+        if not readonly:
+            self._conn.execute("PRAGMA journal_mode=PERSIST")
+            self._conn.execute("PRAGMA synchronous=OFF")
+        if version == SCHEMA:
+            return
+        if version or self._conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise Unwritable(
+                f"the store {self.path} has version {version}, this nsctl uses {SCHEMA}",
+                hint="take down what is up with the nsctl that made it",
+            )
+        self.empty = readonly
+        if not readonly:
+            self._conn.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
 
     def close(self) -> None:
         """
@@ -130,6 +158,8 @@ class Database:
             code = getattr(e, "sqlite_errorcode", 0) & 0xFF
             if code in _UNWRITABLE:
                 raise Unwritable(f"the store {self.path} can't be used: {e}", hint="free some space under /run") from e
+            raise Damaged(f"the store {self.path} is damaged: {e}") from e
+        except (MemoryError, OverflowError, ValueError) as e:  # what sqlite3 makes of sizes and text that can't be
             raise Damaged(f"the store {self.path} is damaged: {e}") from e
         except OSError as e:
             raise Unwritable(f"the store {self.path} can't be opened: {e.strerror}") from e

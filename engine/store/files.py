@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nsctl.engine.errors import Refused
 
-__all__ = ["BALLAST", "boot_id", "drop_ballast", "ensure_ballast", "ensure_private_dir", "netns_inode"]
+__all__ = ["BALLAST", "boot_id", "drop_ballast", "ensure_ballast", "ensure_private_dir", "netns_inode", "remove_tree"]
 
 BALLAST = 256 * 1024
 """Bytes kept back, so that `down` and `recover` can still write when the file system is full."""
@@ -84,3 +84,21 @@ def drop_ballast(state_dir: Path) -> None:
     """
     with suppress(OSError):
         os.truncate(state_dir / "ballast", 0)
+
+
+def remove_tree(path: Path) -> None:
+    """
+    Remove a directory of nsctl's own with all that is in it; symbolic links are removed, never followed.
+
+    What can't be removed stays: the next plan that needs the place says so.
+    """
+    for place, directories, names in os.walk(path, topdown=False):
+        for name in names:
+            with suppress(OSError):
+                os.unlink(os.path.join(place, name))
+        for name in directories:
+            with suppress(OSError):
+                inner = os.path.join(place, name)
+                (os.unlink if os.path.islink(inner) else os.rmdir)(inner)
+    with suppress(OSError):
+        os.rmdir(path)

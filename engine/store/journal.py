@@ -41,10 +41,14 @@ class Journal:
         self.lenient = False
         self.failures: list[str] = []
         self.stale: list[StepRow] = []
-        """Steps of an earlier boot, found when the store was opened: nothing is undone, but their files may lie about."""
+        """Steps of an earlier boot, found on opening: nothing is undone, but their files may lie about."""
         self._db = Database(state_dir / "state.db", readonly=readonly)
-        if not readonly:
-            self._void_if_elsewhere()
+        self._void = self._db.empty
+        try:
+            self._void_if_elsewhere(readonly=readonly)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """
@@ -56,32 +60,48 @@ class Journal:
     def set_aside(cls, state_dir: Path) -> Path:
         """
         Move a damaged store out of the way, and say where to.
+
+        Raises:
+            Unwritable: It can't be moved.
         """
         target = state_dir / f"state.db.damaged-{int(time.time())}-{os.getpid()}"
-        os.rename(state_dir / "state.db", target)
-        for suffix in ("-journal", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(state_dir / f"state.db{suffix}")
+        try:
+            os.rename(state_dir / "state.db", target)
+            for suffix in ("-journal", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    os.unlink(state_dir / f"state.db{suffix}")
+        except OSError as e:
+            raise Unwritable(f"the store {state_dir}/state.db is damaged, and can't be set aside: {e.strerror}") from e
         return target
 
-    def _void_if_elsewhere(self) -> None:
+    def _void_if_elsewhere(self, *, readonly: bool) -> None:
         # The rows speak of one boot and one network namespace; anywhere else they say nothing.
-        here = {"boot_id": files.boot_id(), "netns": str(files.netns_inode())}
-        there = dict(self._db.rows("SELECT key, value FROM meta"))
-        if there == here:
+        if self._void:
             return
-        same_boot = there.get("boot_id") == here["boot_id"]
-        if same_boot and self._db.rows("SELECT 1 FROM sandboxes LIMIT 1"):
+        boot, netns = files.boot_id(), str(files.netns_inode())
+        there = dict(self._db.rows("SELECT key, value FROM meta"))
+        used = any(self._db.rows(sql) for sql in _ANYTHING)
+        if there and not _intact(there.get("crc"), there.get("boot_id"), there.get("netns")):
+            raise Damaged(f"the store {self._db.path} is damaged: nobody can tell which boot it is of")
+        if used and not there:
+            raise Damaged(f"the store {self._db.path} is damaged: it does not say which boot it is of")
+        same_boot = there.get("boot_id") == boot
+        if same_boot and there["netns"] == netns:
+            return
+        if readonly:
+            self._void = not same_boot
+            return
+        if same_boot and used:
             raise Unwritable(
                 f"{self.state_dir} holds sandboxes of another network namespace's host",
                 hint="run nsctl where they were made, or set NSCTL_STATE_DIR",
             )
-        if there and not same_boot:
-            self.stale = list(self._steps("ORDER BY seq"))
+        self.stale = list(self._steps("ORDER BY seq"))
+        home = {"boot_id": boot, "netns": netns, "crc": checksum(boot, netns)}
         with self._db.writing() as conn:
             for statement in _EMPTY:
                 conn.execute(statement)
-            conn.executemany("INSERT INTO meta VALUES(?, ?)", here.items())
+            conn.executemany("INSERT INTO meta VALUES(?, ?)", home.items())
 
     # -- reading
 
@@ -89,7 +109,9 @@ class Journal:
         """
         The transaction that a dead nsctl left open.
         """
-        for tx, operation, restore in self._db.rows("SELECT id, operation, restore FROM transactions"):
+        for tx, operation, restore, crc in self._rows("SELECT id, operation, restore, crc FROM transactions"):
+            if not _intact(crc, tx, operation, restore):
+                raise Damaged(f"the store's row of transaction {tx!r} is damaged")
             return Transaction(tx, operation, _loads(restore))
         return None
 
@@ -98,10 +120,10 @@ class Journal:
         All sandboxes, by name.
         """
         out = {}
-        for name, data, state, info, confirm_by, crc in self._db.rows(
+        for name, data, state, info, confirm_by, crc in self._rows(
             "SELECT name, data, state, info, confirm_by, crc FROM sandboxes ORDER BY name"
         ):
-            if checksum(name, data, info) != crc or state not in ("building", "up", "removing"):
+            if not _intact(crc, name, data, info, repr(confirm_by)) or state not in ("building", "up", "removing"):
                 raise Damaged(f"the store's row of sandbox {name!r} is damaged")
             fixed = _loads(data)
             owner = fixed.pop("owner")
@@ -129,7 +151,7 @@ class Journal:
         """
         All keys, in order of application.
         """
-        return [k for (k,) in self._db.rows("SELECT key FROM steps ORDER BY seq")]
+        return [k for (k,) in self._rows("SELECT key FROM steps ORDER BY seq")]
 
     def steps(self, name: str | None = None) -> list[StepRow]:
         """
@@ -139,11 +161,17 @@ class Journal:
             return list(self._steps("ORDER BY seq"))
         return list(self._steps("WHERE key IN (SELECT key FROM holders WHERE name = ?) ORDER BY seq", (name,)))
 
+    def unsettled(self) -> list[StepRow]:
+        """
+        The steps whose command may have run, and nobody wrote down how it went.
+        """
+        return list(self._steps("WHERE state = ? ORDER BY seq", (STARTED,)))
+
     def holders(self, key: str) -> list[str]:
         """
         Who holds a step.
         """
-        return [n for (n,) in self._db.rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,))]
+        return [n for (n,) in self._rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,))]
 
     def held_only_by(self, names: Iterable[str]) -> list[StepRow]:
         """
@@ -158,14 +186,19 @@ class Journal:
             )
         )
 
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return [] if self._void else self._db.rows(sql, values)
+
     def _steps(self, which: str, values: tuple[Any, ...] = ()) -> Iterator[StepRow]:
-        sql = f"SELECT seq, key, data, state, mark, tools, crc FROM steps {which}"  # noqa: S608 - constants of this file
-        for seq, key, data, state, mark, tools, crc in self._db.rows(sql, values):
-            if checksum(key, data) != crc or state not in _STATES:
+        sql = f"{_STEPS} {which}"
+        for seq, key, data, crc, state, mark, tools, mark_crc, held, holders in self._rows(sql, values):
+            good = _intact(crc, key, data) and _intact(mark_crc, key, mark or "", tools or "")
+            # A holder that is missing here would let go of what a sandbox needs.
+            if not good or state not in _STATES or held != holders:
                 raise Damaged(f"the store's row of step {key!r} is damaged")
             try:
                 step = step_from_json(_loads(data))
-            except (KeyError, TypeError, ValueError) as e:
+            except (KeyError, TypeError, ValueError, AttributeError) as e:
                 raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
             yield StepRow(seq, step, state, _loads(mark) if mark else None, _loads(tools) if tools else {})
 
@@ -191,7 +224,7 @@ class Journal:
         """
         opened = (transaction.id, transaction.operation, dumps(transaction.restore))
         self._write(
-            ("INSERT INTO transactions VALUES(?, ?, ?)", [opened]),
+            ("INSERT INTO transactions VALUES(?, ?, ?, ?)", [(*opened, checksum(*opened))]),
             *_building(rows, new, held),
             (_REMOVING, _each(removing)),
         )
@@ -206,16 +239,19 @@ class Journal:
         """
         The commands of these steps are about to run.
         """
-        self._write(("UPDATE steps SET state = ? WHERE key = ?", [(STARTED, key) for key in keys]))
+        # Made again, a thing has another mark: the old one would disown it.
+        values = [(STARTED, checksum(key, "", ""), key) for key in keys]
+        self._write(("UPDATE steps SET state = ?, mark = NULL, tools = NULL, mark_crc = ? WHERE key = ?", values))
 
     def done(self, steps: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, str]]]) -> None:
         """
         These steps are done: their keys, marks and tools.
         """
-        values = [
-            (DONE, dumps(mark) if mark else None, dumps(tools) if tools else None, key) for key, mark, tools in steps
-        ]
-        self._write(("UPDATE steps SET state = ?, mark = ?, tools = ? WHERE key = ?", values))
+        values = []
+        for key, mark, tools in steps:
+            texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
+            values.append((DONE, *texts, checksum(key, *texts), key))
+        self._write(("UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?", values))
 
     def undone(self, keys: Iterable[str]) -> None:
         """
@@ -235,7 +271,11 @@ class Journal:
         These sandboxes hold nothing any more.
         """
         values = _each(names)
-        self._write(("DELETE FROM holders WHERE name = ?", values), ("DELETE FROM sandboxes WHERE name = ?", values))
+        self._write(
+            ("UPDATE steps SET held = held - 1 WHERE key IN (SELECT key FROM holders WHERE name = ?)", values),
+            ("DELETE FROM holders WHERE name = ?", values),
+            ("DELETE FROM sandboxes WHERE name = ?", values),
+        )
 
     def finish(self, up: Iterable[str] = ()) -> None:
         """
@@ -253,7 +293,11 @@ class Journal:
         """
         The sandbox stays.
         """
-        self._write(("UPDATE sandboxes SET confirm_by = NULL WHERE name = ?", [(name,)]))
+        row = self.sandboxes()[name]
+        row.confirm_by = None
+        self._write(
+            ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(_sandbox_values(row)[-1], name)])
+        )
 
     def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
         try:
@@ -274,6 +318,11 @@ class Journal:
                 conn.executemany(sql, values)
 
 
+_STEPS = (
+    "SELECT seq, key, data, crc, state, mark, tools, mark_crc, held,"
+    " (SELECT count(*) FROM holders WHERE holders.key = steps.key) FROM steps"
+)
+_ANYTHING = tuple(f"SELECT 1 FROM {table} LIMIT 1" for table in ("sandboxes", "steps", "transactions"))  # noqa: S608
 _EMPTY = (
     "DELETE FROM sandboxes",
     "DELETE FROM steps",
@@ -298,14 +347,23 @@ def _building(
             [_sandbox_values(r) for r in rows],
         ),
         (
-            "INSERT INTO steps(key, data, state, crc) VALUES(?, ?, ?, ?)",
-            [(k, data, INTENT, checksum(k, data)) for k, data in encoded],
+            "INSERT INTO steps(key, data, crc, state, mark_crc) VALUES(?, ?, ?, ?, ?)",
+            [(k, data, checksum(k, data), INTENT, checksum(k, "", "")) for k, data in encoded],
         ),
         ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
+        (
+            "UPDATE steps SET held = (SELECT count(*) FROM holders WHERE holders.key = steps.key) WHERE key = ?",
+            _each(dict.fromkeys(key for key, _ in held)),
+        ),
     )
 
 
-def _loads(text: str) -> Any:  # noqa: ANN401 - JSON is anything
+def _intact(crc: object, *texts: object) -> bool:
+    # SQLite has values of every type in every column: a flipped bit can make a number of a text.
+    return all(isinstance(t, str) for t in texts) and str(checksum(*map(str, texts))) == str(crc)
+
+
+def _loads(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as e:
@@ -315,4 +373,5 @@ def _loads(text: str) -> Any:  # noqa: ANN401 - JSON is anything
 def _sandbox_values(row: SandboxRow) -> tuple[Any, ...]:
     data = dumps({k: getattr(row, k) for k in _FIXED})
     info = dumps(row.info)
-    return row.name, data, row.state, info, row.confirm_by, checksum(row.name, data, info)
+    confirm_by = None if row.confirm_by is None else float(row.confirm_by)
+    return row.name, data, row.state, info, confirm_by, checksum(row.name, data, info, repr(confirm_by))

@@ -52,8 +52,11 @@ class Lock:
         except OSError as e:
             raise Refused(f"the lock {self._path} can't be opened: {e.strerror}") from e
         if fd != LOCK_FD:
-            os.dup2(fd, LOCK_FD, inheritable=False)
-            os.close(fd)
+            try:
+                _must_be_free()
+                os.dup2(fd, LOCK_FD, inheritable=False)
+            finally:
+                os.close(fd)
         deadline = time.monotonic() + self._wait
         pause = 0.001
         while True:
@@ -94,3 +97,15 @@ class Lock:
         except (OSError, ValueError):
             return "a step of a killed nsctl"
         return f"another nsctl (PID {pid})"
+
+
+def _must_be_free() -> None:
+    # What this process opened itself can't be inherited; what can came from the parent, which has its own.
+    try:
+        ours = not os.get_inheritable(LOCK_FD)
+    except OSError:
+        return
+    if ours:
+        raise Refused(
+            f"descriptor {LOCK_FD}, the lock's, is in use", hint="open fewer files before nsctl takes its lock"
+        )
