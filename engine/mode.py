@@ -60,11 +60,11 @@ class Mode:
 
 
 def opt(
-    default: Any = MISSING,  # noqa: ANN401 - of the field's own type, as for dataclasses.field
+    default: Any = MISSING,
     help: str = "",  # noqa: A002 - reads as in typer
     *,
     metavar: str = "",
-) -> Any:  # noqa: ANN401 - as above
+) -> Any:
     """
     A field of an options dataclass: its default and its line in the help.
 

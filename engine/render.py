@@ -21,16 +21,21 @@ def shell_of(command: Command | Spawn) -> str:
     """
     A command as a line of shell (or several, where it reads or is given something of several lines).
     """
+    line, document = _line_and_document(command)
+    return line + document
+
+
+def _line_and_document(command: Command | Spawn) -> tuple[str, str]:
     line = shlex.join(words(command))
     if isinstance(command, Spawn):
-        return f"{line} </dev/null >>{shlex.quote(command.log)} 2>&1 &"
+        return f"{line} </dev/null >>{shlex.quote(command.log)} 2>&1 &", ""
     if command.stdin is None:
-        return line
+        return line, ""
     end = "EOF"
     while end in command.stdin.splitlines():
         end += "_"
     content = command.stdin if command.stdin.endswith("\n") or not command.stdin else command.stdin + "\n"
-    return f"{line} <<'{end}'\n{content}{end}"
+    return f"{line} <<'{end}'", f"\n{content}{end}"
 
 
 def text(plan: Plan, present: Container[str] = ()) -> str:
@@ -84,14 +89,18 @@ set -eu
 umask 022
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
-done=0
-step() {{ done=$(($1 - 1)); echo "$1/{total} $2"; }}
+done=0 stop=0
+step() {{
+    [ "$stop" -eq 0 ] || exit "$stop"
+    done=$(($1 - 1))
+    echo "$1/{total} $2" || :
+}}
 undo() {{
     status=$?
+    set +e
     trap - EXIT
-    trap '' HUP INT TERM
-    [ "$status" -ne 0 ] || return 0
-    echo "step $((done + 1)) failed: undoing the steps before it" >&2
+    trap : HUP INT TERM
+    echo "failed: undoing what was done" >&2
     take_down
     exit "$status"
 }}
@@ -101,7 +110,7 @@ ready() {{ # PID FILE...: wait until each of the files has content, as long as t
     for file; do
         until [ -s "$file" ]; do
             tries=$((tries + 1))
-            [ "$tries" -le 300 ] && kill -0 "$pid" 2>/dev/null || return 1
+            [ "$tries" -le 300 ] && [ "$stop" -eq 0 ] && kill -0 "$pid" 2>/dev/null || return 1
             sleep 0.1
         done
     done
@@ -114,10 +123,12 @@ if [ "${{1-}}" = down ]; then
     take_down
     exit
 fi
+# A signal waits for the step to end. None is ignored: the sandbox would inherit that.
+trap : PIPE
+trap 'stop=129' HUP
+trap 'stop=130' INT
+trap 'stop=143' TERM
 trap undo EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
 """
 
 
@@ -132,7 +143,7 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
     numbered = [(n, s) for n, s in enumerate(plan.steps, 1)]
     mine = [(n, s) for n, s in numbered if s.key not in present]
     total = len(plan.steps)
-    parts = [_HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total), "take_down() {\n    set +e\n"]
+    parts = [_HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total), "take_down() {\nset +e\n"]
     keys = {s.key for _, s in mine}
     for number, step in reversed(mine):
         if step.undo and step.goes_with not in keys:
@@ -148,8 +159,10 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
         parts.append(_expecting(step.do) + "\n")
         if isinstance(step.do, Spawn):
             waited = step.do.ready or step.do.pidfile
-            parts.append(f"ready $! {shlex.quote(step.do.pidfile)} {shlex.quote(waited)}\n")
-    parts.append(f"\ndone={total}\ntrap - EXIT\necho {shlex.quote(f'{plan.name} is up')}\n")
+            # It runs already, whether or not it gets ready: from here on it is undone.
+            parts.append(f"done={number}\nready $! {shlex.quote(step.do.pidfile)} {shlex.quote(waited)}\n")
+    parts.append(f'\ndone={total}\n[ "$stop" -eq 0 ] || exit "$stop"\ntrap - EXIT\n')
+    parts.append(f"echo {shlex.quote(f'{plan.name} is up')}\n")
     return "".join(parts)
 
 
@@ -163,11 +176,10 @@ def _expecting(command: Command | Spawn) -> str:
     """
     A command whose other good exit statuses than 0 count as 0 too.
     """
-    line = shell_of(command)
-    if isinstance(command, Spawn) or command.ok == (0,):
-        return line
-    first, newline, rest = line.partition("\n")
-    return f"{first} || case $? in {'|'.join(map(str, command.ok))}) ;; *) (exit $?) ;; esac{newline}{rest}"
+    line, document = _line_and_document(command)
+    if isinstance(command, Command) and command.ok != (0,):
+        line += f" || case $? in {'|'.join(map(str, command.ok))}) ;; *) (exit $?) ;; esac"
+    return line + document
 
 
 def _state_dir(plan: Plan) -> str | None:

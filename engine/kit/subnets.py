@@ -26,6 +26,8 @@ _UNUSABLE = {
     IPv4Network("240.0.0.0/4"): "is reserved",
 }
 _SMALLEST, _LARGEST = 30, 8
+_SIZE = 256
+"""Addresses in a /24."""
 _HALF = 1
 """A default route, or one of the two halves by which VPNs override it: it covers all, and overlaps nothing."""
 
@@ -76,10 +78,20 @@ def free_subnet(facts: Facts) -> IPv4Network:
     Raises:
         Conflict: There is none.
     """
+    in_use = [gateway.network for gateway in facts.networks.values()]
+    in_use += [route.destination for route in facts.routes if route.destination.prefixlen > _HALF]
+    in_use += [IPv4Network(server) for server in _nameservers(facts)]
+    spans = sorted({(int(net[0]), int(net[-1])) for net in in_use})
     for pool in POOLS:
-        for subnet in pool.subnets(new_prefix=24):
-            if overlap(subnet, facts) is None:
-                return subnet
+        at, end = int(pool[0]), int(pool[-1])
+        for first, last in spans:
+            if last < at:
+                continue
+            if first > at + _SIZE - 1:
+                break
+            at = last // _SIZE * _SIZE + _SIZE  # the first /24 behind it
+        if at + _SIZE - 1 <= end:
+            return IPv4Network((at, 24))
     pools = " and ".join(str(p) for p in POOLS)
     raise Conflict(f"every /24 of {pools} overlaps a route of the host", hint="choose one with --subnet")
 

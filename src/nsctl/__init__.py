@@ -58,7 +58,7 @@ _HOME = {
 _MODULES = frozenset({"effects", "events", "kit"})
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever has that name
+def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'nsctl' has no attribute {name!r}")
