@@ -1,0 +1,190 @@
+"""
+The parts of documents that are made from the code: tables of options, commands and kit, signatures of hooks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import nsctl
+from nsctl.engine import effect, facts, kit
+from nsctl.engine.cli.app import COMMANDS, command_of
+from nsctl.engine.cli.parameters import UpCommon
+from nsctl.engine.cli.up import RESERVED
+from nsctl.engine.options import fields_of
+from nsctl.hooks import spec
+from nsctl.hooks.manager import Plugins
+
+_SECTION = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def modes() -> dict[str, Any]:
+    """
+    The built-in modes by name.
+    """
+    loaded = Plugins.load(reserved=RESERVED).modes()
+    return {name: one.mode for name, one in loaded.items() if one.distribution == "nsctl"}
+
+
+def hooks() -> dict[str, Callable[..., Any]]:
+    """
+    The hook specifications by name.
+    """
+    return {name: getattr(spec, name) for name in spec.__all__ if name.startswith("nsctl_")}
+
+
+def first_sentence(thing: object) -> str:
+    """
+    The first sentence of a docstring.
+    """
+    text = inspect.getdoc(thing) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+def signature(name: str, function: Callable[..., Any]) -> str:
+    """
+    A function as it is called and what it returns, types as they are written in the code.
+    """
+    return f"{name}{inspect.signature(function)}".replace("'", "")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """
+    A table in Markdown.
+    """
+    lines = [list(head), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def options(options_type: type) -> str:
+    """
+    The options of a dataclass.
+    """
+    return table(
+        ("option", "meaning"), ((f"`{f.flag} {f.metavar}".rstrip() + "`", f.text) for f in fields_of(options_type))
+    )
+
+
+def kit_functions() -> str:
+    """
+    What kit offers: how it is called, and what for.
+    """
+    found = []
+    for name in kit.__all__:
+        thing = getattr(kit, name)
+        if callable(thing):
+            parameters = ", ".join(
+                f"{p.name}=…" if p.default is not p.empty else f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+                for p in inspect.signature(thing).parameters.values()
+            )
+            found.append((f"`kit.{name}({parameters})`", first_sentence(thing)))
+        else:
+            found.append((f"`kit.{name}`", ", ".join(map(str, thing))))
+    return table(("call", "what it does"), found)
+
+
+def hook(name: str) -> str:
+    """
+    A hook: its exact signature, and what its specification says.
+    """
+    function = hooks()[name]
+    text = inspect.getdoc(function) or ""
+    prose, _, _ = text.partition("\n\nArgs:")
+    prose = prose.partition("\n\nReturns:")[0]
+    return f"<!-- not run: a signature -->\n```python\ndef {signature(name, function)}\n```\n\n{prose}\n"
+
+
+def effects() -> str:
+    """
+    The effects, with their fields.
+    """
+    rows = []
+    for kind in effect.EFFECTS.values():
+        names = ", ".join(f.name for f in fields(kind))
+        rows.append((f"`effects.{kind.__name__}({names})`", first_sentence(kind)))
+    return table(("effect", "in place when"), rows)
+
+
+def known_facts() -> str:
+    """
+    What facts hold, in the words of their docstring.
+    """
+    said = dict(re.findall(r"^ {4}(\w+): (.+)$", inspect.getdoc(facts.Facts) or "", re.MULTILINE))
+    return table(("fact", "what it is"), ((f"`facts.{f.name}`", said[f.name].rstrip(".")) for f in fields(facts.Facts)))
+
+
+def command(name: str) -> Any:
+    """
+    A command as click knows it.
+    """
+    place, summary = COMMANDS[name]
+    module, _, attribute = place.partition(":")
+    return command_of(getattr(import_module(f"nsctl.engine.cli.{module}"), attribute), name, summary)
+
+
+def options_of(name: str) -> set[str]:
+    """
+    The options of a command; of `up` and `run` those of every built-in mode, too.
+    """
+    flags = {flag for parameter in command(name).params for flag in parameter.opts}
+    if name in {"up", "run"}:
+        flags |= {f.flag for f in fields_of(UpCommon)}
+        flags |= {f.flag for mode in modes().values() for f in fields_of(mode.options)}
+    return flags
+
+
+def commands() -> str:
+    """
+    Every command, with its options and its help.
+    """
+    parts = [table(("command", "what it does"), ((f"`{n}`", text) for n, (_, text) in COMMANDS.items()))]
+    for name in COMMANDS:
+        made = command(name)
+        help_ = " ".join((made.help or "").split())
+        parts.append(f"\n## nsctl {name}\n\n{help_}\n")
+        rows = []
+        for parameter in made.params:
+            shown = parameter.metavar or ""
+            if parameter.param_type_name == "option":
+                flags = ", ".join(parameter.opts)
+                shown = flags if parameter.is_flag else f"{flags} {shown}"
+            rows.append((f"`{shown}`", parameter.help or ""))
+        if rows:
+            parts.append("\n" + table(("argument or option", "meaning"), rows))
+        if name in {"up", "run"}:
+            parts.append("\nIts options are in [modes.md](modes.md#for-all-modes).\n")
+    return "".join(parts)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "options of up": lambda: options(UpCommon),
+    "kit": kit_functions,
+    "effects": effects,
+    "facts": known_facts,
+    "façade": lambda: ", ".join(f"`{name}`" for name in nsctl.__all__) + "\n",
+    **{f"options of {name}": partial(options, mode.options) for name, mode in modes().items()},
+    **{f"hook {name}": partial(hook, name) for name in hooks()},
+}
+
+
+def sections_in(page: Path) -> list[str]:
+    """
+    The names of a page's sections that are made from the code.
+    """
+    return [found[2] for found in _SECTION.finditer(page.read_text())]
+
+
+def regenerated(page: Path) -> str:
+    """
+    A page with these sections made anew.
+    """
+    return _SECTION.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}{found[3]}", page.read_text())
