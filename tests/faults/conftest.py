@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.tally import Tally
+from tests.faults.warm import Warm
+
+
+@pytest.fixture(scope="session")
+def tally() -> Iterator[Tally]:
+    """
+    Counts the faults of the session; scripts/faults chooses the seed and reads the counts.
+    """
+    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")))
+    yield counts
+    if report := os.environ.get("NSCTL_FAULTS_REPORT"):
+        counts.write(Path(report))
+
+
+@pytest.fixture(scope="session")
+def warm(_labs: None) -> Iterator[Warm]:
+    """
+    nsctl, for the price of a fork.
+    """
+    zygote = Warm()
+    yield zygote
+    zygote.close()

@@ -1,0 +1,149 @@
+"""
+How many faults were tried, and how many nsctl survived; and how to try many of them, two hosts at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from tests.faults.ground import Ground
+
+C = TypeVar("C")
+
+WORKERS = 2
+"""Hosts that are tried on at once: nsctl waits for the kernel, and for its tools, most of the time."""
+ENOUGH = 12
+"""Failures after which a sweep stops: more of them tell nothing new."""
+
+
+@dataclass
+class Count:
+    """
+    Args:
+        tried: Faults that were injected.
+        survived: Those after which everything was as it had to be.
+        left_over: Those after which something was left, changed or lost.
+    """
+
+    tried: int = 0
+    survived: int = 0
+    left_over: int = 0
+
+
+@dataclass
+class Tally:
+    """
+    The counts of a session, by class of faults.
+
+    Args:
+        seed: What chooses, where not everything can be tried.
+    """
+
+    seed: int
+    counts: dict[str, Count] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def random(self, *what: Hashable) -> random.Random:
+        """
+        A generator for one purpose: what it gives depends on the seed and the purpose alone.
+        """
+        return random.Random(f"{self.seed} {what}")  # noqa: S311  nothing secret
+
+    def note(self, kind: str, *, survived: bool, times: int = 1) -> None:
+        """
+        Count faults.
+        """
+        with self._lock:
+            count = self.counts.setdefault(kind, Count())
+            count.tried += times
+            count.survived += times if survived else 0
+            count.left_over += 0 if survived else times
+
+    def write(self, path: Path) -> None:
+        """
+        The counts as JSON.
+        """
+        counts = {kind: asdict(count) for kind, count in self.counts.items()}
+        path.write_text(json.dumps({"seed": self.seed, "classes": counts}, indent=2), encoding="utf-8")
+
+    def sweep(
+        self, kind: str, cases: Iterable[C], ground: Callable[[], Ground], attempt: Callable[[Ground, C], object]
+    ) -> int:
+        """
+        Try every case, each on a host that is as it was; one that isn't any more is replaced.
+
+        Args:
+            kind: The class of faults.
+            cases: The cases.
+            ground: Makes a host.
+            attempt: Tries a case.
+
+        Returns:
+            How many were tried.
+
+        Raises:
+            AssertionError: Some were not survived; they are listed.
+        """
+        todo = list(cases)
+        self.random(kind).shuffle(todo)  # so that neighbours, which are alike, don't wait for each other
+        total = len(todo)
+        failures: list[str] = []
+        lock = threading.Lock()
+
+        def work() -> None:
+            host: Ground | None = None
+            try:
+                while True:
+                    with lock:
+                        if not todo or len(failures) >= ENOUGH:
+                            return
+                        case = todo.pop()
+                    try:
+                        host = host or ground()
+                        attempt(host, case)
+                    except Exception as e:  # noqa: BLE001  whatever it was, it counts and is told
+                        self.note(kind, survived=False)
+                        failures.append(f"{case}: {e}" if isinstance(e, AssertionError) else f"{case}: {e!r}")
+                        if host is not None:
+                            host.close()
+                        host = None
+                    else:
+                        self.note(kind, survived=True)
+            finally:
+                if host is not None:
+                    host.close()
+
+        threads = [threading.Thread(target=work) for _ in range(min(WORKERS, total))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            listed = "\n\n".join(failures)
+            raise AssertionError(f"{len(failures)} of {total - len(todo)} faults were not survived:\n{listed}")
+        return total
+
+
+def thinned(ticks: Sequence[str], generator: random.Random, inner: int = 2) -> list[int]:
+    """
+    The numbers of the ticks (see `zygote`) that are worth a try.
+
+    SQLite's transactions are all or nothing, so of the statements in one only a few are: the first and the last always.
+    """
+    chosen: list[int] = []
+    inside: list[int] = []
+    for number, tick in enumerate(ticks, 1):
+        words = tick.split(maxsplit=3)
+        if words[1] != "sql" or words[2].startswith(("BEGIN", "COMMIT")):
+            chosen += generator.sample(inside, min(inner, len(inside)))
+            chosen.append(number)
+            inside = []
+        else:
+            inside.append(number)
+    return sorted(chosen)
