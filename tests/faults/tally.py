@@ -147,3 +147,10 @@ def thinned(ticks: Sequence[str], generator: random.Random, inner: int = 2) -> l
         else:
             inside.append(number)
     return sorted(chosen)
+
+
+def some(points: Sequence[int], most: int, generator: random.Random) -> list[int]:
+    """
+    All of them, or a choice.
+    """
+    return list(points) if len(points) <= most else sorted(generator.sample(list(points), most))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from functools import partial
 import pytest
 
 from tests.faults.ground import BASE, BESIDE, MODES, Ground, before_the_init, is_stage
-from tests.faults.tally import Tally, thinned
+from tests.faults.tally import Tally, some, thinned
 from tests.faults.warm import Warm
 
 KILL = {signal.SIGKILL}
@@ -57,13 +56,6 @@ def dry(make: Callable[[], Ground], *commands: Sequence[str]) -> tuple[str, ...]
         return ground.good(*commands[-1], at={}).ticks
     finally:
         ground.close()
-
-
-def some(points: Sequence[int], most: int, generator: random.Random) -> list[int]:
-    """
-    All of them, or a choice.
-    """
-    return list(points) if len(points) <= most else sorted(generator.sample(list(points), most))
 
 
 def kill_at(ground: Ground, tick: int, *argv: str) -> bool:

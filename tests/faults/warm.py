@@ -127,7 +127,7 @@ class Warm:
         stdin: str = "",
         stop: bool = False,
         patches: Mapping[str, str] | None = None,
-        stdout: int | None = None,
+        outputs: int | None = None,
     ) -> Running:
         """
         Start nsctl in a lab.
@@ -138,7 +138,7 @@ class Warm:
             stdin: What it reads.
             stop: Whether it stops itself (SIGSTOP) before it begins.
             patches: Rules to take out first: names of `patches`, and an argument.
-            stdout: A descriptor to write to.
+            outputs: A descriptor that it is to write to, results and messages.
         """
         request = {
             "argv": argv,
@@ -152,7 +152,8 @@ class Warm:
         os.lseek(files[0], 0, os.SEEK_SET)
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         host = os.pidfd_open(lab.pid)
-        sent = [theirs.fileno(), host, files[0], files[1] if stdout is None else stdout, *files[2:]]
+        results = files[1:3] if outputs is None else [outputs, outputs]
+        sent = [theirs.fileno(), host, files[0], *results, files[3]]
         fds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", sent))]
         try:
             self._socket.sendmsg([json.dumps(request).encode()], fds)

@@ -86,6 +86,10 @@ def _attend(request: dict[str, Any], fds: list[int]) -> None:
                 os.dup2(fd, number)
             os.dup2(ticks, TICKS_FD, inheritable=False)
             os.closerange(3, TICKS_FD)
+            # As a new interpreter does; what it found out about the old ones does not hold for these.
+            sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+            sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             status = _nsctl(request)
         except SystemExit as e:
             status = e.code if isinstance(e.code, int) else 1
