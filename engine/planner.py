@@ -5,7 +5,7 @@ Planning: from a mode and a request to a plan that was checked as data.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
 from nsctl.engine.effect import Effect
@@ -14,7 +14,7 @@ from nsctl.engine.facts import Facts
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
-from nsctl.engine.sandbox import assemble
+from nsctl.engine.sandbox import assemble, steps_of
 
 __all__ = ["plan", "validate"]
 
@@ -37,7 +37,9 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
     if not isinstance(request.options, mode.options):
         raise Invalid(f"mode '{mode.name}' takes {mode.options.__name__}, not {type(request.options).__name__}")
     try:
-        made = assemble(mode, request, facts)
+        steps = steps_of(mode, request, facts)
+        _check(mode.name, _faults_of_all(steps))
+        made = assemble(mode, request, facts, steps)
     except NsctlError:
         raise
     except (Exception, SystemExit) as e:
@@ -45,7 +47,7 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
             f"mode '{mode.name}' failed while planning: {type(e).__name__}: {display(str(e))}",
             hint=f"this is a fault of the mode; nsctl modes {mode.name} shows where it came from",
         ) from e
-    validate(made, facts)
+    _check(mode.name, _faults(made, facts, checked={step.key for step in steps}))
     return made
 
 
@@ -61,24 +63,24 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
         Invalid: It is not a plan that nsctl would carry out.
     """
     check_name(made.name)
-    for fault in _faults(made, facts):
+    _check(made.mode, _faults(made, facts))
+
+
+def _check(mode: str, faults: Iterator[str]) -> None:
+    for fault in faults:
         raise Invalid(
-            f"mode '{display(made.mode)}' plans what can't be carried out: {fault}", hint="this is a fault of the mode"
+            f"mode '{display(mode)}' plans what can't be carried out: {fault}", hint="this is a fault of the mode"
         )
 
 
-def _faults(made: Plan, facts: Facts | None) -> Iterator[str]:
+def _faults(made: Plan, facts: Facts | None, checked: Container[str] = ()) -> Iterator[str]:
     for kind in made.isolate:
         if kind not in NAMESPACES:
             yield f"'{display(str(kind))}' is not a kind of namespace"
+    yield from _faults_of_all(made.steps, checked)
     keys: set[str] = set()
-    every = {s.key for s in made.steps if _fits(s, Step)}
+    every = {step.key for step in made.steps}
     for number, step in enumerate(made.steps, 1):
-        if not _fits(step, Step):
-            yield f"step {number} is a {type(step).__name__}"
-            return
-        for fault in _faults_of(step):
-            yield f"step {number} ({display(str(step.key))}): {fault}"
         if step.key in keys:
             yield f"step {number} ({display(step.key)}): its key is there twice"
         keys.add(step.key)
@@ -86,6 +88,15 @@ def _faults(made: Plan, facts: Facts | None) -> Iterator[str]:
             for key in (*(step.after or ()), *((step.goes_with,) if step.goes_with else ())):
                 if key not in every and key not in facts.steps:
                     yield f"step {number} ({display(step.key)}): nothing makes '{display(str(key))}'"
+
+
+def _faults_of_all(steps: Iterable[Step], checked: Container[str] = ()) -> Iterator[str]:
+    for number, step in enumerate(steps, 1):
+        if not _fits(step, Step):
+            yield f"step {number} is a {type(step).__name__}"
+        elif step.key not in checked:
+            for fault in _faults_of(step):
+                yield f"step {number} ({display(str(step.key))}): {fault}"
 
 
 def _faults_of(step: Step) -> Iterator[str]:

@@ -91,8 +91,8 @@ export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 done=0 stop=0
 step() {{
-    [ "$stop" -eq 0 ] || exit "$stop"
     done=$(($1 - 1))
+    [ "$stop" -eq 0 ] || exit "$stop"
     echo "$1/{total} $2" || :
 }}
 undo() {{

@@ -23,7 +23,7 @@ from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
 from nsctl.engine.plan import NAMESPACES, Plan, Spawn, Step
 
-__all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment"]
+__all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment", "steps_of"]
 
 CAPABILITIES = (
     "chown",
@@ -74,17 +74,32 @@ class Enterable(Protocol):
         """
 
 
-def assemble(mode: Mode, request: Request, facts: Facts) -> Plan:
+def steps_of(mode: Mode, request: Request, facts: Facts) -> list[Step]:
+    """
+    A mode's steps, each once.
+
+    Raises:
+        Refused: The mode says no, or plans two different steps of one key, or too many.
+    """
+    return list(_merged(_flat(mode.steps(request, facts)), mode))
+
+
+def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) -> Plan:
     """
     The whole plan of a sandbox: the mode's steps and the engine's own.
 
+    Args:
+        mode: The mode.
+        request: What the user asked for.
+        facts: The host.
+        steps: The mode's steps.
+
     Raises:
-        Refused: The mode says no, or its steps and `--isolate` don't fit together.
+        Refused: They and `--isolate` don't fit together.
     """
     name = check_name(request.name)
-    steps = list(_merged(_flat(mode.steps(request, facts)), mode))
     _check_namespaces(mode, request, steps, facts)
-    steps += _own(request, facts, steps)
+    steps = [*steps, *_own(request, facts, steps)]
     return Plan(
         mode=mode.name,
         name=name,
@@ -154,8 +169,9 @@ def _merged(steps: Iterable[Step], mode: Mode) -> Iterator[Step]:
     # Two of kit's functions may need the same chain: the first one makes it.
     seen: dict[str, Step] = {}
     for step in steps:
-        earlier = seen.setdefault(step.key, step)
-        if earlier is step:
+        earlier = seen.get(step.key)
+        if earlier is None:
+            seen[step.key] = step
             yield step
         elif not earlier.same_work(step):
             raise Invalid(f"mode '{mode.name}' plans two different steps of one key: {display(step.key)}")
