@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nsctl import Facts, Invalid, Mode, Request, Step, Steps, hookimpl, kit, opt
+from nsctl import Facts, Invalid, Mode, Request, Step, Steps, effects, hookimpl, kit, opt
 
 __all__ = ["MODE", "Options", "steps"]
 
@@ -47,7 +47,29 @@ def _process(name: str, target: str, facts: Facts) -> Step:
     process = facts.processes.get(int(target)) if target[0] != "0" and len(target) <= 7 else None  # noqa: PLR2004
     if process is None:
         raise Invalid(f"there is no process {target}", hint="see the PIDs with: ps -e")
-    return kit.join_process(name, process)
+    first = facts.processes.get(1)
+    if first is not None and first.netns == process.netns:
+        raise Invalid(
+            f"process {target} has the host's network, not one of its own",
+            hint=f"use the mode host: nsctl up host --name {name}",
+        )
+    # The target goes down only after those who share with it: so it matters whose network it is.
+    owner = _owner(process.netns, facts)
+    return kit.join_process(name, process) if owner is None else kit.join_sandbox(name, owner)
+
+
+def _owner(netns: int, facts: Facts) -> str | None:
+    """
+    The sandbox that a network namespace was made for.
+    """
+    for name, sandbox in facts.sandboxes.items():
+        made = facts.steps.get(f"netns/{name}")
+        if sandbox.pid is None or made is None or (isinstance(made.effect, effects.NetnsIs) and made.effect.source):
+            continue
+        init = facts.processes.get(sandbox.pid)
+        if init is not None and init.netns == netns:
+            return name
+    return None
 
 
 MODE = Mode(
