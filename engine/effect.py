@@ -9,9 +9,14 @@ Effects that live in a network namespace name it in `netns` (a name under /run/n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, fields
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = [
     "EFFECTS",
@@ -253,17 +258,25 @@ EFFECTS: dict[str, type[Effect]] = {
         CommandSucceeds,
     )
 }
-_FIELDS = {kind: tuple(f.name for f in fields(cls)) for kind, cls in EFFECTS.items()}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "tuple[str, ...]": (tuple,),
+}
+_FIELDS = {kind: {f.name: _TYPES[str(f.type)] for f in fields(cls)} for kind, cls in EFFECTS.items()}
+_NEEDED = {kind: frozenset(f.name for f in fields(cls) if f.default is MISSING) for kind, cls in EFFECTS.items()}
 
 
 def effect_to_json(effect: Effect) -> dict[str, Any]:
     """
-    The effect as plain data, without the fields that are None.
+    The effect as plain data, without the fields that are None by default.
     """
     data: dict[str, Any] = {"kind": effect.kind}
     for name in _FIELDS[effect.kind]:
         value = getattr(effect, name)
-        if value is not None:
+        if value is not None or name in _NEEDED[effect.kind]:
             data[name] = list(value) if isinstance(value, tuple) else value
     return data
 
@@ -274,7 +287,13 @@ def effect_from_json(data: dict[str, Any]) -> Effect:
 
     Raises:
         KeyError: The kind is unknown.
-        TypeError: A field is unknown or missing.
+        TypeError: A field is unknown, missing or of another type.
     """
-    cls: Callable[..., Effect] = EFFECTS[data["kind"]]
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"})
+    kind = data["kind"]
+    cls: Callable[..., Effect] = EFFECTS[kind]
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    for name, value in values.items():
+        right = isinstance(value, _FIELDS[kind].get(name, ())) and not isinstance(value, bool)
+        if not right or (isinstance(value, tuple) and not all(isinstance(v, str) for v in value)):
+            raise TypeError(f"{kind}: {name} can't be {value!r}")
+    return cls(**values)

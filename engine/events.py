@@ -4,9 +4,14 @@ What happens while a plan is carried out, for those who watch: the audit trail, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nsctl.engine.plan import Step
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Event", "PlanFinished", "PlanStarted", "StepDone", "StepFailed", "StepStarted", "StepUndone"]
 

@@ -8,10 +8,16 @@ The mappings may be lazy (the probe reads a link or a sysctl when it is asked fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
+from typing import TYPE_CHECKING
 
 from nsctl.engine.plan import Step
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
 

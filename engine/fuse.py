@@ -9,9 +9,15 @@ Plans, dry runs, journal, effects, audit and undo stay per step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 from nsctl.engine.plan import Command, Spawn, Step
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = [
     "BATCH",
@@ -238,6 +244,9 @@ def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]
     """
     plain = [(batch_line(i.command), [i]) for i in run.items if isinstance(i.command, Command)]
     doomed = [i for i in run.items if _deleted_link(i) is not None] if group is not None and run.netns is None else []
+    # They all move up to the first of them: not past anything that one of them waits for.
+    others = {i.key for i in run.items if _deleted_link(i) is None}
+    doomed = [i for i in doomed if i.after is not None and not others & i.after]
     if len(doomed) > 1:
         going = set(map(id, doomed))
         first = next(n for n, (_, items) in enumerate(plain) if id(items[0]) in going)
@@ -264,7 +273,7 @@ def restore_text(run: Run) -> tuple[str, list[str]]:
         argv = item.command.argv
         if argv[0] in _RESTORE:
             table = ""
-            for line in (getattr(item.command, "stdin", "") or "").splitlines():
+            for line in (getattr(item.command, "stdin", "") or "").split("\n"):
                 if line.startswith("*"):
                     table = line[1:]
                 elif line and line != "COMMIT" and not line.startswith("#"):

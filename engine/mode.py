@@ -5,11 +5,16 @@ What a mode is: a pure function from options and facts to steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field
-from typing import Any
+from dataclasses import MISSING, field
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.facts import Facts
 from nsctl.engine.plan import NAMESPACES, Step
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Mode", "Request", "Steps", "opt"]
 

@@ -19,6 +19,8 @@ _IFNAME = re.compile(r"[a-z][a-z0-9_.-]*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 NAME_MAX = 63
 """The longest label of a host name (RFC 1035), since the name is the sandbox's hostname."""
+SHOWN_MAX = 80
+"""Characters of somebody else's text in one of nsctl's lines."""
 IFNAME_MAX = 15
 """IFNAMSIZ - 1."""
 _RESERVED_IFNAMES = frozenset({"lo", "all", "default"})
@@ -30,7 +32,7 @@ def display(text: str) -> str:
     """
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     shown = shown.encode("utf-8", "backslashreplace").decode()
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+    return shown if len(shown) <= SHOWN_MAX else shown[: SHOWN_MAX - 3] + "..."
 
 
 def check_name(name: str, what: str = "name") -> str:

@@ -7,11 +7,16 @@ What the dry run prints is, to the letter, what runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.effect import Effect, effect_from_json, effect_to_json
 from nsctl.engine.errors import Invalid
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["NAMESPACES", "PLAN_VERSION", "Command", "Plan", "Spawn", "Step", "words"]
 
@@ -162,11 +167,11 @@ class Plan:
             )
         try:
             return cls(
-                mode=data["mode"],
-                name=data["name"],
+                mode=_text(data["mode"]),
+                name=_text(data["name"]),
                 options=dict(data["options"]),
-                isolate=tuple(data["isolate"]),
-                command=tuple(data["command"]),
+                isolate=_texts(data["isolate"]),
+                command=_texts(data["command"]),
                 settings=dict(data["settings"]),
                 steps=tuple(step_from_json(s) for s in data["steps"]),
             )
@@ -197,11 +202,20 @@ def command_to_json(command: Command | Spawn) -> dict[str, Any]:
 def command_from_json(data: dict[str, Any]) -> Command | Spawn:
     """
     The inverse of `command_to_json`.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no command.
     """
-    argv = tuple(data["argv"])
+    argv = _texts(data["argv"])
+    if not argv:
+        raise ValueError("a command without a word")
+    netns = _text_or_none(data.get("netns"))
     if "pidfile" in data:
-        return Spawn(argv, data["pidfile"], data["log"], data.get("netns"), data.get("ready"))
-    return Command(argv, data.get("stdin"), data.get("netns"), tuple(data.get("ok", (0,))))
+        return Spawn(argv, _text(data["pidfile"]), _text(data["log"]), netns, _text_or_none(data.get("ready")))
+    ok = data.get("ok", [0])
+    if not isinstance(ok, list) or not all(type(status) is int for status in ok):
+        raise TypeError(f"{ok!r} is no list of exit statuses")
+    return Command(argv, _text_or_none(data.get("stdin")), netns, tuple(ok))
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
@@ -227,18 +241,34 @@ def step_from_json(data: dict[str, Any]) -> Step:
     The inverse of `step_to_json`.
 
     Raises:
-        ValueError: An undo is not a command.
+        KeyError, TypeError, ValueError: It is no step.
     """
     undo = tuple(command_from_json(c) for c in data.get("undo", ()))
     if any(isinstance(c, Spawn) for c in undo):
         raise ValueError("an undo cannot start a detached process")
     return Step(
-        key=data["key"],
-        why=data["why"],
+        key=_text(data["key"]),
+        why=_text(data["why"]),
         do=command_from_json(data["do"]),
         undo=tuple(c for c in undo if isinstance(c, Command)),
         effect=effect_from_json(data["effect"]) if "effect" in data else None,
-        goes_with=data.get("goes_with"),
-        no_undo=data.get("no_undo", ""),
-        after=tuple(data["after"]) if "after" in data else None,
+        goes_with=_text_or_none(data.get("goes_with")),
+        no_undo=_text(data.get("no_undo", "")),
+        after=_texts(data["after"]) if "after" in data else None,
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return tuple(_text(v) for v in value)

@@ -9,9 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["START", "Verdict", "check", "seal", "sealed"]
 

@@ -57,7 +57,9 @@ def apply(
     ] = False,
 ) -> int:
     """
-    Carry out a saved plan, step for step (refused if the host no longer fits it); or bring the host to what a lab file says.
+    Carry out a saved plan, step for step, or bring the host to what a lab file says.
+
+    A plan is refused if the host no longer fits it; a lab file takes away what it made earlier and no longer names.
     """
     from nsctl.engine import planner
 

@@ -8,7 +8,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,14 @@ from nsctl.engine.cli import out
 from nsctl.engine.errors import Invalid, Refused
 
 if TYPE_CHECKING:
+    from dataclasses import dataclass
+
     from nsctl.engine.events import Event
     from nsctl.engine.executor import Session
     from nsctl.engine.facts import Facts
     from nsctl.hooks.manager import Plugins
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["World", "need_root", "no_sandbox"]
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.events import StepUndone
@@ -23,6 +24,11 @@ from nsctl.engine.probe.process import init_of, pid_in
 from nsctl.engine.runner.crew import Outcome, carry_out
 from nsctl.engine.runner.native import processes_in, stop_and_wait
 from nsctl.engine.store.rows import INTENT, STARTED, StepRow
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Undone", "release", "undo_rows"]
 

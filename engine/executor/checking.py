@@ -5,9 +5,10 @@ Drift: every effect against the kernel, and making again what is missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import Effect, LinkIs, NetnsIs, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
@@ -17,6 +18,11 @@ from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.store import StepRow
 from nsctl.engine.store.rows import DONE
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Drift", "check", "repair"]
 
@@ -77,13 +83,12 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
     ctx.kernel.forget()
     ctx.kernel.expect_links(len(rows))
     ordered = sorted(rows.values(), key=lambda r: r.seq)
-    return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
+    return [(r, _sight(ctx, r, r.step.effect) if r.step.effect is not None else None) for r in ordered]
 
 
-def _sight(ctx: Context, row: StepRow) -> Seen:
-    assert row.step.effect is not None
+def _sight(ctx: Context, row: StepRow, effect: Effect) -> Seen:
     # A repair that was killed leaves steps that nobody knows to have run.
-    return observe(row.step.effect, ctx.kernel, row.mark, in_flight=row.state != DONE and row.mark is None)
+    return observe(effect, ctx.kernel, row.mark, in_flight=row.state != DONE and row.mark is None)
 
 
 def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None:

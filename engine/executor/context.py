@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import ProcessIs
 from nsctl.engine.events import Event
@@ -15,6 +16,11 @@ from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, StepRow
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Context", "boot_time", "inits_of", "new_transaction_id"]
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import NetnsIs, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
@@ -19,6 +20,11 @@ from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.runner import find_tool, missing_tool
 from nsctl.engine.runner.crew import Outcome, carry_out
 from nsctl.engine.store.rows import StepRow
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Work", "apply", "prepare"]
 

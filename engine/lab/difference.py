@@ -5,11 +5,16 @@ A lab file against what is up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nsctl.engine.errors import Conflict
 from nsctl.engine.lab.file import Lab, Wanted
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Difference", "Present", "compare"]
 

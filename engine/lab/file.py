@@ -9,8 +9,8 @@ What a lab file says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.errors import Invalid
 from nsctl.engine.lab.text import Source
@@ -18,6 +18,11 @@ from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import fields_of, from_plain, nearest, to_plain
 from nsctl.engine.plan import NAMESPACES
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["COMMON", "COUNT_MAX", "Lab", "Wanted", "read_lab"]
 

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine import effect as e
 from nsctl.engine.effect import Effect, State
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["Seen", "mark_of", "observe"]
 

@@ -8,15 +8,21 @@ Journal writes stay in the main thread: `starting` before a run may begin, `ende
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, Item, Run, batch_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
 from nsctl.engine.runner.netns import entered
 from nsctl.engine.runner.process import Result, Runner
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["WORKERS", "Outcome", "carry_out"]
 

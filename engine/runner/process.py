@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.lean import import_without
@@ -22,7 +21,10 @@ from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 
 if TYPE_CHECKING:
+    from dataclasses import dataclass
     from subprocess import Popen
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["ENVIRONMENT", "Result", "Runner", "wait_for_exit"]
 

@@ -92,6 +92,8 @@ def remove_tree(path: Path) -> None:
 
     What can't be removed stays: the next plan that needs the place says so.
     """
+    if path.is_symlink():
+        return
     for place, directories, names in os.walk(path, topdown=False):
         for name in names:
             with suppress(OSError):

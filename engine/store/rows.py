@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import json
 from binascii import crc32
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.plan import Step
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
 
 __all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "StepRow", "Transaction", "checksum", "dumps"]
 
