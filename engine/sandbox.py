@@ -21,7 +21,7 @@ from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
-from nsctl.engine.plan import NAMESPACES, Plan, Spawn, Step
+from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
 
 __all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment", "steps_of"]
 
@@ -46,6 +46,16 @@ CAPABILITIES = (
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STEPS_MAX = 10_000
 _IDLE = "while :; do sleep 2147483647 & wait; done"
+"""The init of a PID namespace: it reaps, and sleeps in a child, since a shell that reads would not reap."""
+_OWN = {"mount": "mnt", "uts": "uts", "ipc": "ipc"}
+"""Kinds of namespaces by which a sandbox's processes are found, and their short names in /proc."""
+_HOLD = ("sleep", "2147483647")
+"""Without a PID namespace there is nothing to reap, and a child would survive."""
+# Everything that is in the namespace of the process, whoever started it; never what is in nsctl's own.
+_END_ALL = (
+    'p=$(cat "$0") && n=/proc/$p/ns/{kind} && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/{kind} ] || exit 1; '
+    'exec pkill -KILL --ns "$p" --nslist {kind}'
+)
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
 _WORK = '"$@"; exit $?'
 
@@ -249,13 +259,10 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     if not flags and not command:
         return None
     netns = name if "net" in isolate else None
-    inside = (
-        command
-        if command and "pid" not in isolate
-        else ("sh", "-c", _WORK, "init", *command)
-        if command
-        else ("sh", "-c", _IDLE)
-    )
+    if "pid" in isolate:
+        inside = ("sh", "-c", _WORK, "init", *command) if command else ("sh", "-c", _IDLE)
+    else:
+        inside = command or _HOLD
     script = _script(request, facts)
     argv = ("sh", "-c", script, "init", *bounded(request.settings), *inside)
     if flags:
@@ -276,7 +283,13 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         ready=True,
         after=tuple(needed),
     )
-    return replace(step, key=f"init/{name}")
+    undo = step.undo
+    if command and "pid" not in isolate and isinstance(step.do, Spawn):
+        kind = next((short for kind, short in _OWN.items() if kind in isolate), None)
+        if kind is not None:
+            end_all = ("sh", "-c", _END_ALL.format(kind=kind), step.do.pidfile)
+            undo = (Command(end_all, ok=(0, 1)), *undo)
+    return replace(step, key=f"init/{name}", undo=undo)
 
 
 def _script(request: Request, facts: Facts) -> str:

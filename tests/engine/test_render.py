@@ -16,7 +16,7 @@ from nsctl.engine import render
 from nsctl.engine.facts import Facts
 from nsctl.engine.planner import plan
 from nsctl.engine.probe.facts import gather
-from nsctl.modes import bridge, none
+from nsctl.modes import bridge, host, none
 from tests.lab import INTERNET_ADDRESS, Lab, assert_back, snapshot
 
 
@@ -197,3 +197,16 @@ def test_the_script_undoes_itself_whichever_step_fails(lab_factory: Callable[[],
 
 def _a_bridge() -> Plan:
     return plan(bridge.MODE, Request("web", bridge.Options(), bridge.MODE.isolate), gather("/run/nsctl", {}, {}))
+
+
+def test_without_a_pid_namespace_all_that_a_workload_started_ends_with_it(lab: Lab) -> None:
+    request = Request("web", host.Options(), ("uts",), ("sh", "-c", "sleep 71 & sleep 72"))
+    lab.write("/run/web.sh", render.sh(lab.call(lambda: plan(host.MODE, request, gather("/run/nsctl", {}, {})))))
+    before = snapshot(lab)
+
+    lab.run(["sh", "/run/web.sh"], check=True)
+    assert lab.run(["pgrep", "-fc", "sleep 7"]).stdout.strip() != "0"
+
+    lab.run(["sh", "/run/web.sh", "down"], check=True)
+    lab.run(["rmdir", "/run/nsctl"], check=True)
+    assert_back(lab, before)

@@ -41,7 +41,8 @@ def test_every_option_of_a_mode_is_in_a_case_that_plans_and_its_refusals_too(mod
     assert {field.name for field in fields_of(mode.options)} <= given
 
 
-def test_a_case_that_differs_is_shown_line_by_line(tmp_path: Path) -> None:
+def test_a_case_that_differs_is_shown_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(UPDATE, raising=False)
     case = {"about": "a lie", "mode": "none", "isolate": ["net"], "options": {}, "do": ["ip netns add web", "reboot"]}
     path = tmp_path / "lie.json"
     path.write_text(json.dumps(case))
