@@ -1,0 +1,3 @@
+"""
+What is measured, one module each.
+"""

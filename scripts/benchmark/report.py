@@ -1,0 +1,110 @@
+"""
+The whole result: tables, JSON and picture are made of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from scripts.benchmark import picture, table
+from scripts.benchmark.bench import Bench
+from scripts.benchmark.phases import bulk, single, start
+from scripts.benchmark.phases.imports import Imports
+from scripts.benchmark.summary import Row, rows
+from scripts.benchmark.variants import VARIANTS
+
+__all__ = ["Report"]
+
+_SINGLY = ("nsctl", "nsctl-full", "nsctl-no-fuse", "script", "cni", "netavark", "podman", "docker", "netlink")
+_TOGETHER = ("nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-fuse", "script", "cni", "netavark", "netlink")
+"""Orders of rows: the first is what the others are compared with."""
+
+
+@dataclass
+class Report:
+    """
+    What was found out.
+
+    Args:
+        bench: What was read.
+        machine: On what.
+        memory: What takes how many MiB.
+        imports: What `up` imports.
+    """
+
+    bench: Bench
+    machine: dict[str, str]
+    memory: dict[str, float] = field(default_factory=dict)
+    imports: Imports | None = None
+
+    def sections(self) -> dict[str, list[Row]]:
+        """
+        Metric → rows.
+        """
+        start_up = ["python", *(r.variant for r in self.bench.readings if r.metric == start.METRIC)]
+        orders: dict[str, tuple[str, ...]] = {start.METRIC: tuple(dict.fromkeys(start_up))}
+        orders |= dict.fromkeys(single.METRICS, _SINGLY)
+        for size in self.bench.sizes:
+            orders |= {bulk.up_of(size): _TOGETHER, bulk.down_of(size): _TOGETHER}
+        for reading in self.bench.readings:  # the rest, which nsctl has to itself
+            orders.setdefault(reading.metric, _TOGETHER + _SINGLY)
+        return {metric: rows(self.bench.readings, metric, order) for metric, order in orders.items()}
+
+    def text(self) -> Iterator[str]:
+        """
+        Paragraphs.
+        """
+        yield "\n".join(f"{what}: {value}" for what, value in self.machine.items() if value)
+        yield from table.tables(self.sections().values(), self.bench.titles)
+        if self.memory:
+            yield table.memory_table(self.memory)
+        if self.imports is not None:
+            yield table.imports_table(self.imports)
+        notes = [f"{kind.title}: {kind.note}" for kind in VARIANTS if kind.key in self.bench.titles]
+        yield "\n".join(notes)
+        yield (
+            "Medians and ranges; ratio: times the first row's time, round by round. "
+            "ms: until it returned; gone: until the devices were gone."
+        )
+        if self.bench.left_out:
+            yield "\n".join(f"left out: {self.bench.titles[k]}: {why}" for k, why in self.bench.left_out.items())
+
+    def json(self) -> str:
+        """
+        Everything, each reading included.
+        """
+        whole = {
+            "version": 1,
+            "machine": self.machine,
+            "titles": self.bench.titles,
+            "notes": {kind.key: kind.note for kind in VARIANTS if kind.key in self.bench.titles},
+            "left out": self.bench.left_out,
+            "milliseconds": {metric: [asdict(row) for row in found] for metric, found in self.sections().items()},
+            "MiB": self.memory,
+            "imports": None if self.imports is None else asdict(self.imports),
+            "readings, seconds": [asdict(reading) for reading in self.bench.readings],
+        }
+        return json.dumps(whole, indent=1) + "\n"
+
+    def svg(self) -> str:
+        """
+        One sandbox, and the most that all variants made at once.
+        """
+        found = self.sections()
+        wanted = [
+            ("One sandbox beside another: up", single.NTH_UP),
+            ("One sandbox beside another: down, until its devices are gone", single.NTH_DOWN),
+        ]
+        many = [size for size in self.bench.sizes if 1 < size <= self.bench.everybody]
+        if many:
+            wanted[:0] = [
+                (f"{many[-1]} sandboxes at once: up, for each", bulk.up_of(many[-1])),
+                (f"{many[-1]} sandboxes at once: down, for each", bulk.down_of(many[-1])),
+            ]
+        m = self.machine
+        foot = (
+            f"Medians, {m['date']}; {m['processor']}, {m['cores']} cores, Linux {m['kernel']}, iptables {m['iptables']}"
+        )
+        return picture.draw([(head, found.get(metric, [])) for head, metric in wanted], self.bench.titles, foot)

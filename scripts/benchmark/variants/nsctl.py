@@ -1,0 +1,141 @@
+"""
+nsctl itself, as its console script starts it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from scripts.benchmark.cost import Work
+from scripts.benchmark.host import BENCH, Host
+from scripts.benchmark.variant import NETWORK, Variant, netns
+
+__all__ = ["Nsctl", "NsctlFull", "NsctlLab", "NsctlLabFull", "NsctlLabUnfused", "NsctlUnfused", "nsctl"]
+
+
+def nsctl(*words: str) -> tuple[str, ...]:
+    """
+    A command line of nsctl's.
+    """
+    return (sys.executable, "-I", "-m", "nsctl", *words)
+
+
+class Nsctl(Variant):
+    """
+    Only a network namespace: what a script, CNI and netavark make.
+    """
+
+    key = "nsctl"
+    title = "nsctl (network only)"
+    note = "nsctl up bridge --isolate net"
+    bulk = False
+    strangers = False
+    options: tuple[str, ...] = ("--isolate", "net")
+
+    def up(self, work: Work, numbers: Sequence[int]) -> None:
+        """
+        One command for each.
+        """
+        for number in numbers:
+            work.run(*nsctl("up", "bridge", "--name", netns(number), "--subnet", str(NETWORK), *self.options))
+
+    def down(self, work: Work, numbers: Sequence[int]) -> None:
+        """
+        One command for each.
+        """
+        for number in reversed(numbers):
+            work.run(*nsctl("down", netns(number)))
+
+
+class NsctlUnfused(Nsctl):
+    """
+    One process for each step.
+    """
+
+    key = "nsctl-no-fuse"
+    title = "nsctl --no-fuse"
+    note = "the same with one process for each step (down is always fused)"
+    options = ("--isolate", "net", "--no-fuse")
+
+
+class NsctlFull(Nsctl):
+    """
+    The whole sandbox: namespaces of all kinds and an init, as podman and docker make.
+    """
+
+    key = "nsctl-full"
+    title = "nsctl"
+    note = "nsctl up bridge: the whole sandbox, with an init"
+    options = ()
+
+
+class NsctlLab(Variant):
+    """
+    A lab file: all of them in one command and one transaction.
+    """
+
+    key = "nsctl-lab"
+    title = "nsctl apply (network only)"
+    note = 'nsctl apply lab.toml, isolate = ["net"]'
+    singly = False
+    quick = True
+    strangers = False
+    isolate = 'isolate = ["net"]\n'
+    options: tuple[str, ...] = ()
+
+    def prepare(self, host: Host) -> None:
+        """
+        Where the lab file will be; its name is what its sandboxes are known by.
+        """
+        host.write(f"{self.key}.toml", "")
+
+    def up(self, work: Work, numbers: Sequence[int]) -> None:
+        """
+        Apply the file with so many more.
+        """
+        self._apply(work, numbers[-1])
+
+    def down(self, work: Work, numbers: Sequence[int]) -> None:
+        """
+        All of the file's; or apply it with so many fewer.
+        """
+        if numbers[0] == 1:
+            work.run(*nsctl("down", "--file", f"{BENCH}/{self.key}.toml"))
+        else:
+            self._apply(work, numbers[0] - 1)
+
+    def write(self, count: int) -> str:
+        """
+        Write the file for so many sandboxes; its path.
+        """
+        path = f"{BENCH}/{self.key}.toml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'[sandbox.s]\nmode = "bridge"\nsubnet = "{NETWORK}"\n{self.isolate}count = {count}\n')
+        return path
+
+    def _apply(self, work: Work, count: int) -> None:
+        work.run(*nsctl("apply", self.write(count), *self.options))
+
+
+class NsctlLabUnfused(NsctlLab):
+    """
+    One process for each step.
+    """
+
+    key = "nsctl-lab-no-fuse"
+    title = "nsctl apply --no-fuse"
+    note = "the same with one process for each step (down is always fused)"
+    quick = False
+    options = ("--no-fuse",)
+
+
+class NsctlLabFull(NsctlLab):
+    """
+    Whole sandboxes.
+    """
+
+    key = "nsctl-lab-full"
+    title = "nsctl apply"
+    note = "nsctl apply lab.toml: whole sandboxes, each with an init"
+    isolate = ""

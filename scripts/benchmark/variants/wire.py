@@ -1,0 +1,144 @@
+"""
+Messages to the kernel's router: encoded by pyroute2, sent several at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import struct
+from ipaddress import IPv4Address
+from typing import Any, Self
+
+from scripts.benchmark.cost import Failed
+from scripts.benchmark.variant import BRIDGE, GATEWAY, NETWORK
+
+__all__ = ["Letters", "Socket"]
+
+# From <linux/rtnetlink.h> and <linux/netlink.h>.
+NEWLINK, DELLINK, NEWADDR, NEWROUTE = 16, 17, 20, 24
+REQUEST, ACK, CREATE = 0x1, 0x4, 0x400 | 0x200  # NLM_F_CREATE | NLM_F_EXCL
+UP = 1
+"""IFF_UP."""
+SIOCGSKNS = 0x894C
+"""From <linux/sockios.h>: a descriptor of a socket's network namespace."""
+LO, ETH0 = 1, 2
+"""Indices of links in a sandbox: the first is the kernel's choice, the second ours."""
+
+# Stand where a sandbox's own values will: encoding takes longer than the kernel does, and only the kernel is measured.
+_NAME, _FD, _MASTER, _ADDRESS = "v-0000", 0x7A7A7A7A, 0x7B7B7B7B, IPv4Address("10.77.255.254")
+
+
+class Socket:
+    """
+    A routing socket in the network namespace that the thread is in.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def netns(self) -> int:
+        """
+        A new descriptor of its network namespace.
+        """
+        return fcntl.ioctl(self._socket.fileno(), SIOCGSKNS)
+
+    def send(self, *messages: bytes) -> None:
+        """
+        Send messages together, and wait until all are carried out.
+
+        Raises:
+            Failed: One is refused.
+        """
+        self._socket.send(b"".join(messages))
+        answered = 0
+        while answered < len(messages):
+            data = self._socket.recv(1 << 16)
+            while data:
+                length, _, _, _, _, error = struct.unpack_from("=LHHLLi", data)
+                if error:
+                    raise Failed(f"netlink: {errno.errorcode.get(-error, error)}")
+                answered += 1
+                data = data[length + 3 & ~3 :]
+
+
+class Letters:
+    """
+    The messages, encoded beforehand.
+    """
+
+    def __init__(self) -> None:
+        peer = {"index": ETH0, "attrs": [("IFLA_IFNAME", "eth0"), ("IFLA_NET_NS_FD", _FD)]}
+        self.bridge = _link(0, IFLA_IFNAME=BRIDGE, IFLA_LINKINFO=_kind("bridge"))
+        self._veth = _link(0, IFLA_IFNAME=_NAME, IFLA_MASTER=_MASTER, IFLA_LINKINFO=_kind("veth", peer))
+        self._lo, self._eth0 = _link(LO, create=False), _link(ETH0, create=False)
+        self._address, self._route = _address(ETH0, _ADDRESS), _default_route()
+
+    def gateway(self, bridge: int) -> bytes:
+        """
+        Give the bridge of that index its address.
+        """
+        return _address(bridge, GATEWAY)
+
+    def remove(self, index: int) -> bytes:
+        """
+        Remove a link.
+        """
+        return _message("link", DELLINK, index=index)
+
+    def veth(self, number: int, bridge: int, netns: int) -> bytes:
+        """
+        A port of the bridge, and its peer in the namespace of that descriptor.
+        """
+        message = self._veth.replace(_NAME.encode(), b"v-%04d" % number)
+        return message.replace(struct.pack("=i", _FD), struct.pack("=i", netns)).replace(
+            struct.pack("=i", _MASTER), struct.pack("=i", bridge)
+        )
+
+    def inside(self, address: IPv4Address) -> tuple[bytes, ...]:
+        """
+        Everything in the namespace.
+        """
+        return self._lo, self._address.replace(_ADDRESS.packed, address.packed), self._eth0, self._route
+
+
+def _message(what: str, kind: int, *, create: bool = False, **fields: Any) -> bytes:
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+    message = {"link": ifinfmsg, "addr": ifaddrmsg, "route": rtmsg}[what]()
+    message.update(fields)
+    message["header"] = {"type": kind, "flags": REQUEST | ACK | (CREATE if create else 0), "sequence_number": 1}
+    message.encode()
+    return bytes(message.data)
+
+
+def _link(index: int, *, create: bool = True, **attributes: Any) -> bytes:
+    return _message("link", NEWLINK, create=create, index=index, flags=UP, change=UP, attrs=list(attributes.items()))
+
+
+def _kind(name: str, peer: dict[str, Any] | None = None) -> dict[str, Any]:
+    data = [] if peer is None else [("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]
+    return {"attrs": [("IFLA_INFO_KIND", name), *data]}
+
+
+def _address(index: int, address: IPv4Address) -> bytes:
+    values = ("IFA_LOCAL", address), ("IFA_ADDRESS", address), ("IFA_BROADCAST", NETWORK.broadcast_address)
+    attributes = [(name, str(value)) for name, value in values]
+    family, length = socket.AF_INET, NETWORK.prefixlen
+    return _message("addr", NEWADDR, create=True, family=family, prefixlen=length, index=index, attrs=attributes)
+
+
+def _default_route() -> bytes:
+    # RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST
+    kind = {"family": socket.AF_INET, "table": 254, "proto": 3, "scope": 0, "type": 1}
+    attributes = [("RTA_GATEWAY", str(GATEWAY)), ("RTA_OIF", ETH0)]
+    return _message("route", NEWROUTE, create=True, **kind, attrs=attributes)
