@@ -86,8 +86,10 @@ def apply_lab(
             going = change.take_down()
             facts = world.facts(session) if session is None or not going else session.facts(without=going)
             undone = [] if session is None or not going else session.plan_down(going, force=True)
-            plans = _plans(lab, change, facts, plugins)
-        _show(change, plans, undone, as_json=as_json, form=form)
+            present_by_then: list[frozenset[str]] = []
+            plans = _plans(lab, change, facts, plugins, present_by_then)
+        shown = list(zip(plans, present_by_then, strict=True))
+        _show(change, shown, undone, as_json=as_json, form=form)
         return 0
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source)
@@ -121,7 +123,10 @@ def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab
     return 0
 
 
-def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list[Plan]:
+def _plans(
+    lab: Lab, change: Difference, facts: Facts, plugins: Plugins, present: list[frozenset[str]] | None = None
+) -> list[Plan]:
+    # `present` gets, for each plan, the keys that are in place by then.
     plans = []
     for one in change.make(lab):
         try:
@@ -129,6 +134,8 @@ def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list
         except Invalid as e:
             raise lab.source.wrong(f"{one.request.name}: {e.message}", one.table, None, e.hint) from e
         plans.append(plan)
+        if present is not None:
+            present.append(frozenset(s.key for s in plan.steps if s.key in facts.steps))
         facts = extend(facts, plan)
     return plans
 
@@ -140,7 +147,9 @@ def _renderer(form: str) -> Any:
     return {"text": render.text, "sh": render.sh, "json": render.json}[form]
 
 
-def _show(change: Difference, plans: list[Plan], undone: list[Any], *, as_json: bool, form: str) -> None:
+def _show(
+    change: Difference, plans: list[tuple[Plan, frozenset[str]]], undone: list[Any], *, as_json: bool, form: str
+) -> None:
     if as_json:
         out.data(_as_json(change))
         return
@@ -153,8 +162,8 @@ def _show(change: Difference, plans: list[Plan], undone: list[Any], *, as_json: 
 
         out.data("\nTo be undone, last applied first:")
         out.data("\n".join(f"  {shell_of(c)}" for step in undone for c in step.undo))
-    for plan in plans:
-        out.data("\n" + str(_renderer(form)(plan)))
+    for plan, present in plans:
+        out.data("\n" + str(_renderer(form)(plan, present)).removesuffix("\n"))
 
 
 def _summary(change: Difference) -> str:

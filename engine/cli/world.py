@@ -58,7 +58,7 @@ class World:
         """
         The state without a lock, for commands that change nothing; None where there is none that can be read.
         """
-        if self.session_type is _session_type and not (self.state_dir / "state.db").exists():
+        if self.session_type is _session_type and not os.access(self.state_dir / "state.db", os.R_OK):
             yield None  # without the imports
             return
         with self.session_type().read(self.state_dir) as session:

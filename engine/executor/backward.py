@@ -22,7 +22,7 @@ from nsctl.engine.plan import Step
 from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.probe.process import init_of, pid_in
 from nsctl.engine.runner.crew import Outcome, carry_out
-from nsctl.engine.runner.native import processes_in, stop_and_wait
+from nsctl.engine.runner.native import own_namespaces, processes_in, stop_and_wait
 from nsctl.engine.store.rows import INTENT, STARTED, StepRow
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
         record: Without it, the store is not told: it can't be written.
     """
     seen, going = _look(ctx, rows)
-    steps = [_under_its_name(row.step, seen[row.step.key]) for row in rows if row.step.key in going]
+    steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows if row.step.key in going]
     said: dict[str, tuple[str, str, float]] = {}
     _run(ctx, rows, steps, said)
     ctx.kernel.forget()
@@ -206,8 +206,8 @@ def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
 
 def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> list[int]:
     # What the undo of these steps ends: inits with their first child, and whatever runs in a namespace that nsctl made.
-    pids: list[int] = []
-    inodes: list[int] = []
+    pids: set[int] = set()
+    inodes: set[int] = set()
     marks = {row.step.key: row.mark or {} for row in rows}
     for step in steps:
         if isinstance(step.effect, ProcessIs):
@@ -215,12 +215,16 @@ def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> 
             for pid in {mark.get("pid"), pid_in(step.effect.pidfile)}:
                 # Somebody else may have written to the pidfile since: the start time tells.
                 if pid is not None and ("start" not in mark or ctx.kernel.process(pid) == mark["start"]):
-                    pids += {pid, init_of(pid)}
+                    init = init_of(pid)
+                    pids |= {pid, init}
+                    # Without a PID namespace the others do not die with it: they are found by the namespaces it holds.
+                    kinds = ("mnt", "uts", "ipc") if init == pid else ()
+                    pids |= {p for k in kinds for p in processes_in(own_namespaces(pid, k), k)}
         elif isinstance(step.effect, NetnsIs) and any(ends_processes(c) for c in step.undo):
             inode = ctx.kernel.netns_inode(step.effect.name)
             if inode is not None:
-                inodes.append(inode)
-    return pids + (processes_in(inodes) if inodes else [])
+                inodes.add(inode)
+    return [*pids, *processes_in(inodes)] if inodes else [*pids]
 
 
 def _complaint(outcome: Outcome) -> str:

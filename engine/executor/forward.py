@@ -228,7 +228,7 @@ def _failure(
     transaction: str,
     sandbox: str,
 ) -> NsctlError:
-    import shlex
+    from nsctl.engine.render import shell_of
 
     step, result = by_key[item.key], outcome.result
     if isinstance(outcome.error, NsctlError):
@@ -243,7 +243,7 @@ def _failure(
             f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"
         )
     ctx.tell(StepFailedEvent(transaction, sandbox, step, result.status, reason, result.executable, result.duration))
-    command = shlex.join(words(step.do))
+    command = shell_of(step.do)
     return StepFailed(f"step {position[step.key]} of {total} ({step.why}) failed: {command.splitlines()[0]}: {reason}")
 
 

@@ -4,6 +4,7 @@ The face of the executor: one locked session, in which a command plans and acts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace as with_fields
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
-from nsctl.engine.errors import Conflict, Invalid, Refused
+from nsctl.engine.errors import Busy, Conflict, Invalid, Refused
 from nsctl.engine.events import Event
 from nsctl.engine.executor import checking, recovery, scan, transaction
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.forward import interrupted
 from nsctl.engine.executor.inventory import described, pid_of
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.facts import Facts, Sandbox
@@ -79,7 +81,9 @@ class Session:
         """
         Lines for the user, gathered on the way.
         """
-        return self._context.warnings if self._context is not None else []
+        if self._context is None:
+            return []
+        return [*self._context.warnings, *dict.fromkeys(self._context.journal.failures)]
 
     @property
     def caught(self) -> int | None:
@@ -95,12 +99,18 @@ class Session:
 
         Raises:
             Busy: Another nsctl is at work.
+            Interrupted: A signal came while waiting for it.
             Refused: The store can't be used, or was damaged and is now set aside.
         """
         with HeldSignals() as signals:
             ensure_private_dir(self.state_dir)
             lock = Lock(self.state_dir / "lock", self._wait)
-            lock.acquire(signals.pending)
+            try:
+                lock.acquire(signals.pending)
+            except Busy:
+                if signals.caught is not None:
+                    raise interrupted(signals.caught) from None
+                raise
             try:
                 with self._opened(signals):
                     if recover:
@@ -134,17 +144,16 @@ class Session:
     def read(cls, state_dir: Path) -> Iterator[Session | None]:
         """
         Only look: no lock, no root needed; None where there is no store that can be read.
+
+        Raises:
+            Refused: The store is damaged, or of another version.
         """
-        if not (state_dir / "state.db").exists():
+        if not os.access(state_dir / "state.db", os.R_OK):
             yield None
             return
         session = cls(state_dir, lambda _: None)
         runner = Runner()
-        try:
-            journal = Journal(state_dir, readonly=True)
-        except Refused:
-            yield None
-            return
+        journal = Journal(state_dir, readonly=True)
         try:
             session._context = Context(journal, runner, Kernel(runner.read), session._emit, HeldSignals())
             yield session

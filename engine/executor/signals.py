@@ -14,7 +14,10 @@ from typing import Any, Self
 __all__ = ["HeldSignals"]
 
 _HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_IGNORED = (signal.SIGPIPE, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN)
+_DROPPED = (signal.SIGQUIT, signal.SIGTSTP)
+"""Handled by doing nothing: commands and workloads would inherit it if they were ignored."""
+_IGNORED = (signal.SIGPIPE, signal.SIGTTOU, signal.SIGTTIN)
+"""Handling these would only make the write or read that brought them be tried again, for ever."""
 
 
 class HeldSignals:
@@ -33,6 +36,8 @@ class HeldSignals:
             # HUP ignored from the start is nohup's: leave it.
             if signal.getsignal(signum) is not signal.SIG_IGN or signum == signal.SIGINT:
                 self._before[signum] = signal.signal(signum, self._note)
+        for signum in _DROPPED:
+            self._before[signum] = signal.signal(signum, _drop)
         for signum in _IGNORED:
             self._before[signum] = signal.signal(signum, signal.SIG_IGN)
         return self
@@ -50,3 +55,7 @@ class HeldSignals:
     def _note(self, signum: int, _: FrameType | None) -> None:
         if self.caught is None:
             self.caught = signum
+
+
+def _drop(_: int, __: FrameType | None) -> None:
+    return

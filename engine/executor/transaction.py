@@ -22,6 +22,7 @@ from nsctl.engine.store.rows import STARTED
 
 __all__ = ["confirm", "down", "left_over", "restore", "up"]
 
+_AS_BEFORE = "everything was undone"
 _SHOWN = 5
 """Left-over steps that a message names."""
 
@@ -80,7 +81,9 @@ def up(
         if left:
             raise left_over(str(e), left) from e
         if isinstance(e, Refused):  # the store failed half-way: by now it is a failure, not a refusal
-            raise StepFailed(e.message, hint=e.hint) from e
+            raise StepFailed(f"{e.message}; {_AS_BEFORE}", hint=e.hint) from e
+        if isinstance(e, (StepFailed, Interrupted)):
+            e.message = f"{e.message}; {_AS_BEFORE}"
         raise
     ctx.tell(PlanFinished(opened.id, sandbox, operation, "done"))
     return rows

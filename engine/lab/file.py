@@ -108,6 +108,9 @@ def read_lab(
             raise source.wrong(
                 f"network '{display(name)}' names no mode", ("network", name), "mode", 'for example mode = "bridge"'
             )
+        own = next((k for k in ("network", "count") if k in table), None)
+        if own is not None:
+            raise source.wrong(f"'{own}' is for sandboxes, not for networks", ("network", name), own)
     wanted: dict[str, Wanted] = {}
     for name, table in _tables(source, "sandbox").items():
         for one in _sandboxes(source, name, table, networks, mode_of, modes, settings_of):
@@ -139,10 +142,10 @@ def _sandboxes(
     settings_of: Callable[[Mapping[str, Any]], dict[str, Any]],
 ) -> list[Wanted]:
     place = ("sandbox", name)
-    merged = dict(table)
+    merged = _spelt_one_way(source, place, table)
     network = merged.pop("network", None)
     if network is not None:
-        if network not in networks:
+        if not isinstance(network, str) or network not in networks:
             raise source.wrong(
                 f"there is no network '{display(str(network))}'", place, "network", _near(str(network), networks)
             )
@@ -150,7 +153,12 @@ def _sandboxes(
             raise source.wrong(
                 f"network '{network}' is of mode '{networks[network]['mode']}'", place, "mode", "leave the mode out"
             )
-        merged = {**networks[network], **merged}
+        merged = {**_spelt_one_way(source, ("network", network), networks[network]), **merged}
+
+    def table_of(key: str) -> tuple[str, ...]:
+        own = network is None or key in {k.replace("-", "_") for k in table}
+        return place if own else ("network", network)
+
     named = merged.pop("mode", None)
     if not isinstance(named, str):
         raise source.wrong(
@@ -158,30 +166,32 @@ def _sandboxes(
         )
     mode = mode_of(named)
     if mode is None:
-        raise source.wrong(f"there is no mode '{display(named)}'", place, "mode", _near(named, modes()))
-    common = {k: merged.pop(k) for k in [k for k in merged if k.replace("-", "_") in COMMON]}
-    common = {k.replace("-", "_"): v for k, v in common.items()}
+        raise source.wrong(f"there is no mode '{display(named)}'", table_of("mode"), "mode", _near(named, modes()))
+    common = {k: merged.pop(k) for k in [k for k in merged if k in COMMON]}
     known = [*(f.name for f in fields_of(mode.options)), *COMMON]
     for key in merged:
-        if key.replace("-", "_") not in known:
-            where = place if key in table else ("network", str(network))
-            raise source.wrong(f"mode '{mode.name}' has no option '{display(key)}'", where, key, _near(key, known))
+        if key not in known:
+            raise source.wrong(
+                f"mode '{mode.name}' has no option '{display(key)}'", table_of(key), key, _near(key, known)
+            )
     try:
         options = from_plain(mode.options, merged)
         settings = settings_of(common)
         isolate = _isolate(common.get("isolate"), mode)
         command = _words(common.get("command", []))
     except Invalid as e:
-        at = next((k for k in (*merged, *common) if f"'{k}'" in e.message or k.replace("_", "-") in e.message), None)
-        raise source.wrong(
-            e.message, place if at is None or at in table else ("network", str(network)), at, e.hint
-        ) from e
+        at = next((k for k in (*merged, *common) if e.message.startswith((f"'{k}'", f"--{k}"))), None)
+        raise source.wrong(e.message, place if at is None else table_of(at), at, e.hint) from e
     names = _names(source, place, name, common.get("count"))
     plain = to_plain(options)
-    if len(names) > 1 and plain.get("ip") is not None:
-        raise source.wrong(
-            f"{len(names)} sandboxes can't have one address", place, "ip", "leave it out: each gets one of its own"
-        )
+    for key in ("ip", "mac"):
+        if len(names) > 1 and plain.get(key) is not None:
+            raise source.wrong(
+                f"{len(names)} sandboxes can't have one address",
+                table_of(key),
+                key,
+                "leave it out: each gets one of its own",
+            )
     return [Wanted(mode, Request(n, options, isolate, command, settings), plain, place) for n in names]
 
 
@@ -190,7 +200,24 @@ def _names(source: Source, place: tuple[str, ...], name: str, count: Any) -> lis
         return [name]
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= COUNT_MAX:
         raise source.wrong(f"count is a number from 0 to {COUNT_MAX}", place, "count")
-    return [check_name(f"{name}-{n}") for n in range(1, count + 1)]
+    names = [f"{name}-{n}" for n in range(1, count + 1)]
+    if names:
+        try:
+            check_name(names[-1])
+        except Invalid as e:
+            raise source.wrong(e.message, place, None, e.hint) from e
+    return names
+
+
+def _spelt_one_way(source: Source, place: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, Any]:
+    # `allow-overlap` and `allow_overlap` are one key: a sandbox's overrides its network's however it is spelt.
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        spelt = key.replace("-", "_")
+        if spelt in out:
+            raise source.wrong(f"'{spelt}' is given twice", place, key)
+        out[spelt] = value
+    return out
 
 
 def _isolate(value: Any, mode: Mode) -> tuple[str, ...]:
@@ -218,20 +245,14 @@ def _near(word: str, words: Any) -> str:
 def _plannable(source: Source, wanted: dict[str, Wanted]) -> list[Wanted]:
     # Chosen addresses first, so that no other sandbox is given one of them; who shares a namespace after its owner.
     out: dict[str, Wanted] = {}
-    under_way: set[str] = set()
-
-    def put(one: Wanted) -> None:
-        name = one.request.name
-        if name in out:
-            return
-        if name in under_way:
-            raise source.wrong(f"sandbox '{name}' shares, through others, its own network", one.table, "target")
-        under_way.add(name)
-        target = one.options.get("target")
-        if isinstance(target, str) and target in wanted:
-            put(wanted[target])
-        out[name] = one
-
-    for one in sorted(wanted.values(), key=lambda w: w.options.get("ip") is None):
-        put(one)
+    for first in sorted(wanted.values(), key=lambda w: w.options.get("ip") is None):
+        chain: dict[str, Wanted] = {}
+        one: Wanted | None = first
+        while one is not None and one.request.name not in out:
+            name = one.request.name
+            if name in chain:
+                raise source.wrong(f"sandbox '{name}' shares, through others, its own network", one.table, "target")
+            chain[name] = one
+            one = wanted.get(str(one.options.get("target")))
+        out |= dict(reversed(chain.items()))
     return list(out.values())

@@ -54,6 +54,7 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
     }
     for key, value in common.items():
         common[key] = {**value, "description": COMMON[key]}
+    shared = {k: v for k, v in common.items() if k not in ("network", "count")}
     name = {"pattern": "^[a-z][a-z0-9_-]{0,62}$"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -67,7 +68,7 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
                 "additionalProperties": {
                     "type": "object",
                     "required": ["mode"],
-                    "properties": every,
+                    "properties": {**every, **shared},
                     "additionalProperties": False,
                 },
             },

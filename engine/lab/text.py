@@ -16,6 +16,7 @@ from nsctl.engine.names import display
 __all__ = ["Source"]
 
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_END = "(at end of document)"
 
 
 class Source:
@@ -32,13 +33,13 @@ class Source:
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")  # TOML knows no other ends of lines
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as e:
             found = _AT.search(str(e))
-            line = int(found[1]) if found else 1
-            what = _AT.sub("", str(e)).strip()
+            line = int(found[1]) if found else len(text.rstrip("\n").split("\n")) if _END in str(e) else 1
+            what = _AT.sub("", str(e)).replace(_END, "").strip()
             raise Invalid(f"{display(path)}, line {line}: {what}", hint="it must be TOML: see https://toml.io") from e
 
     def wrong(self, what: str, table: tuple[str, ...], key: str | None = None, hint: str = "") -> Invalid:
@@ -67,4 +68,5 @@ class Source:
 
 
 def _word(key: str) -> str:
-    return r"[\"']?" + re.escape(key) + r"[\"']?"
+    # `allow-overlap` and `allow_overlap` are one key.
+    return r"[\"']?" + re.sub("[-_]", "[-_]", re.escape(key).replace(r"\-", "-")) + r"[\"']?"

@@ -171,9 +171,10 @@ def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
                 perform(item.command)
             except OSError as e:
                 outcome.failed = outcome.failed or item
-                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
                 if not force:
+                    errors.append(e.strerror or str(e))
                     break
+                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
             else:
                 outcome.done.append(item)
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
@@ -193,31 +194,35 @@ def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool, group: in
         # Once more without: what is gone already fails again, which does no harm.
         _batch(run, outcome, runner, force=force, group=None)
         return
-    lines = {n for n in _failed_lines(outcome.result.stderr) if n <= len(owners)}
+    numbers, named = _failed_lines(outcome.result.stderr)
+    lines = {n for n in numbers if n <= len(owners)}
     bad = [i for n in sorted(lines) for i in owners[n - 1]]
     outcome.failed = bad[0] if bad else run.items[0]
-    outcome.guessed = not bad
+    outcome.guessed = not bad or not named
     if outcome.result.timed_out:
         return
     if not force:
         outcome.done = run.items[: run.items.index(outcome.failed)]
-    elif outcome.result.status == 1:
+    elif named:
         wrong = set(map(id, bad))
         outcome.done = [i for i in run.items if id(i) not in wrong]
     else:
-        # At a line that it can't parse, ip exits without a word about the rest, `-force` or not.
+        # At a line that it can't parse, ip exits and leaves the rest undone, `-force` or not.
         with entered(run.netns):
             _one_by_one(run, outcome, runner)
 
 
-def _failed_lines(stderr: str) -> set[int]:
-    # `Command failed -:7` is what ip prints for line 7 of its standard input, in every locale.
+def _failed_lines(stderr: str) -> tuple[set[int], bool]:
+    # `Command failed -:7` is what ip prints for line 7 of its standard input, in every locale, unless it exits there:
+    # then the last thing it says is something else.
     found = set()
+    named = False
     for line in stderr.splitlines():
         head, _, number = line.rpartition(":")
-        if head == "Command failed -" and number.isdigit():
+        named = head == "Command failed -" and number.isdigit()
+        if named:
             found.add(int(number))
-    return found
+    return found, named
 
 
 def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from nsctl.engine.plan import Command, Spawn
 
-__all__ = ["perform", "processes_in", "stop_and_wait"]
+__all__ = ["own_namespaces", "perform", "processes_in", "stop_and_wait"]
 
 
 def perform(command: Command | Spawn) -> None:
@@ -63,7 +63,9 @@ def processes_in(inodes: Iterable[int], kind: str = "net") -> list[int]:
     The processes that are in any of these namespaces, nsctl itself excepted; one look at /proc.
     """
     wanted = set(inodes)
-    found = []
+    found: list[int] = []
+    if not wanted:
+        return found
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -72,6 +74,17 @@ def processes_in(inodes: Iterable[int], kind: str = "net") -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def own_namespaces(pid: int, kind: str) -> set[int]:
+    """
+    The inode number of a process's namespace of this kind, if it is not nsctl's own too.
+    """
+    try:
+        inode = os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+    except OSError:
+        return set()
+    return {inode} - {os.stat(f"/proc/self/ns/{kind}").st_ino}
 
 
 def stop_and_wait(pids: Iterable[int], deadline: float, *, kill: bool = True) -> bool:

@@ -25,7 +25,6 @@ def test_what_only_informs_needs_no_root(used: Lab, words: tuple[str, ...]) -> N
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.xfail(reason="the state directory, which nobody may read, is taken for an internal error", strict=True)
 def test_a_dry_run_needs_no_root_beside_sandboxes_that_are_up(used: Lab) -> None:
     used.write("/run/lab.toml", '[sandbox.other]\nmode = "none"\n', 0o644)
     for words in (("up", "none", "--name", "other"), ("apply", "/run/lab.toml")):
