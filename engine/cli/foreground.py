@@ -5,6 +5,9 @@ nsenter forks where it enters a PID namespace, and stays as the parent: it dies 
 (an interpreter, an editor), and swallows the TERM that was meant for the child.
 So nsctl enters the PID namespace itself, right around its fork, and leaves the others to nsenter, which then becomes
 the command: there is one parent, and it knows what it is for.
+
+On a terminal the command gets a process group of its own in the foreground, as from a shell: nsctl's group has no
+number in the sandbox, and a shell there could not give the terminal back to it.
 """
 
 from __future__ import annotations
@@ -111,16 +114,25 @@ def foreground(
     out.close()
     if not enters and not stay:
         _become(tool, argv, environment)
-    here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD})
+    terminal = enters and _has_terminal()
+    # TTOU: handing the terminal on is allowed from the background, too, while it is blocked.
+    here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD, signal.SIGTTOU})
     try:
         child = _fork_beside(pid) if enters and pid is not None else os.fork()
         if child == 0:
             # In the init's PID namespace this process dies with the init: while it lives, the PID is still the init's.
             if start is not None and start_of(pid or 0) != start:
                 os._exit(FAILED)
+            if terminal:
+                os.setpgid(0, 0)
+                _give_terminal(os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
             _become(tool, argv, environment)
-        return _wait(child)
+        try:
+            return _wait(child, terminal)
+        finally:
+            if terminal:
+                _give_terminal(os.getpgrp())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
 
@@ -190,20 +202,21 @@ def _setns(fd: int) -> None:
         raise OSError(error, os.strerror(error))
 
 
-def _wait(child: int) -> int:
+def _wait(child: int, terminal: bool) -> int:
     """
     Pass signals on until the command ends.
+
+    Args:
+        child: The command.
+        terminal: Whether it has a process group of its own, in the terminal's foreground.
     """
-    terminal = _is_terminal()
     group = os.getpgrp()
     watched = _passed() | {signal.SIGCHLD}
     while True:
         told = signal.sigwaitinfo(watched)
         if told.si_signo != signal.SIGCHLD:
-            # Of these the terminal tells the whole group: the command has heard already, if it is still in there.
-            # Not of HUP: that goes to the session's leader alone.
-            everybody = told.si_code == SI_KERNEL and told.si_signo in _TO_ALL
-            if not everybody or _group_of(child) != group:
+            # What the terminal sends, it sends to the whole group: the command has it already, if it is still in there.
+            if told.si_code != SI_KERNEL or _group_of(child) != group:
                 with suppress(ProcessLookupError):
                     os.kill(child, told.si_signo)
             continue
@@ -211,12 +224,53 @@ def _wait(child: int) -> int:
         if ended == 0:
             continue
         if os.WIFSTOPPED(status):
-            if terminal:  # so that the shell notices, and `fg` works
-                os.kill(os.getpid(), signal.SIGSTOP)
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGCONT)
+            if _is_terminal():
+                _stop_with(child, terminal)
             continue
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def _stop_with(child: int, terminal: bool) -> None:
+    """
+    Stop as the command did, so that the shell notices and `fg` works; then go on with it.
+    """
+    group = os.getpgrp()
+    if terminal:
+        _give_terminal(group)
+    if _has_shell():
+        os.kill(os.getpid(), signal.SIGSTOP)
+    with suppress(ProcessLookupError):
+        if terminal and os.tcgetpgrp(0) == group:  # `fg`, not `bg`
+            _give_terminal(child)
+        (os.killpg if terminal else os.kill)(child, signal.SIGCONT)
+
+
+def _has_shell() -> bool:
+    """
+    Whether somebody is there who notices that this process stopped, and can continue it.
+    """
+    parent = os.getppid()  # 0 is one outside of this PID namespace
+    try:
+        return parent != 0 and os.getsid(parent) == os.getsid(0)
+    except ProcessLookupError:
+        return False
+
+
+def _has_terminal() -> bool:
+    """
+    Whether this process is in a terminal's foreground, alone.
+
+    In `nsctl exec NAME -- ls | less` it is not: `less` reads from the terminal, and may only from the foreground.
+    """
+    try:
+        return all(map(os.isatty, range(3))) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _give_terminal(group: int) -> None:
+    with suppress(OSError):  # it may have gone
+        os.tcsetpgrp(0, group)
 
 
 def _group_of(pid: int) -> int | None:
