@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,14 +34,15 @@ def ls(
     world: World = ctx.obj
     need_root(world)
     with world.look() as session:
-        found = [] if session is None else [_summary(session, row) for row in session.sandboxes().values()]
+        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: _natural(row.name))
+        found = [_summary(session, row) for row in rows if session is not None]
     if as_json:
         out.data(json.dumps(found, indent=2))
         return 0
     if not found:
         out.note("no sandbox is up; make one: nsctl up bridge")
         return 0
-    rows = [
+    lines = [
         [
             s["name"],
             s["mode"],
@@ -52,8 +54,13 @@ def ls(
         ]
         for s in found
     ]
-    out.data(table([["NAME", "MODE", "ADDRESS", "NETWORK", "PID", "STATE", "AGE"], *rows]))
+    out.data(table([["NAME", "MODE", "ADDRESS", "NETWORK", "PID", "STATE", "AGE"], *lines]))
     return 0
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    # client-2 before client-10
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def inspect(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 
 from nsctl.engine.effect import NetnsIs
 from nsctl.engine.events import PlanFinished, PlanStarted
@@ -40,6 +41,8 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
     reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
     if opened is None and not reasons:
         return []
+    for name, row in rows.items():
+        _drag_along(name, row, rows, reasons)
     ident = opened.id if opened else new_transaction_id()
     names = list(reasons)
     ctx.signals.deaf = True
@@ -69,6 +72,17 @@ def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
     if thorough and row.info.get("init") and pid_of(ctx.journal, row) is None:
         return "taken down, since its init is gone"
     return ""
+
+
+def _drag_along(name: str, row: SandboxRow, rows: Mapping[str, SandboxRow], reasons: dict[str, str]) -> None:
+    # Who shares the network of a sandbox that goes can't stay: its processes live in a namespace that is taken away.
+    target = row.info.get("shares")
+    if name in reasons or target is None:
+        return
+    if target in rows:
+        _drag_along(target, rows[target], rows, reasons)
+    if target in reasons:
+        reasons[name] = f"taken down, since it shared the network of {target}"
 
 
 def clear_stale(ctx: Context) -> None:

@@ -47,6 +47,7 @@ def up(
     deadline = boot_time() + confirm if confirm is not None else None
     rows = [_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
     names = [p.name for p in plans]
+    _tell_sharers(ctx, rows)
     sandbox = names[0] if len(names) == 1 else ""
     todo = _in_order(plans, work)
     if ctx.signals.caught is not None:
@@ -183,6 +184,18 @@ def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
     todo = {s.key: s for s in (*work.new, *work.mend)}
     order: Iterable[str] = dict.fromkeys(s.key for p in plans for s in p.steps)
     return tuple(todo[k] for k in order if k in todo)
+
+
+def _tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
+    # Who shares a network has its addresses, for display.
+    sharing = [row for row in rows if "shares" in row.info]
+    if not sharing:
+        return
+    known = {**ctx.journal.sandboxes(), **{row.name: row for row in rows}}
+    for row in sharing:
+        target = known.get(row.info["shares"])
+        if target is not None:
+            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "gateway")}
 
 
 def _row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
