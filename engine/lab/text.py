@@ -52,7 +52,10 @@ class Source:
         """
         The line of a table's header, or of a key in it; 1 where neither is found (an inline table, say).
         """
-        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(_word(t) for t in table) + r"\s*\]")
+        words = r"\s*\.\s*".join(_word(t) for t in table)
+        # What stands at the top is found by any header below it, too, and as a key.
+        top = rf"\s*\[+\s*{words}\s*[\].]|\s*{words}\s*[=.]"
+        header = re.compile(top if len(table) == 1 else rf"\s*\[\s*{words}\s*\]")
         wanted = re.compile(r"\s*" + _word(key) + r"\s*[=.]") if key is not None else None
         start = 0
         for number, line in enumerate(self._lines, 1):

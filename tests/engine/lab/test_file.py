@@ -89,12 +89,13 @@ def test_an_empty_file_wants_nothing() -> None:
 
 
 def test_a_sandbox_overrides_its_networks_defaults_however_they_are_spelt() -> None:
-    text = '[network.n]\nmode = "bridge"\nmtu = 1400\nallow_overlap = true\nisolate = ["net"]\n[sandbox.a]\nnetwork = "n"\n'
+    text = '[network.n]\nmode = "bridge"\nmtu = 1400\nallow_overlap = true\nisolate = ["net"]\n'
+    text += '[sandbox.a]\nnetwork = "n"\n'
     assert (one(text).options["mtu"], one(text).options["allow_overlap"]) == (1400, True)
     assert one(text).request.isolate == ("net",)
     other = one(text + 'mtu = 1300\nallow-overlap = false\nmode = "bridge"\nisolate = ["uts", "net"]\n')
     assert (other.options["mtu"], other.options["allow_overlap"]) == (1300, False)
-    assert other.request.isolate == ("net", "uts") or set(other.request.isolate) == {"net", "uts"}
+    assert set(other.request.isolate) == {"net", "uts"}
 
 
 @pytest.mark.parametrize(("count", "made"), [(0, []), (1, ["a-1"]), (3, ["a-1", "a-2", "a-3"])])
@@ -105,7 +106,7 @@ def test_count_makes_numbered_sandboxes(count: int, made: list[str]) -> None:
 def test_settings_are_those_of_the_command_line() -> None:
     wanted = one(
         '[sandbox.a]\nmode = "none"\ncap-add = ["CAP_SYS_PTRACE", "mknod"]\ncap_drop = ["kill"]\n'
-        'privileged = true\nenv = { LANG = "C" }\nenv.EMPTY = ""\n'.replace("env.EMPTY = \"\"\n", "")
+        'privileged = true\nenv = { LANG = "C" }\n'
     )
     assert wanted.request.settings == {
         "cap_add": ["mknod", "sys_ptrace"],
@@ -226,8 +227,7 @@ NETWORK = '[network.lan]\nmode = "bridge"\n'
         ('[sandbox.a-1]\nmode = "none"\n[sandbox.a]\nmode = "none"\ncount = 1\n', 3, "two sandboxes 'a-1'", ""),
         ('[sandbox.a]\nmode = "container"\ntarget = "a"\n', 3, "shares, through others, its own network", ""),
         (
-            '[sandbox.a]\nmode = "container"\ntarget = "b"\n[sandbox.b]\nmode = "container"\ntarget = "c"\n'
-            '[sandbox.c]\nmode = "container"\ntarget = "b"\n',
+            "".join(f'[sandbox.{n}]\nmode = "container"\ntarget = "{t}"\n' for n, t in ("ab", "bc", "cb")),
             6,
             "sandbox 'b' shares, through others, its own network",
             "",
