@@ -131,12 +131,16 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
     ctx.kernel.expect_links(len(rows))
     seen: dict[str, Seen] = {}
     going: set[str] = set()
+    strangers: set[str | None] = set()
     # A veth's peer has no effect of its own: its address stands in the command that made it.
     links = [r.step for r in rows if isinstance(r.step.effect, LinkIs)]
     macs = frozenset(word for step in links for word in step.do.argv)
     for row in reversed(rows):
         step = row.step
         if row.state == INTENT or (step.goes_with in going and not isinstance(step.effect, ProcessIs)):
+            continue
+        if step.goes_with in strangers and not isinstance(step.effect, ProcessIs):
+            strangers.add(step.key)  # ours went with what the stranger's has replaced
             continue
         if step.effect is None:
             if step.undo:
@@ -147,6 +151,8 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
         seen[step.key] = sight
         if sight.state is State.OURS and step.undo:
             going.add(step.key)
+        elif sight.state is State.FOREIGN:
+            strangers.add(step.key)
     return seen, going
 
 

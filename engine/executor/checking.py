@@ -4,11 +4,11 @@ Drift: every effect against the kernel, and making again what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import Effect, LinkIs, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import Effect, LinkIs, LinkUp, NetnsIs, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
@@ -112,13 +112,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     sights = _sights(ctx, names)
     if not dry_run:
         _settle(ctx, sights)
-    absent = {r.step.key for r, s in sights if s is not None and s.state is State.ABSENT}
-    lost = {r.step.key for r, _ in sights if r.step.key in absent and isinstance(r.step.effect, NetnsIs)}
-    stranded = _stranded([r.step for r, _ in sights], lost)
-    restart = [r for r, s in sights if s is not None and s.state is State.OURS and r.step.key in stranded]
-    again = absent | stranded - {r.step.key for r, s in sights if s is not None and s.state is State.FOREIGN}
-    todo = [r.step for r, _ in sights if r.step.key in again]
-    todo += [fix for r, s in sights if s is not None and r.step.key not in again for fix in _fixes(r.step, s)]
+    todo, restart = _what_to_do(ctx, sights)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
     todo = _needs_first(todo)
     if dry_run or not todo:
@@ -137,7 +131,38 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
             raise
         raise StepFailed(f"{e.message} (what was mended before it stays)", hint="see: nsctl check") from e
     ctx.tell(PlanFinished(ident, "", "repair", "done"))
+    if any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
+        todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
     return todo
+
+
+def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> tuple[list[Step], list[StepRow]]:
+    # The steps to do, and those to undo first.
+    steps = [r.step for r, _ in sights]
+    seen = {r.step.key: s for r, s in sights if s is not None}
+    absent = {k for k, s in seen.items() if s.state is State.ABSENT}
+    foreign = {k for k, s in seen.items() if s.state is State.FOREIGN}
+    names = [s for s in steps if isinstance(s.effect, NetnsIs) and s.key not in foreign]
+    lost = {s.key for s in names if s.key in absent or seen[s.key].drift}
+    lost |= {k for s in steps if s.key in absent for k in _lost_peers(s, seen)}
+    stranded = _stranded(steps, lost)
+    # What somebody else put in a link's place gets nothing of ours, and what was renamed gets its name back first.
+    renamed = [s for s in steps if (sight := seen.get(s.key)) is not None and sight.renamed is not None]
+    later = {s.key for s in renamed} | {k for k in foreign if k.startswith(("link/", "netns/"))}
+    beyond = _stranded(steps, later) - {s.key for s in renamed}
+    again = (absent | stranded) - foreign - beyond
+    todo = [s for s in steps if s.key in again]
+    todo += [f for s in steps if s.key in seen and s.key not in again | beyond for f in _fixes(ctx, s, seen[s.key])]
+    restart = [r for r, s in sights if s is not None and s.state is State.OURS and r.step.key in again]
+    return todo, restart
+
+
+def _lost_peers(step: Step, seen: Mapping[str, Seen]) -> Iterator[str]:
+    # The inner end of a cable has no step of its own: if it is gone, or has another name, the cable is made anew.
+    if isinstance(step.effect, LinkUp) and step.effect.netns is not None and seen[step.key].found == "no such link":
+        for key in step.after or ():
+            if key.startswith("link/") and key in seen and seen[key].state is State.OURS:
+                yield key
 
 
 def _stranded(steps: Iterable[Step], lost: Iterable[str]) -> set[str]:
@@ -167,11 +192,18 @@ def _needs_first(steps: Sequence[Step]) -> list[Step]:
     return list(out.values())
 
 
-def _fixes(step: Step, sight: Seen) -> list[Step]:
+def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
     # What somebody changed about a link that is still ours.
     effect = step.effect
-    if not sight.drift or not isinstance(effect, LinkIs) or sight.renamed is not None:
+    if not sight.drift or not isinstance(effect, LinkIs):
         return []
+    if sight.renamed is not None:
+        if ctx.kernel.link(effect.name, effect.netns) is not None:
+            return []  # the name is somebody else's now
+        # Before Linux 6.2 only a link that is down can be renamed.
+        text = f"link set dev {sight.renamed} down\nlink set dev {sight.renamed} name {effect.name}\n"
+        do = Command(("ip", "-batch", "-"), stdin=text, netns=effect.netns)
+        return [replace(step, why=f"give {sight.renamed} its name {effect.name} back", do=do, after=())]
     wrong = [
         (w, str(v))
         for w, v in (("master", effect.master), ("mtu", effect.mtu))

@@ -47,7 +47,7 @@ def ground_for(warm: Warm, mode: str) -> Ground:
     return Ground(warm, shims=True, up=[BASE] if mode in BESIDE else [])
 
 
-def stops(ground: Ground, *argv: str) -> list[Stop]:
+def places(ground: Ground, *argv: str) -> list[Stop]:
     """
     Every place where a batch of a command of nsctl's can stop.
     """
@@ -61,8 +61,8 @@ def stops(ground: Ground, *argv: str) -> list[Stop]:
             inside = call.stdin.startswith("link set dev lo")
             found += [Stop(" ".join(call.argv), inside, f"batch-stop:{n}") for n in range(call.lines + 1)]
         elif call.stdin is not None:
-            tables = call.stdin.splitlines().count("COMMIT")
-            found += [Stop(" ".join(call.argv), False, f"restore-stop:{n}") for n in range(tables + 1)]  # noqa: FBT003
+            stops = range(call.stdin.splitlines().count("COMMIT") + 1)
+            found += [Stop(" ".join(call.argv), inside=False, action=f"restore-stop:{n}") for n in stops]
     assert found
     return found
 
@@ -77,7 +77,7 @@ def stopped(ground: Ground) -> None:
 def test_a_batch_that_stops_half_way_is_undone(mode: str, warm: Warm, tally: Tally) -> None:
     ground = ground_for(warm, mode)
     try:
-        cases = stops(ground, *MODES[mode])
+        cases = places(ground, *MODES[mode])
     finally:
         ground.close()
 
@@ -98,7 +98,7 @@ def test_an_undoing_batch_that_stops_half_way_is_named_and_undone_by_recover(
     ground = ground_for(warm, mode)
     try:
         ground.good(*MODES[mode])
-        cases = stops(ground, "down", "web")
+        cases = places(ground, "down", "web")
     finally:
         ground.close()
 
