@@ -156,6 +156,8 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
         parts.append(f"\nstep {number} {shlex.quote(step.why + (f' ({_PRESENT})' if step.key in present else ''))}\n")
         if step.key in present:
             continue
+        if isinstance(step.do, Spawn):  # what a process says is nobody else's
+            parts.append(f"(umask 077; : >>{shlex.quote(step.do.log)})\n")
         parts.append(_expecting(step.do) + "\n")
         if isinstance(step.do, Spawn):
             waited = step.do.ready or step.do.pidfile
