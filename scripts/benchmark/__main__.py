@@ -19,7 +19,9 @@ __all__ = ["main"]
 
 _NAMES = ("nsctl", "script", "cni", "netavark", "podman", "docker", "netlink")
 # Shares of the time limit at which no new round of a phase begins.
-_START, _SINGLE, _RECOVER, _BULK, _BESIDE = 0.05, 0.30, 0.35, 0.90, 0.95
+_START, _SINGLE, _RECOVER, _BULK, _BESIDE = 0.05, 0.35, 0.40, 0.95, 1.00
+_RESERVE, _RESERVE_EACH = 7.0, 0.02
+"""Seconds that memory, imports and one more beside all others take, and how much more with each of these."""
 
 
 def main() -> int:
@@ -53,13 +55,14 @@ def main() -> int:
 def _measure(bench: Bench, report: Report, only: frozenset[str]) -> None:
     software = packages.unpacked()
     entry.enter(bench, only, software)
+    largest = bench.sizes[-1]
+    bench.share_out(_RESERVE + _RESERVE_EACH * largest)
     own = not only or "nsctl" in only
     if own:
         start.measure(bench, _START)
     singly = [stand.variant.title for stand in bench.stands if stand.variant.singly]
     say(f"one at a time, {bench.rounds} rounds of {', '.join(singly)}")
     single.measure(bench, _SINGLE)
-    largest = bench.sizes[-1]
     if own:
         scale.recover(bench, _RECOVER, min(scale.KILLED_AT, largest))
     say(f"many at once: {', '.join(map(str, bench.sizes))}")
@@ -85,7 +88,7 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="few rounds, and at most 100 at once: within a minute")
     add("--full", action="store_true", help="others than nsctl, too, 1000 at once: half an hour")
     add("--rounds", type=int, metavar="N", help="rounds, where time allows (10; --quick: 3)")
-    add("--sizes", type=_numbers, metavar="N,N", help="so many at once (1,10,100,1000; --quick: 1,10,100)")
+    add("--sizes", type=_numbers, metavar="N,N", help="so many at once (1,10,100,1000; --quick: 10,100)")
     add("--limit", type=float, metavar="MINUTES", help="how long it may take (8; --quick: 0.9; --full: 30)")
     add("--only", type=_words, default=[], metavar="NAME,NAME", help=f"only some of: {', '.join(_NAMES)}")
     add("--install", action="store_true", help=f"first fetch, for labs only: {', '.join(packages.PACKAGES)} (Debian)")
@@ -94,7 +97,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     rounds, sizes, everybody, limit = 10, [1, 10, 100, 1000], 100, 8.0
     if options.quick:
-        rounds, sizes, everybody, limit = 3, [1, 10, 100], 10, 0.9
+        rounds, sizes, everybody, limit = 3, [10, 100], 10, 0.9
     elif options.full:
         everybody, limit = 1000, 30.0
     options.rounds = options.rounds or rounds

@@ -72,6 +72,13 @@ class Bench:
         while self.stands:
             self.stands.pop().close()
 
+    def share_out(self, reserve: float) -> None:
+        """
+        From now on, shares are of the time that is left, less a reserve for what comes in any case; seconds.
+        """
+        self.limit = max(1.0, self.left() - reserve)
+        self.begun = time.monotonic()
+
     def left(self, share: float = 1.0) -> float:
         """
         Seconds that are left until a share of the limit is used up.

@@ -13,8 +13,10 @@ MARGIN = 1.3
 """By how much a size may take longer than the one before it suggests."""
 ROUNDS = 3
 """Where a round takes long."""
-SHORT = 10
-"""Sandboxes at once that make no long round."""
+SHORT, SHORT_ROUNDS = 10, 6
+"""Sandboxes at once that make no long round, and of how many rounds there are more."""
+ALONE = 0.12
+"""Part of a round's time that those take who don't start processes for each sandbox."""
 
 
 def up_of(size: int) -> str:
@@ -48,11 +50,11 @@ def measure(bench: Bench, since: float, until: float) -> None:
     """
     Each size, smallest first; a variant that would not be done in time is left out of a size.
     """
+    # The tenths of the largest size take as long again.
+    weights = [size if size <= bench.everybody else ALONE * size for size in (*bench.sizes, bench.sizes[-1])]
     for number, size in enumerate(bench.sizes, 1):
-        # The time is shared by size: it is the largest that takes it.
-        share = since + (until - since) * sum(bench.sizes[:number]) / (2 * sum(bench.sizes))
-        share = max(share, since + (until - since) * number / (2 * len(bench.sizes)))
-        for turn in bench.turns(share, bench.rounds if size <= SHORT else min(bench.rounds, ROUNDS)):
+        share = since + (until - since) * sum(weights[:number]) / sum(weights)
+        for turn in bench.turns(share, min(bench.rounds, SHORT_ROUNDS if size <= SHORT else ROUNDS)):
             for stand in bench.taking_turns(_who(bench, size, until), turn):
                 with bench.tolerant(stand):
                     _whole(bench, stand, size, turn)

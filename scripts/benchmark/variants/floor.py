@@ -16,7 +16,7 @@ from pathlib import Path
 from scripts.benchmark.cost import Work
 from scripts.benchmark.host import Host
 from scripts.benchmark.variant import BRIDGE, GATEWAY, Variant, address
-from scripts.benchmark.variants.wire import Letters, Socket
+from scripts.benchmark.variants.wire import VETH, Letters, Socket
 from tests.lab.namespaces import NEWNET, setns
 
 __all__ = ["Floor"]
@@ -57,7 +57,7 @@ class Floor(Variant):
         """
         with _own_time(work), Socket() as host:
             if numbers[0] == 1:
-                host.send(self._letters.bridge)
+                host.send(*self._letters.bridge)
                 host.send(self._letters.gateway(socket.if_nametoindex(BRIDGE)))
             bridge = socket.if_nametoindex(BRIDGE)
             home = host.netns()
@@ -75,7 +75,7 @@ class Floor(Variant):
             setns(home, NEWNET)
         with inside:
             self._namespaces[number] = fd = inside.netns()
-            host.send(self._letters.veth(number, bridge, fd))
+            host.send(self._letters.veth(number, bridge, fd), count=VETH)
             inside.send(*self._letters.inside(address(number)))
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:

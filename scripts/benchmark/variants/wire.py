@@ -14,7 +14,7 @@ from typing import Any, Self
 from scripts.benchmark.cost import Failed
 from scripts.benchmark.variant import BRIDGE, GATEWAY, NETWORK
 
-__all__ = ["Letters", "Socket"]
+__all__ = ["VETH", "Letters", "Socket"]
 
 # From <linux/rtnetlink.h> and <linux/netlink.h>.
 NEWLINK, DELLINK, NEWADDR, NEWROUTE = 16, 17, 20, 24
@@ -23,6 +23,8 @@ UP = 1
 """IFF_UP."""
 SIOCGSKNS = 0x894C
 """From <linux/sockios.h>: a descriptor of a socket's network namespace."""
+VETH = 3
+"""Messages that make a veth pair."""
 LO, ETH0 = 1, 2
 """Indices of links in a sandbox: the first is the kernel's choice, the second ours."""
 
@@ -50,16 +52,20 @@ class Socket:
         """
         return fcntl.ioctl(self._socket.fileno(), SIOCGSKNS)
 
-    def send(self, *messages: bytes) -> None:
+    def send(self, *messages: bytes, count: int = 0) -> None:
         """
         Send messages together, and wait until all are carried out.
+
+        Args:
+            messages: The messages.
+            count: How many there are, where one argument is several.
 
         Raises:
             Failed: One is refused.
         """
         self._socket.send(b"".join(messages))
         answered = 0
-        while answered < len(messages):
+        while answered < (count or len(messages)):
             data = self._socket.recv(1 << 16)
             while data:
                 length, _, _, _, _, error = struct.unpack_from("=LHHLLi", data)
@@ -76,10 +82,10 @@ class Letters:
 
     def __init__(self) -> None:
         peer = {"index": ETH0, "attrs": [("IFLA_IFNAME", "eth0"), ("IFLA_NET_NS_FD", _FD)]}
-        self.bridge = _link(0, IFLA_IFNAME=BRIDGE, IFLA_LINKINFO=_kind("bridge"))
-        self._veth = _link(0, IFLA_IFNAME=_NAME, IFLA_MASTER=_MASTER, IFLA_LINKINFO=_kind("veth", peer))
-        self._lo, self._eth0 = _link(LO, create=False), _link(ETH0, create=False)
-        self._address, self._route = _address(ETH0, _ADDRESS), _default_route()
+        self.bridge = _made(IFLA_IFNAME=BRIDGE, IFLA_LINKINFO=_kind("bridge")), _quiet(0, BRIDGE), _raised(0, BRIDGE)
+        port = _made(IFLA_IFNAME=_NAME, IFLA_MASTER=_MASTER, IFLA_LINKINFO=_kind("veth", peer))
+        self._veth = b"".join((port, _quiet(0, _NAME), _raised(0, _NAME)))
+        self._inside = _raised(LO), _quiet(ETH0), _address(ETH0, _ADDRESS), _raised(ETH0), _default_route()
 
     def gateway(self, bridge: int) -> bytes:
         """
@@ -95,7 +101,7 @@ class Letters:
 
     def veth(self, number: int, bridge: int, netns: int) -> bytes:
         """
-        A port of the bridge, and its peer in the namespace of that descriptor.
+        A port of the bridge, and its peer in the namespace of that descriptor: `VETH` messages.
         """
         message = self._veth.replace(_NAME.encode(), b"v-%04d" % number)
         return message.replace(struct.pack("=i", _FD), struct.pack("=i", netns)).replace(
@@ -106,7 +112,7 @@ class Letters:
         """
         Everything in the namespace.
         """
-        return self._lo, self._address.replace(_ADDRESS.packed, address.packed), self._eth0, self._route
+        return tuple(message.replace(_ADDRESS.packed, address.packed) for message in self._inside)
 
 
 def _message(what: str, kind: int, *, create: bool = False, **fields: Any) -> bytes:
@@ -121,8 +127,22 @@ def _message(what: str, kind: int, *, create: bool = False, **fields: Any) -> by
     return bytes(message.data)
 
 
-def _link(index: int, *, create: bool = True, **attributes: Any) -> bytes:
-    return _message("link", NEWLINK, create=create, index=index, flags=UP, change=UP, attrs=list(attributes.items()))
+def _made(**attributes: Any) -> bytes:
+    return _message("link", NEWLINK, create=True, attrs=list(attributes.items()))
+
+
+def _quiet(index: int, name: str = "") -> bytes:
+    # No IPv6 address of its own: on a large bridge, their multicast takes longer than everything else.
+    none = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]})]}
+    return _message("link", NEWLINK, index=index, attrs=[*_named(name), ("IFLA_AF_SPEC", none)])
+
+
+def _raised(index: int, name: str = "") -> bytes:
+    return _message("link", NEWLINK, index=index, flags=UP, change=UP, attrs=_named(name))
+
+
+def _named(name: str) -> list[tuple[str, str]]:
+    return [("IFLA_IFNAME", name)] if name else []
 
 
 def _kind(name: str, peer: dict[str, Any] | None = None) -> dict[str, Any]:
