@@ -55,6 +55,8 @@ def down(
     if dry_run:
         from nsctl.engine.render import shell_of
 
+        if world.hidden:
+            need_root(world)
         with world.look() as session:
             if session is None and chosen:
                 raise no_sandbox(chosen[0], ())

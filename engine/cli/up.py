@@ -231,6 +231,8 @@ def described(row: SandboxRow) -> str:
 def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
     from nsctl.engine import render
 
+    if world.hidden:
+        out.note("note: what nsctl has made can't be seen without root: planned as if there were no sandbox")
     with world.look() as session:
         facts = world.facts(session)
         plan = plan_of(want, facts, plugins)

@@ -64,6 +64,13 @@ class World:
         with self.session_type().read(self.state_dir) as session:
             yield session
 
+    @property
+    def hidden(self) -> bool:
+        """
+        Whether there is a state that only root may read.
+        """
+        return self.state_dir.exists() and not os.access(self.state_dir, os.R_OK | os.X_OK)
+
     def facts(self, session: Session | None) -> Facts:
         """
         What modes may know of the host.

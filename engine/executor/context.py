@@ -38,6 +38,7 @@ class Context:
         signals: The signals that came.
         fuse: Whether steps may be fused.
         warnings: Lines for the user, gathered on the way.
+        left: What recovery could not undo.
     """
 
     journal: Journal
@@ -47,6 +48,7 @@ class Context:
     signals: HeldSignals
     fuse: bool = True
     warnings: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
     def tell(self, event: Event) -> None:
         """

@@ -58,6 +58,7 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
         ctx.tell(PlanFinished(ident, "", "recover", "left" if left else "done", tuple(left)))
     finally:
         ctx.signals.deaf = False
+    ctx.left = left
     ctx.warnings += [f"still left: {line}" for line in left]
     return [f"{name}: {reason}" for name, reason in reasons.items()]
 

@@ -274,12 +274,18 @@ class Session:
         """
         Finish what a dead nsctl left, and take down sandboxes whose init died; lines that say what was done.
 
+        Raises:
+            RollbackFailed: Something is still left.
+
         Args:
             scan_host: Look for what nsctl made and no store knows, by its marks.
             yes: Remove it.
         """
         lines = self.recovered + recovery.recover(self.ctx, thorough=True)
         self.recovered = []
+        if self.ctx.left:
+            left, self.ctx.warnings[:] = self.ctx.left, []
+            raise transaction.left_over("not everything could be undone", left)
         if scan_host:
             lines += scan.scan(self.ctx, remove=yes)
         return lines

@@ -368,6 +368,24 @@ def test_what_goes_with_something_that_goes_has_no_command_of_its_own() -> None:
     assert undo_items([address], leaving=["link"]) == []
 
 
+def test_a_step_without_a_command_of_its_own_still_links_two_that_have_one() -> None:
+    below = Step("below", "", Command(("true",)), (Command(("ip", "link", "del", "dev", "x")),), after=())
+    between = Step("between", "", Command(("true",)), after=("below",))
+    above = Step("above", "", Command(("true",)), (Command(("false",)),), after=("between",))
+    first, second = compile_runs(undo_items([above, between, below]))
+    assert [first.items[0].key, second.items[0].key] == ["above", "below"]
+    assert second.after == {0}
+
+
+def test_a_barrier_without_a_command_of_its_own_is_still_one() -> None:
+    below = Step("below", "", Command(("true",)), (Command(("ip", "link", "del", "dev", "x")),), after=())
+    barrier = Step("barrier", "", Command(("true",)))
+    above = Step("above", "", Command(("true",)), (Command(("false",)),), after=())
+    first, second = compile_runs(undo_items([above, barrier, below]))
+    assert [first.items[0].key, second.items[0].key] == ["above", "below"]
+    assert second.after == {0}
+
+
 def test_a_thousand_sandboxes_are_a_handful_of_runs_and_one_for_each_namespace() -> None:
     steps = [Step("link/br0", "", Command(("ip", "link", "add", "dev", "br0", "type", "bridge")), after=())]
     for n in range(1000):

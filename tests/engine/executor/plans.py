@@ -23,7 +23,18 @@ from nsctl.engine.effect import (
 )
 from nsctl.engine.plan import Command, Plan, Spawn, Step
 
-__all__ = ["CHAIN", "CommandSucceeds", "Plan", "changed", "command", "failing", "half_done", "network", "plan", "sandbox"]
+__all__ = [
+    "CHAIN",
+    "CommandSucceeds",
+    "Plan",
+    "changed",
+    "command",
+    "failing",
+    "half_done",
+    "network",
+    "plan",
+    "sandbox",
+]
 
 CHAIN = "NSCTL-T"
 KILL = "exec pkill -KILL --ns $$ --nslist net"

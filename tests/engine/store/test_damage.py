@@ -11,7 +11,7 @@ import pytest
 from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable
 from tests.engine.store.conftest import bring_up, step, take_down
 
-FLIPS = 700
+FLIPS = 400
 CUTS = 120
 
 
