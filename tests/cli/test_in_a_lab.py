@@ -52,7 +52,7 @@ def test_a_sandbox_without_addresses_says_so(lab: Lab, words: list[str], line: s
 def test_a_sandbox_that_shares_says_whose_network_it_has(lab: Lab) -> None:
     up(lab, "bridge", "--name", "web", "--subnet", "10.0.3.0/24")
     done = lab.nsctl("up", "container", "--target", "web", "--name", "probe", check=True)
-    assert done.stdout == "probe is up: the network of web\n"
+    assert done.stdout == "probe is up: 10.0.3.2/24 on nsbr0, gateway 10.0.3.1, the network of web\n"
 
 
 def test_up_again_changes_nothing_and_with_other_options_names_the_difference(lab: Lab) -> None:
