@@ -45,9 +45,15 @@ class Undone:
     left: list[tuple[StepRow, str]] = field(default_factory=list)
 
 
-def release(ctx: Context, names: Sequence[str], transaction: str) -> Undone:
+def release(ctx: Context, names: Sequence[str], transaction: str, rows: Sequence[StepRow] | None = None) -> Undone:
     """
     Take sandboxes down: undo, last applied first, what nobody else holds, and forget them.
+
+    Args:
+        ctx: The session's context.
+        names: The sandboxes.
+        transaction: For the events.
+        rows: What nobody else holds, if the caller has read it already.
     """
     if not names:
         return Undone()
@@ -55,7 +61,8 @@ def release(ctx: Context, names: Sequence[str], transaction: str) -> Undone:
     ctx.journal.removing(names)
     for name in names:
         watcher.stop(ctx.journal.state_dir, name)
-    result = undo_rows(ctx, ctx.journal.held_only_by(names), transaction, names[0] if len(names) == 1 else "")
+    rows = ctx.journal.held_only_by(names) if rows is None else rows
+    result = undo_rows(ctx, rows, transaction, names[0] if len(names) == 1 else "")
     if not result.left:
         ctx.journal.removed(names)
     else:

@@ -372,12 +372,23 @@ class _Steps(Mapping[str, Step]):
     def __init__(self, journal: Journal, without: frozenset[str]) -> None:
         self._journal = journal
         self._without = without
+        self._seen: dict[str, Step | None] = {}
 
     def __getitem__(self, key: str) -> Step:
-        row = None if key in self._without else self._journal.step(key)
-        if row is None:
+        if key not in self._seen:
+            row = None if key in self._without else self._journal.step(key)
+            self._seen[key] = row.step if row is not None else None
+        step = self._seen[key]
+        if step is None:
             raise KeyError(key)
-        return row.step
+        return step
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[str(key)]
+        except KeyError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[str]:
         return (k for k in self._keys() if k not in self._without)

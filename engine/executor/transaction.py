@@ -95,13 +95,14 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
     Take sandboxes down, as one transaction that only goes forward.
     """
     opened = Transaction(new_transaction_id(), operation)
-    steps = tuple(row.step for row in ctx.journal.held_only_by(names))
+    rows = ctx.journal.held_only_by(names)
+    steps = tuple(row.step for row in rows)
     sandbox = names[0] if len(names) == 1 else ""
     ctx.journal.lenient = True
     # An undo is never stopped by an audit trail that can't be written.
     ctx.tell(PlanStarted(opened.id, sandbox, operation, "", steps))
     ctx.journal.begin(opened, [], [], [], names)
-    undone = release(ctx, names, opened.id)
+    undone = release(ctx, names, opened.id, rows)
     ctx.journal.finish()
     left = [f"{row.step.key}: {why}" for row, why in undone.left]
     ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))

@@ -210,7 +210,7 @@ class Runner:
             self._machine = _plumbum()
         null = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if isinstance(stdin, str) else -1
         try:
-            process = self._machine[executable].popen(
+            started = self._machine[executable].popen(
                 argv[1:],
                 stdin=null if null >= 0 else stdin,
                 stdout=stdout,
@@ -224,6 +224,9 @@ class Runner:
         finally:
             if null >= 0:
                 os.close(null)
+        # plumbum 2's object waits 0.2 s for the process when it is collected; the standard library's inside does not.
+        process: Popen[Any] = started._proc  # noqa: SLF001 - it has no other name
+        started._proc = None  # noqa: SLF001
         return process, executable
 
 
