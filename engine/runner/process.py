@@ -260,10 +260,13 @@ def _has_exited(pid: int) -> bool:
 
 def _plumbum() -> Any:
     # urllib.request (28 of plumbum's 43 ms) is for remote paths, which nsctl never has.
-    # platform.uname() would run `uname -p`, found by the user's own PATH, as root.
+    # platform.uname() would run `uname -p`, found by the user's own PATH, as root; plumbum takes the first item only.
     import platform
 
-    uname, platform.uname = platform.uname, os.uname  # type: ignore[assignment]  # plumbum takes its first item only
+    known = platform.uname_result(*os.uname())
+    vars(known)["processor"] = ""
+    # Complete all the same: another thread may be importing something that asks (the progress display does).
+    uname, platform.uname = platform.uname, lambda: known
     try:
         machine = import_without("plumbum.machines.local", "urllib.request").local
     finally:
