@@ -52,6 +52,7 @@ def log(
         return _verify(path)
     if name is not None:
         check_name(name)
+    whole: set[Any] = set()  # transactions of several sandboxes, of which this is one
     for line in _lines(path, follow=follow):
         try:
             record = json.loads(line)
@@ -59,7 +60,11 @@ def log(
             record = None
         if not isinstance(record, dict):
             out.warning("a line of the trail is damaged; see: nsctl log --verify")
-        elif name is None or record.get("sandbox") == name or name in _sandboxes(record):
+            continue
+        if name is not None and record.get("event") == "plan_started" and name in _sandboxes(record):
+            whole.add(record.get("transaction"))
+        ends = record.get("event") == "plan_finished" and record.get("transaction") in whole
+        if name is None or record.get("sandbox") == name or name in _sandboxes(record) or ends:
             out.data(line.rstrip("\n") if as_json else told(record))
     return 0
 
