@@ -225,8 +225,8 @@ def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> 
     for step in steps:
         if isinstance(step.effect, ProcessIs):
             mark = marks[step.key]
-            for pid in {mark.get("pid"), pid_in(step.effect.pidfile)}:
-                # Somebody else may have written to the pidfile since: the start time tells.
+            # Somebody else may have written to the pidfile since; and start times count only in hundredths of a second.
+            for pid in {mark["pid"] if "pid" in mark else pid_in(step.effect.pidfile)}:
                 if pid is not None and ("start" not in mark or ctx.kernel.process(pid) == mark["start"]):
                     init = init_of(pid)
                     pids |= {pid, init}

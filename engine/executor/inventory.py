@@ -10,7 +10,7 @@ from nsctl.engine.effect import NetnsIs, ProcessIs
 from nsctl.engine.facts import Sandbox
 from nsctl.engine.inventory import gateway_of, networks_of, sandbox_of, taken_of
 from nsctl.engine.plan import Plan, Spawn
-from nsctl.engine.probe.process import init_of, pid_in, start_of
+from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Journal, SandboxRow
 
 __all__ = ["described", "info_of", "pid_of"]
@@ -63,8 +63,7 @@ def pid_of(journal: Journal, row: SandboxRow) -> int | None:
     step = journal.step(key) if key else None
     if step is None or step.mark is None:
         return None
-    pid = pid_in(str(row.info["pidfile"]))
-    if pid is None or start_of(pid) != step.mark.get("start"):
+    pid, init = step.mark.get("pid"), step.mark.get("init")
+    if pid is None or init is None or start_of(pid) != step.mark.get("start"):
         return None
-    init = init_of(pid)
     return init if start_of(init) == step.mark.get("init_start") else None

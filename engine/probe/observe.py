@@ -261,13 +261,13 @@ def _rule(effect: e.RuleTagged, kernel: Kernel) -> Seen:
 
 
 def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
-    pid = process.pid_in(effect.pidfile)
     if mark and "start" in mark:
-        for candidate in (mark.get("pid"), pid):
-            if candidate is not None and kernel.process(candidate) == mark["start"]:
-                return _ours(f"process {candidate}")
-        return _absent("not running")
-    if pid is None or kernel.process(pid) is None:
+        # Not the pidfile's: somebody else may have written to it, and start times count only in hundredths of a second.
+        pid = mark["pid"]
+        return _ours(f"process {pid}") if kernel.process(pid) == mark["start"] else _absent("not running")
+    pid_there = process.pid_in(effect.pidfile)
+    pid = -1 if pid_there is None else pid_there
+    if pid_there is None or kernel.process(pid) is None:
         return _absent("not running")
     # Whatever it became since, it names the sandbox's directory in its arguments, or writes its log there.
     directory = os.path.dirname(effect.pidfile) + "/"
