@@ -102,9 +102,12 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
     # An undo is never stopped by an audit trail that can't be written.
     ctx.tell(PlanStarted(opened.id, sandbox, operation, "", steps))
     ctx.journal.begin(opened, [], [], [], names)
-    undone = release(ctx, names, opened.id, rows)
-    ctx.journal.finish()
-    left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    try:
+        undone = release(ctx, names, opened.id, rows)
+        ctx.journal.finish()
+        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    except Damaged as e:  # found on the way: something has been undone, so this is no refusal any more
+        left = [f"the store: {e.message}"]
     ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
     if left:
         raise left_over(f"{', '.join(names)} could not be taken down completely", left)

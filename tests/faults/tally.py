@@ -15,6 +15,7 @@ from typing import TypeVar
 from tests.faults.ground import Ground
 
 C = TypeVar("C")
+G = TypeVar("G", bound=Ground)
 
 WORKERS = 2
 """Hosts that are tried on at once: nsctl waits for the kernel, and for its tools, most of the time."""
@@ -72,9 +73,7 @@ class Tally:
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
         path.write_text(json.dumps({"seed": self.seed, "classes": counts}, indent=2), encoding="utf-8")
 
-    def sweep(
-        self, kind: str, cases: Iterable[C], ground: Callable[[], Ground], attempt: Callable[[Ground, C], object]
-    ) -> int:
+    def sweep(self, kind: str, cases: Iterable[C], ground: Callable[[], G], attempt: Callable[[G, C], object]) -> int:
         """
         Try every case, each on a host that is as it was; one that isn't any more is replaced.
 
@@ -97,7 +96,7 @@ class Tally:
         lock = threading.Lock()
 
         def work() -> None:
-            host: Ground | None = None
+            host: G | None = None
             try:
                 while True:
                     with lock:

@@ -36,11 +36,13 @@ class Stop:
         """
         ground.plan({})
         there = "!=" if self.inside else "="
-        ground.lab.write(
-            f"{SHIM_DIRECTORY}/plan",
-            f"if [ ! -e {SHIM_DIRECTORY}/done ] && [ \"$line\" = '{self.line}' ] &&\n"
-            f'[ "$(readlink /proc/self/ns/net)" {there} "$(readlink /proc/1/ns/net)" ]; then action={self.action}; fi\n',
-        )
+        tests = [
+            f"[ ! -e {SHIM_DIRECTORY}/done ]",
+            f"[ \"$line\" = '{self.line}' ]",
+            f'[ "$(readlink /proc/self/ns/net)" {there} "$(readlink /proc/1/ns/net)" ]',
+        ]
+        plan = f"if {' && '.join(tests)}; then action={self.action}; fi\n"
+        ground.lab.write(f"{SHIM_DIRECTORY}/plan", plan)
 
 
 def ground_for(warm: Warm, mode: str) -> Ground:
