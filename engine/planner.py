@@ -9,14 +9,16 @@ from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
 from nsctl.engine.effect import Effect
-from nsctl.engine.errors import Invalid, NsctlError
+from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
+from nsctl.engine.inventory import networks_of, taken_of
+from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
 from nsctl.engine.sandbox import assemble, steps_of
 
-__all__ = ["plan", "validate"]
+__all__ = ["check_fit", "plan", "validate"]
 
 _TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
 _EFFECTS = get_args(Effect)
@@ -64,6 +66,29 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
     """
     check_name(made.name)
     _check(made.mode, _faults(made, facts))
+
+
+def check_fit(made: Plan, facts: Facts) -> None:
+    """
+    Check that an address or a network of a plan that was made earlier is still free.
+
+    What is in a step's own place is found when the plan is carried out; these two can stand beside one another.
+
+    Raises:
+        Conflict: It is not.
+    """
+    again = "the host has changed: make the plan again"
+    for address in taken_of(step for step in made.steps if step.key not in facts.steps):
+        if address in facts.taken:
+            raise Conflict(f"{address} is taken by '{facts.taken[address]}'", hint=again)
+    for bridge, gateway in networks_of(made.steps).items():
+        there = facts.networks.get(bridge)
+        if there == gateway:
+            continue
+        if there is not None:
+            raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
+        if not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
+            raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
 
 
 def _check(mode: str, faults: Iterator[str]) -> None:

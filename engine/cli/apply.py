@@ -89,6 +89,9 @@ def apply(
     with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_fuse) as session:
         if plan.name in session.sandboxes():
             raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
+        facts = session.facts()
+        planner.validate(plan, facts)
+        planner.check_fit(plan, facts)
         [row] = session.up([plan])
     out.done(described(row))
     return 0

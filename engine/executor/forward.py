@@ -5,7 +5,7 @@ Doing: refuse before anything is changed, journal everything, then act.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, do_items
-from nsctl.engine.plan import Plan, Step, words
+from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.runner import find_tool, missing_tool
 from nsctl.engine.runner.crew import Outcome, carry_out
@@ -97,11 +97,20 @@ def _other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
 
 
 def _tools_are_there(steps: Iterable[Step]) -> None:
-    for tool in sorted(
-        {t for s in steps for c in (s.do, *s.undo) for t in (c.argv[0], "nsenter" if c.netns else c.argv[0])}
-    ):
+    for tool in sorted({tool for s in steps for c in (s.do, *s.undo) for tool in _tools_of(c)}):
         if find_tool(tool) is None:
             raise missing_tool(tool)
+
+
+def _tools_of(command: Command | Spawn) -> Iterator[str]:
+    yield command.argv[0]
+    if command.netns:
+        yield "nsenter"
+    if isinstance(command, Spawn):
+        yield "setsid"
+        yield "sh"
+        if "setpriv" in command.argv:  # what the init becomes
+            yield "setpriv"
 
 
 def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
