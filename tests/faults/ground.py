@@ -5,11 +5,25 @@ A lab host to try faults on: canaries planted, nsctl at hand, and known exactly 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from tests.faults.warm import PARENT, Done, Running, Warm
-from tests.lab import TOOLS, Call, Canaries, Faults, Lab, Shims, Snapshot, assert_back, plant_canaries, shim, snapshot
+from tests.lab import (
+    TOOLS,
+    Call,
+    Canaries,
+    Faults,
+    Lab,
+    Shims,
+    Snapshot,
+    assert_back,
+    diff,
+    plant_canaries,
+    shim,
+    snapshot,
+)
 
 BACK_ENDS = tuple(f"{family}-{kind}-restore" for family in ("iptables", "ip6tables") for kind in ("nft", "legacy"))
 """What nsctl calls when it undoes with the very back end that it did with."""
@@ -26,6 +40,21 @@ MODES = {
 }
 """What is tried on → the command line. The last two are there beside `BASE`."""
 BESIDE = ("second on a bridge", "container")
+
+
+def settled(lab: Lab) -> Snapshot:
+    """
+    The host once it is at rest: an init is ready before it has become its last program.
+    """
+    deadline = time.monotonic() + 5
+    last = snapshot(lab)
+    while time.monotonic() < deadline:
+        time.sleep(0.03)
+        now = snapshot(lab)
+        if not diff(last, now):
+            break
+        last = now
+    return last
 
 
 class Ground:
@@ -47,7 +76,7 @@ class Ground:
             self._shims: Shims | None = shim(self.lab, (*TOOLS, *BACK_ENDS), parent=PARENT) if shims else None
             for argv in up:
                 self.good(*argv)
-            self.before: Snapshot = snapshot(self.lab) if up else self.empty
+            self.before: Snapshot = settled(self.lab) if up else self.empty
         except BaseException:
             self.lab.close()
             raise
