@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -63,6 +64,10 @@ def try_steps(
         number, action, _ = case
         ground.plan({number: action})
         done = ground.nsctl(*argv)
+        # An init says that it is ready before it becomes setpriv: that may come after nsctl's end.
+        deadline = time.monotonic() + 5
+        while not ground.shims.injected and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert ground.shims.injected == [f"{number} {action}"], (ground.shims.injected, str(done))
         call = ground.shims.calls[number - 1]
         ground.plan({})
