@@ -61,8 +61,10 @@ def down(
             if session is None and chosen:
                 raise no_sandbox(chosen[0], ())
             steps = session.plan_down(chosen or list(session.sandboxes()), force=force or every) if session else []
+        going = {step.key for step in steps}
         for number, step in enumerate(steps, 1):
-            commands = [shell_of(c) for c in step.undo] or [f"# goes with {step.goes_with or 'the rest'}"]
+            undo = () if step.goes_with in going else step.undo
+            commands = [shell_of(c) for c in undo] or [f"# goes with {step.goes_with or 'the rest'}"]
             out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))
         return 0
     with world.changing("down") as session:

@@ -14,7 +14,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.up import RESERVED, Wish, plan_of
 from nsctl.engine.cli.words import capabilities, environment
-from nsctl.engine.errors import Invalid
+from nsctl.engine.errors import Invalid, Refused
 from nsctl.engine.inventory import extend
 from nsctl.engine.lab import Difference, Lab, compare, read_lab
 from nsctl.engine.lab import schema as lab_schema
@@ -131,7 +131,7 @@ def _plans(
     for one in change.make(lab):
         try:
             plan = plan_of(Wish(one.mode, one.request, one.options), facts, plugins)
-        except Invalid as e:
+        except Refused as e:
             raise lab.source.wrong(f"{one.request.name}: {e.message}", one.table, None, e.hint) from e
         plans.append(plan)
         if present is not None:
@@ -158,10 +158,11 @@ def _show(
     lines += [f"- {name}" for name in change.gone]
     out.data("\n".join(lines) if lines else f"nothing to do: {len(change.same)} as the file says")
     if undone:
+        from nsctl.engine.fuse import undo_items
         from nsctl.engine.render import shell_of
 
         out.data("\nTo be undone, last applied first:")
-        out.data("\n".join(f"  {shell_of(c)}" for step in undone for c in step.undo))
+        out.data("\n".join(f"  {shell_of(item.command)}" for item in undo_items(undone)))
     for plan, present in plans:
         out.data("\n" + str(_renderer(form)(plan, present)).removesuffix("\n"))
 
