@@ -98,7 +98,7 @@ def _address(address: dict[str, Any]) -> dict[str, Any]:
     return _without(address, _VOLATILE_OF_ADDRESSES) | {"lifetime": "forever" if lasting else "limited"}
 
 
-def _keyed(entries: Any) -> Section:  # noqa: ANN401  a generator of what JSON holds
+def _keyed(entries: Any) -> Section:
     """
     Entries that have no name of their own: they are their own key, numbered where there are equal ones.
     """
