@@ -58,6 +58,8 @@ _END_ALL = (
 )
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
 _WORK = '"$@"; exit $?'
+# Told last: had the words in front of it failed, it would not be.
+_READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
 
 
 class Enterable(Protocol):
@@ -264,7 +266,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     else:
         inside = command or _HOLD
     script = _script(request, facts)
-    argv = ("sh", "-c", script, "init", *bounded(request.settings), *inside)
+    argv = ("sh", "-c", script, "init", *bounded(request.settings), *_READY, *inside)
     if flags:
         forks = ("--fork", "--kill-child") if "pid" in isolate else ()
         private = ("--propagation", "private") if "mount" in isolate else ()
@@ -320,7 +322,7 @@ def _script(request: Request, facts: Facts) -> str:
     lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={_PATH}", "unset LC_ALL OLDPWD"]
     if request.command and request.settings.get("env"):
         lines += ['eval "$env"', "unset env"]
-    lines += ["echo ready >&3", 'exec "$@" 3>&-']
+    lines.append('exec "$@"')
     return "\n".join(lines)
 
 
