@@ -59,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = 0 if isinstance(e.__cause__, BrokenPipeError) else REFUSED
         if status:
             out.problem(f"the output can't be written: {e}")
+    except OSError as e:
+        # Before anything was begun, or while only looking: the executor tells of all else by errors of its own.
+        out.problem(f"the system refused: {e.strerror or e}" + (f": {e.filename}" if e.filename else ""))
+        if out.verbose > 1:
+            out.traceback()
+        status = FAILED if _is_for_a_child(words) else REFUSED
     except Exception as e:  # noqa: BLE001 - the last resort: one line in place of a traceback
         out.problem(
             f"internal error: {type(e).__name__}: {e}",

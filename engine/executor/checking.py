@@ -125,11 +125,12 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
             if undone.left:
                 raise StepFailed(f"{undone.left[0][0].step.key} can't be undone: {undone.left[0][1]}")
         apply(ctx, todo, ident, "")
-    except NsctlError as e:
+    except (NsctlError, OSError) as e:
         ctx.tell(PlanFinished(ident, "", "repair", "left"))
         if isinstance(e, Interrupted):
             raise
-        raise StepFailed(f"{e.message} (what was mended before it stays)", hint="see: nsctl check") from e
+        what = e.message if isinstance(e, NsctlError) else f"the system refused: {e.strerror or e}"
+        raise StepFailed(f"{what} (what was mended before it stays)", hint="see: nsctl check") from e
     ctx.tell(PlanFinished(ident, "", "repair", "done"))
     if any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
         todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at

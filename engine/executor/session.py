@@ -5,24 +5,20 @@ The face of the executor: one locked session, in which a command plans and acts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace as with_fields
-from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import TypeVar
 
-from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
-from nsctl.engine.errors import Busy, Conflict, Invalid, Refused
+from nsctl.engine.errors import Busy, Conflict, Invalid, NsctlError, Refused, RollbackFailed
 from nsctl.engine.events import Event
 from nsctl.engine.executor import checking, recovery, scan, transaction
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
-from nsctl.engine.executor.inventory import described, pid_of
+from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.signals import HeldSignals
-from nsctl.engine.facts import Facts, Sandbox
+from nsctl.engine.facts import Facts
 from nsctl.engine.plan import Plan, Step
-from nsctl.engine.probe.facts import gather
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
 from nsctl.engine.store import Damaged, Journal, Lock, SandboxRow, StepRow
@@ -30,8 +26,6 @@ from nsctl.engine.store.files import ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
 
 __all__ = ["Session"]
-
-V = TypeVar("V")
 
 
 class Session:
@@ -130,10 +124,16 @@ class Session:
                 self._context = Context(journal, runner, Kernel(runner.read), self._emit, signals, self._fuse)
                 recovery.clear_stale(self.ctx)
                 yield
+            except OSError as e:
+                raise _refused_by_the_system(e, journal) from e
             finally:
                 journal.close()
         except Damaged as e:
-            kept = Journal.set_aside(self.state_dir)
+            from nsctl.engine.store import salvage
+
+            if salvage.is_sound(self.state_dir):
+                raise Refused(f"{e.message}; but on a second look it is sound", hint="try again") from e
+            kept = salvage.set_aside(self.state_dir)
             raise Refused(
                 f"{e.message}; it is set aside as {kept}",
                 hint="find what nsctl had made, and remove it: nsctl recover --scan",
@@ -330,115 +330,13 @@ class Session:
         return every
 
 
-def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> Facts:
-    """
-    The facts, from the store and the kernel.
-
-    Args:
-        state_dir: nsctl's directory under /run.
-        journal: The store.
-        without: Sandboxes to leave out, with what only they hold.
-    """
-    rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
-    networks: dict[str, IPv4Interface] = {}
-    taken: dict[str, str] = {}
-    for name, row in rows.items():
-        for bridge, gateway in row.info.get("networks", {}).items():
-            networks.setdefault(bridge, IPv4Interface(gateway))
-        for address in row.info.get("own", ()):
-            taken.setdefault(address, name)
-    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}), networks=networks, taken=taken)
-    if not without:
-        return with_fields(facts, steps=_Steps(journal, frozenset()))
-    going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
-    links = {e.name for e in going.values() if isinstance(e, LinkIs) and e.netns is None}
-    names = {e.name for e in going.values() if isinstance(e, NetnsIs)}
-    before = {e.key: e.before for e in going.values() if isinstance(e, SysctlIs) and e.netns is None}
-    return with_fields(
-        facts,
-        steps=_Steps(journal, frozenset(going)),
-        links=Without(facts.links, links),
-        sysctls=Without(facts.sysctls, (), before),
-        netns=facts.netns - names,
-        routes=tuple(r for r in facts.routes if r.link not in links),
-    )
-
-
-class _Steps(Mapping[str, Step]):
-    """
-    The steps in place, read when asked for.
-    """
-
-    def __init__(self, journal: Journal, without: frozenset[str]) -> None:
-        self._journal = journal
-        self._without = without
-        self._seen: dict[str, Step | None] = {}
-
-    def __getitem__(self, key: str) -> Step:
-        if key not in self._seen:
-            row = None if key in self._without else self._journal.step(key)
-            self._seen[key] = row.step if row is not None else None
-        step = self._seen[key]
-        if step is None:
-            raise KeyError(key)
-        return step
-
-    def __contains__(self, key: object) -> bool:
-        try:
-            self[str(key)]
-        except KeyError:
-            return False
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return (k for k in self._keys() if k not in self._without)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _keys(self) -> list[str]:
-        return self._journal.keys()
-
-
-class _Sandboxes(Mapping[str, Sandbox]):
-    """
-    The sandboxes that are up, described when asked for.
-    """
-
-    def __init__(self, journal: Journal, rows: Mapping[str, SandboxRow]) -> None:
-        self._journal = journal
-        self._rows = rows
-
-    def __getitem__(self, name: str) -> Sandbox:
-        return described(self._journal, self._rows[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-
-class Without(Mapping[str, V]):
-    """
-    A mapping as it will be when some of it is gone, and some has its old value back.
-    """
-
-    def __init__(self, base: Mapping[str, V], gone: Iterable[str], instead: Mapping[str, V] | None = None) -> None:
-        self._base = base
-        self._gone = frozenset(gone)
-        self._instead = instead or {}
-
-    def __getitem__(self, key: str) -> V:
-        if key in self._gone:
-            raise KeyError(key)
-        return self._instead[key] if key in self._instead else self._base[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return (k for k in self._base if k not in self._gone)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def _refused_by_the_system(error: OSError, journal: Journal) -> NsctlError:
+    # No descriptor, no memory, no thread was to be had, or a file could not be read.
+    what = f"the system refused: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    try:
+        under_way = journal.transaction() is not None
+    except Refused:
+        under_way = True
+    if under_way:
+        return RollbackFailed(f"{what}; what was begun is not over", hint="finish undoing it: nsctl recover")
+    return Refused(what, hint="nothing was changed; see what is used up: ulimit -a; free -m; df /run")

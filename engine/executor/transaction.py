@@ -81,8 +81,9 @@ def up(
         ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
         if left:
             raise left_over(str(e), left) from e
-        if isinstance(e, Refused):  # the store failed half-way: by now it is a failure, not a refusal
-            raise StepFailed(f"{e.message}; {_AS_BEFORE}", hint=e.hint) from e
+        if isinstance(e, (Refused, OSError)):  # of the store or the system: by now it is a failure, not a refusal
+            what = e.message if isinstance(e, Refused) else f"the system refused: {e.strerror or e}"
+            raise StepFailed(f"{what}; {_AS_BEFORE}", hint=getattr(e, "hint", "")) from e
         if isinstance(e, (StepFailed, Interrupted)):
             e.message = f"{e.message}; {_AS_BEFORE}"
         raise

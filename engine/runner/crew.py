@@ -7,6 +7,7 @@ Journal writes stay in the main thread: `starting` before a run may begin, `ende
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import partial
@@ -295,8 +296,14 @@ class _Pool:
         self._results: SimpleQueue[tuple[int, Outcome | None]] = SimpleQueue()
         self._halted = False
         self._threads = [Thread(target=self._loop, daemon=True) for _ in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        for number, thread in enumerate(self._threads):
+            try:
+                thread.start()
+            except RuntimeError as e:  # that is how Python says EAGAIN
+                if number == 0:
+                    raise OSError(errno.EAGAIN, "no more threads") from e
+                self._threads = self._threads[:number]  # fewer will do
+                break
 
     def give(self, number: int, run: Run) -> None:
         self._jobs.put((number, run))

@@ -2,7 +2,8 @@
 The store: what nsctl did and still has to undo, in SQLite under /run.
 
 `lock` is the one exclusive lock, `files` the directory, its ownership and its ballast, `database` the connection and
-its faults, `rows` what is kept, and `journal` the operations that the executor calls.
+its faults, `rows` what is kept, `journal` the operations that the executor calls, and `salvage` what becomes of a
+store that is damaged.
 """
 
 from __future__ import annotations

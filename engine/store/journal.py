@@ -9,10 +9,7 @@ the kernel, not the store, says what is left.
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +57,18 @@ class Journal:
         """
         self._db.close()
 
-    @classmethod
-    def set_aside(cls, state_dir: Path) -> Path:
+    def verify(self) -> bool:
         """
-        Move a damaged store out of the way, and say where to.
+        Whether all of it can be read, and SQLite finds nothing wrong with it.
 
         Raises:
-            Unwritable: It can't be moved.
+            Damaged: A row is not as it was written.
         """
-        target = state_dir / f"state.db.damaged-{int(time.time())}-{os.getpid()}"
-        try:
-            os.rename(state_dir / "state.db", target)
-            for suffix in ("-journal", "-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(state_dir / f"state.db{suffix}")
-        except OSError as e:
-            raise Unwritable(f"the store {state_dir}/state.db is damaged, and can't be set aside: {e.strerror}") from e
-        return target
+        self.sandboxes()
+        self.steps()
+        self.held_only_by(())
+        self.transaction()
+        return self._db.rows("PRAGMA quick_check") == [("ok",)]
 
     def _void_if_elsewhere(self, *, readonly: bool) -> None:
         # The rows speak of one boot and one network namespace; anywhere else they say nothing.

@@ -19,6 +19,8 @@ G = TypeVar("G", bound=Ground)
 
 WORKERS = 2
 """Hosts that are tried on at once: nsctl waits for the kernel, and for its tools, most of the time."""
+LINES = 30
+"""Of a failure."""
 ENOUGH = 12
 """Failures after which a sweep stops: more of them tell nothing new."""
 
@@ -108,7 +110,7 @@ class Tally:
                         attempt(host, case)
                     except Exception as e:  # noqa: BLE001  whatever it was, it counts and is told
                         self.note(kind, survived=False)
-                        failures.append(f"{case}: {e}" if isinstance(e, AssertionError) else f"{case}: {e!r}")
+                        failures.append(told(case, e))
                         if host is not None:
                             host.close()
                         host = None
@@ -127,6 +129,15 @@ class Tally:
             listed = "\n\n".join(failures)
             raise AssertionError(f"{len(failures)} of {total - len(todo)} faults were not survived:\n{listed}")
         return total
+
+
+def told(case: object, error: Exception) -> str:
+    """
+    What happened, without the hundreds of lines that follow from one link.
+    """
+    lines = (str(error) if isinstance(error, AssertionError) else repr(error)).splitlines()
+    more = [f"  … and {len(lines) - LINES} lines more"] if len(lines) > LINES else []
+    return "\n".join([f"{case}: {lines[0] if lines else ''}", *lines[1:LINES], *more])
 
 
 def thinned(ticks: Sequence[str], generator: random.Random, inner: int = 2) -> list[int]:

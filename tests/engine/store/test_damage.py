@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable
+from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable, salvage
 from tests.engine.store.conftest import bring_up, step, take_down
 
 FLIPS = 400
@@ -142,7 +142,7 @@ def test_what_is_no_store_is_damaged_and_can_be_set_aside(state_dir: Path, conte
     put(state_dir, content)
     with pytest.raises(Damaged):
         Journal(state_dir)
-    kept = Journal.set_aside(state_dir)
+    kept = salvage.set_aside(state_dir)
     assert kept.read_bytes() == content
     assert kept.parent == state_dir
     Journal(state_dir).close()
@@ -150,7 +150,7 @@ def test_what_is_no_store_is_damaged_and_can_be_set_aside(state_dir: Path, conte
 
 def test_setting_aside_what_is_not_there_is_an_error_and_no_traceback(state_dir: Path) -> None:
     with pytest.raises(Unwritable, match="can't be set aside"):
-        Journal.set_aside(state_dir)
+        salvage.set_aside(state_dir)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.errors import Refused
-from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files
+from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, salvage
 from nsctl.engine.store.files import BALLAST, ensure_ballast
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
 from tests.lab import Lab, full
@@ -134,7 +134,7 @@ def test_a_read_only_file_system_is_refused_and_can_be_read(disk: Lab) -> None:
     with pytest.raises(Unwritable):
         disk.call(names)
     with pytest.raises(Unwritable, match="can't be set aside"):
-        disk.call(Journal.set_aside, STATE)
+        disk.call(salvage.set_aside, STATE)
     with pytest.raises(Refused, match="can't be opened"):
         disk.call(Lock(STATE / "lock").acquire)
 

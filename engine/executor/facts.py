@@ -1,0 +1,136 @@
+"""
+What modes may know of the host: the kernel's facts, with what the store says of the sandboxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace as with_fields
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import TypeVar
+
+from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
+from nsctl.engine.executor.inventory import described
+from nsctl.engine.facts import Facts, Sandbox
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.facts import gather
+from nsctl.engine.store import Journal, SandboxRow
+
+__all__ = ["Without", "facts_of"]
+
+V = TypeVar("V")
+
+
+def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> Facts:
+    """
+    The facts, from the store and the kernel.
+
+    Args:
+        state_dir: nsctl's directory under /run.
+        journal: The store.
+        without: Sandboxes to leave out, with what only they hold.
+    """
+    rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
+    networks: dict[str, IPv4Interface] = {}
+    taken: dict[str, str] = {}
+    for name, row in rows.items():
+        for bridge, gateway in row.info.get("networks", {}).items():
+            networks.setdefault(bridge, IPv4Interface(gateway))
+        for address in row.info.get("own", ()):
+            taken.setdefault(address, name)
+    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}), networks=networks, taken=taken)
+    if not without:
+        return with_fields(facts, steps=_Steps(journal, frozenset()))
+    going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
+    links = {e.name for e in going.values() if isinstance(e, LinkIs) and e.netns is None}
+    names = {e.name for e in going.values() if isinstance(e, NetnsIs)}
+    before = {e.key: e.before for e in going.values() if isinstance(e, SysctlIs) and e.netns is None}
+    return with_fields(
+        facts,
+        steps=_Steps(journal, frozenset(going)),
+        links=Without(facts.links, links),
+        sysctls=Without(facts.sysctls, (), before),
+        netns=facts.netns - names,
+        routes=tuple(r for r in facts.routes if r.link not in links),
+    )
+
+
+class _Steps(Mapping[str, Step]):
+    """
+    The steps in place, read when asked for.
+    """
+
+    def __init__(self, journal: Journal, without: frozenset[str]) -> None:
+        self._journal = journal
+        self._without = without
+        self._seen: dict[str, Step | None] = {}
+
+    def __getitem__(self, key: str) -> Step:
+        if key not in self._seen:
+            row = None if key in self._without else self._journal.step(key)
+            self._seen[key] = row.step if row is not None else None
+        step = self._seen[key]
+        if step is None:
+            raise KeyError(key)
+        return step
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[str(key)]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return (k for k in self._keys() if k not in self._without)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _keys(self) -> list[str]:
+        return self._journal.keys()
+
+
+class _Sandboxes(Mapping[str, Sandbox]):
+    """
+    The sandboxes that are up, described when asked for.
+    """
+
+    def __init__(self, journal: Journal, rows: Mapping[str, SandboxRow]) -> None:
+        self._journal = journal
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> Sandbox:
+        return described(self._journal, self._rows[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Without(Mapping[str, V]):
+    """
+    A mapping as it will be when some of it is gone, and some has its old value back.
+    """
+
+    def __init__(self, base: Mapping[str, V], gone: Iterable[str], instead: Mapping[str, V] | None = None) -> None:
+        self._base = base
+        self._gone = frozenset(gone)
+        self._instead = instead or {}
+
+    def __getitem__(self, key: str) -> V:
+        if key in self._gone:
+            raise KeyError(key)
+        return self._instead[key] if key in self._instead else self._base[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (k for k in self._base if k not in self._gone)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
