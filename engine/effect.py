@@ -37,6 +37,7 @@ __all__ = [
     "SysctlIs",
     "effect_from_json",
     "effect_to_json",
+    "wrong_field",
 ]
 
 
@@ -266,6 +267,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "tuple[str, ...]": (tuple,),
 }
 _FIELDS = {kind: {f.name: _TYPES[str(f.type)] for f in fields(cls)} for kind, cls in EFFECTS.items()}
+_ANY_TEXT = frozenset({"argv", "before", "content", "output", "value"})
+"""Fields that are read or compared, and not shown: they may hold newlines and the like."""
 _NEEDED = {kind: frozenset(f.name for f in fields(cls) if f.default is MISSING) for kind, cls in EFFECTS.items()}
 
 
@@ -297,3 +300,22 @@ def effect_from_json(data: dict[str, Any]) -> Effect:
         if not right or (isinstance(value, tuple) and not all(isinstance(v, str) for v in value)):
             raise TypeError(f"{kind}: {name} can't be {value!r}")
     return cls(**values)
+
+
+def wrong_field(effect: Effect) -> str:
+    """
+    The field that is of another type than declared, or holds what can't be shown or passed on; nothing, if none does.
+    """
+    for name, types in _FIELDS[effect.kind].items():
+        value = getattr(effect, name)
+        if not isinstance(value, types) or isinstance(value, bool):
+            return name
+        texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
+        for text in texts:
+            if not isinstance(text, str) or not (text.isprintable() or (name in _ANY_TEXT and _can_be_read(text))):
+                return name
+    return ""
+
+
+def _can_be_read(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))

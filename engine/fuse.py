@@ -21,6 +21,7 @@ else:
 
 __all__ = [
     "BATCH",
+    "BATCH_MOST",
     "NATIVE",
     "RESTORE",
     "SOLO",
@@ -46,6 +47,10 @@ _UNQUOTABLE = '"\\#\n\r'
 """What no quoting gets through unharmed: `ip -batch` takes `#` for a comment even between quotes."""
 _BATCH_WORDS = 99
 """More on one line, and `ip -batch` exits."""
+BATCH_MOST = 1024
+"""Commands of one process on the host: what is done in namespaces begins while the next process is at work."""
+_RESTORE_LINE = 8192
+"""A longer line, and `iptables-restore` reads what it has no room for (10,239 bytes) as the next one."""
 _IP_OBJECTS = frozenset({"link", "addr", "address", "route", "rule", "netns", "neigh"})
 _RULE_VERBS = frozenset({"-N", "-A", "-I", "-D", "-F", "-X"})
 _IPTABLES = {"iptables": 4, "ip6tables": 6}
@@ -124,13 +129,14 @@ def undo_items(steps: Sequence[Step], leaving: Iterable[str] = ()) -> list[Item]
     return items
 
 
-def compile_runs(items: Sequence[Item], *, fuse: bool = True) -> list[Run]:
+def compile_runs(items: Sequence[Item], *, fuse: bool = True, most: int | None = None) -> list[Run]:
     """
     The runs, each as early as its dependencies allow.
 
     Args:
         items: The commands, in order.
         fuse: Without it, every command is a run of its own, in order.
+        most: How many a run may hold; the next one of its kind then waits for it.
     """
     if not fuse:
         return [Run(SOLO, i.command.netns, items=[i], after={n - 1} if n else set()) for n, i in enumerate(items)]
@@ -154,6 +160,10 @@ def compile_runs(items: Sequence[Item], *, fuse: bool = True) -> list[Run]:
         place = -1
         if kind != SOLO:
             place = next((n for n in open_runs.get(slot, ()) if n >= lowest and n >= floor - 1), -1)
+        if place >= 0 and most is not None and len(runs[place].items) >= most:
+            needed.add(place)
+            open_runs[slot] = [n for n in open_runs[slot] if n > place]
+            place = next(iter(open_runs[slot]), -1)
         if place < 0:
             place = len(runs)
             runs.append(Run(kind, item.command.netns, family))
@@ -177,7 +187,7 @@ def _kind_of(command: Command | Spawn) -> tuple[str, int]:
             return BATCH, 0
     elif tool in _IPTABLES and plain:
         match argv[1:]:
-            case ("-w", "-t", _, verb, _, *_) if verb in _RULE_VERBS:
+            case ("-w", "-t", _, verb, _, *_) if verb in _RULE_VERBS and len(" ".join(argv)) < _RESTORE_LINE:
                 return RESTORE, _IPTABLES[tool]
     elif tool in _RESTORE and argv[1:] == ("-w", "--noflush") and command.stdin is not None:
         return RESTORE, _RESTORE[tool]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
@@ -95,7 +96,12 @@ def networks_of(steps: Iterable[Step]) -> dict[str, IPv4Interface]:
             bridges.add(effect.name)
         elif isinstance(effect, AddrOn) and effect.netns is None and ":" not in effect.address:
             addresses.setdefault(effect.link, effect.address)
-    return {link: IPv4Interface(address) for link, address in addresses.items() if link in bridges}
+    return {link: _interface(address) for link, address in addresses.items() if link in bridges}
+
+
+@lru_cache(maxsize=64)
+def _interface(address: str) -> IPv4Interface:
+    return IPv4Interface(address)
 
 
 def taken_of(steps: Iterable[Step]) -> dict[str, str]:

@@ -13,10 +13,10 @@ import importlib
 import sys
 from types import ModuleType
 
-__all__ = ["import_without"]
+__all__ = ["OnDemand", "import_without"]
 
 
-class _OnDemand(ModuleType):
+class OnDemand(ModuleType):
     """
     Stands in for a module until something of it is used.
     """
@@ -35,7 +35,7 @@ def import_without(name: str, *heavy: str) -> ModuleType:
     """
     if name in sys.modules:
         return importlib.import_module(name)  # waits, where another thread is still importing it
-    stand_ins = {module: _OnDemand(module) for module in heavy if module not in sys.modules}
+    stand_ins = {module: OnDemand(module) for module in heavy if module not in sys.modules}
     sys.modules.update(stand_ins)
     try:
         return importlib.import_module(name)

@@ -12,7 +12,7 @@ import re
 
 from nsctl.engine.errors import Invalid
 
-__all__ = ["check_ifname", "check_mac", "check_name", "derived_mac", "display", "host_ifname", "rule_tag"]
+__all__ = ["check_ifname", "check_mac", "check_name", "derived_mac", "display", "host_ifname", "rule_tag", "said_by"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _IFNAME = re.compile(r"[a-z][a-z0-9_.-]*")
@@ -30,9 +30,20 @@ def display(text: str) -> str:
     """
     Text that came from outside, safe to show on a terminal: control characters escaped, cut at 80.
     """
+    text = text[: SHOWN_MAX + 1]  # it only grows from here on, and there may be megabytes of it
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     shown = shown.encode("utf-8", "backslashreplace").decode()
     return shown if len(shown) <= SHOWN_MAX else shown[: SHOWN_MAX - 3] + "..."
+
+
+def said_by(value: object) -> str:
+    """
+    What an object from outside says of itself, safe to show; its type where it can't.
+    """
+    try:
+        return display(str(value))
+    except BaseException:  # noqa: BLE001 - it may be of a plugin's own class, or a number too large to print
+        return type(value).__name__
 
 
 def check_name(name: str, what: str = "name") -> str:

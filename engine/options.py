@@ -25,8 +25,8 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
+from nsctl.engine.errors import Invalid, NsctlError
+from nsctl.engine.names import display, said_by
 
 __all__ = ["Field", "fields_of", "from_plain", "from_strings", "nearest", "plain_value", "to_plain"]
 
@@ -44,6 +44,10 @@ _METAVARS: dict[type, str] = {
     IPv4Network: "NETWORK/PREFIX",
     IPv6Network: "NETWORK/PREFIX",
 }
+_LONGEST_WORD = 200
+"""Characters that are compared with what might have been meant."""
+_TOO_LARGE = 10**18
+"""A digit more than `_INT` reads; Python itself refuses to print what is much larger."""
 _INT = re.compile(r"[+-]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
@@ -176,7 +180,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word, list(words), n=1, cutoff=0.6)), "")
+    return next(iter(get_close_matches(word[:_LONGEST_WORD], list(words), n=1, cutoff=0.6)), "")
 
 
 def _build(options_type: type, given: Mapping[str, Any], label: Callable[[Field], str]) -> Any:
@@ -199,8 +203,10 @@ def _build(options_type: type, given: Mapping[str, Any], label: Callable[[Field]
         raise Invalid(f"{missing[0]} is missing", hint=f"it must be given: {_helps(known, missing, label)}")
     try:
         return options_type(**values)
-    except (TypeError, ValueError) as e:
-        raise Invalid(display(str(e))) from e
+    except (NsctlError, KeyboardInterrupt):
+        raise
+    except BaseException as e:  # a mode's own class may check its values, in its own way
+        raise Invalid(said_by(e)) from e
 
 
 def _helps(known: Mapping[str, Field], missing: list[str], label: Callable[[Field], str]) -> str:
@@ -264,7 +270,8 @@ def _one(field: Field, raw: Any, label: str) -> Any:
 def _number(kind: type[int | float], raw: Any, label: str) -> int | float:
     if isinstance(raw, str) and (_INT if kind is int else _FLOAT).fullmatch(raw):
         return kind(raw)
-    if isinstance(raw, (int, kind)) and not isinstance(raw, bool) and isfinite(raw):
+    whole = isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < _TOO_LARGE
+    if whole or (kind is float and isinstance(raw, float) and isfinite(raw)):
         return kind(raw)
     if kind is int:
         raise _wrong(label, raw, "a whole number", "write it in decimal, like 1400")
@@ -272,11 +279,12 @@ def _number(kind: type[int | float], raw: Any, label: str) -> int | float:
 
 
 def _choice(field: Field, raw: Any, label: str) -> Any:
-    word = raw if isinstance(raw, str) else str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else ""
+    small = isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < _TOO_LARGE
+    word = raw if isinstance(raw, str) else str(raw) if small else ""
     if word not in field.choices:
         meant = nearest(word, field.choices)
         hint = f"did you mean '{meant}'?" if meant else "it is one of: " + ", ".join(field.choices)
-        raise Invalid(f"{label}: '{display(str(raw))}' is not a choice", hint=hint)
+        raise _wrong(label, raw, "a choice", hint)
     members: list[Any] = list(get_args(field.type) or field.type)
     return members[field.choices.index(word)]
 
@@ -302,7 +310,9 @@ def _address(kind: Any, raw: str, label: str) -> Any:
 
 
 def _wrong(label: str, raw: Any, what: str, hint: str) -> Invalid:
-    return Invalid(f"{label}: '{display(str(raw))}' is not {what}", hint=hint)
+    if isinstance(raw, int) and abs(raw) >= _TOO_LARGE:
+        return Invalid(f"{label}: the number is too large", hint=hint)
+    return Invalid(f"{label}: '{said_by(raw)}' is not {what}", hint=hint)
 
 
 def plain_value(value: Any) -> Any:

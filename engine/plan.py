@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.effect import Effect, effect_from_json, effect_to_json
 from nsctl.engine.errors import Invalid
+from nsctl.engine.names import said_by
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -109,7 +110,7 @@ class Step:
         """
         Whether two sandboxes may share this step.
         """
-        return self.do == other.do
+        return self is other or self.do == other.do
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,9 @@ class Plan:
         if not isinstance(data, dict) or "nsctl_plan" not in data:
             raise Invalid("this is not a plan", hint="save one with: nsctl up MODE … --dry-run --format json")
         if data["nsctl_plan"] != PLAN_VERSION:
+            version = said_by(data["nsctl_plan"])
             raise Invalid(
-                f"plan version {data['nsctl_plan']!r} is not supported (this nsctl reads version {PLAN_VERSION})",
+                f"plan version {version} is not supported (this nsctl reads version {PLAN_VERSION})",
                 hint="make the plan again with this nsctl",
             )
         try:
@@ -176,7 +178,7 @@ class Plan:
                 steps=tuple(step_from_json(s) for s in data["steps"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise Invalid(f"the plan is damaged: {type(e).__name__}: {e}", hint="make the plan again") from e
+            raise Invalid(f"the plan is damaged: {type(e).__name__}: {said_by(e)}", hint="make the plan again") from e
 
 
 def command_to_json(command: Command | Spawn) -> dict[str, Any]:

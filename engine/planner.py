@@ -5,16 +5,16 @@ Planning: from a mode and a request to a plan that was checked as data.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import get_args
 
-from nsctl.engine.effect import Effect
+from nsctl.engine.effect import Effect, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
 from nsctl.engine.inventory import networks_of, taken_of
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
-from nsctl.engine.names import check_name, display
+from nsctl.engine.names import check_name, display, said_by
 from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
 from nsctl.engine.sandbox import assemble, steps_of
 
@@ -22,6 +22,13 @@ __all__ = ["check_fit", "plan", "validate"]
 
 _TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
 _EFFECTS = get_args(Effect)
+_WORD_MOST = 131_071
+"""What the kernel passes on in one word (MAX_ARG_STRLEN)."""
+_CAPABILITY = re.compile(r"[a-z][a-z_]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SOUND_MOST = 512
+_sound: dict[int, Step] = {}
+"""Steps without a fault, which can't change, by identity: those of a network come with each of its sandboxes."""
 
 
 def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
@@ -44,9 +51,11 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
         made = assemble(mode, request, facts, steps)
     except NsctlError:
         raise
-    except (Exception, SystemExit) as e:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # it is somebody else's code: anything may come
         raise Invalid(
-            f"mode '{mode.name}' failed while planning: {type(e).__name__}: {display(str(e))}",
+            f"mode '{mode.name}' failed while planning: {type(e).__name__}: {said_by(e)}",
             hint=f"this is a fault of the mode; nsctl modes {mode.name} shows where it came from",
         ) from e
     _check(mode.name, _faults(made, facts, checked={step.key for step in steps}))
@@ -65,6 +74,7 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
         Invalid: It is not a plan that nsctl would carry out.
     """
     check_name(made.name)
+    check_name(made.mode, "the mode's name")
     _check(made.mode, _faults(made, facts))
 
 
@@ -102,6 +112,7 @@ def _faults(made: Plan, facts: Facts | None, checked: Container[str] = ()) -> It
     for kind in made.isolate:
         if kind not in NAMESPACES:
             yield f"'{display(str(kind))}' is not a kind of namespace"
+    yield from _faults_asked(made)
     yield from _faults_of_all(made.steps, checked)
     keys: set[str] = set()
     every = {step.key for step in made.steps}
@@ -115,24 +126,45 @@ def _faults(made: Plan, facts: Facts | None, checked: Container[str] = ()) -> It
                     yield f"step {number} ({display(step.key)}): nothing makes '{display(str(key))}'"
 
 
+def _faults_asked(made: Plan) -> Iterator[str]:
+    # What `exec` gives to commands later.
+    if not all(map(_is_text, made.command)):
+        yield "a word of the workload is not text that can be passed on"
+    for name, fits in _SETTINGS.items():
+        if name in made.settings and not fits(made.settings[name]):
+            yield f"the setting '{name}' can't be {said_by(made.settings[name])}"
+
+
 def _faults_of_all(steps: Iterable[Step], checked: Container[str] = ()) -> Iterator[str]:
     for number, step in enumerate(steps, 1):
         if not _fits(step, Step):
             yield f"step {number} is a {type(step).__name__}"
-        elif step.key not in checked:
-            for fault in _faults_of(step):
+        elif step.key not in checked and _sound.get(id(step)) is not step:
+            faults = list(_faults_of(step))
+            for fault in faults:
                 yield f"step {number} ({display(str(step.key))}): {fault}"
+            if not faults:
+                if len(_sound) >= _SOUND_MOST:
+                    _sound.clear()
+                _sound[id(step)] = step
 
 
 def _faults_of(step: Step) -> Iterator[str]:
-    if not _is_text(step.key) or not step.key or not _is_text(step.why):
-        yield "key and reason must be text"
+    # They stand in lines of their own: in dry runs, in messages, in `log`.
+    if not all(_fits(t, str) and t.isprintable() for t in (step.key, step.why, step.no_undo)) or not step.key:
+        yield "key and reason must be text that can be shown"
+        return
+    if step.goes_with is not None and not isinstance(step.goes_with, str):
+        yield "what it goes with is no key"
         return
     if not _fits(step.do, Command, Spawn):
         yield f"what it does is a {type(step.do).__name__}, not a Command"
         return
-    if step.effect is not None and not _fits(step.effect, *_EFFECTS):
-        yield f"its effect is a {type(step.effect).__name__}, which nsctl does not know"
+    if step.effect is not None:
+        if type(step.effect) not in _EFFECTS:
+            yield f"its effect is a {type(step.effect).__name__}, which nsctl does not know"
+        elif wrong := wrong_field(step.effect):
+            yield f"in its effect, '{wrong}' can't be {said_by(getattr(step.effect, wrong))}"
     if not _fits(step.undo, tuple) or not all(_fits(c, Command) for c in step.undo):
         yield "its undo is not a tuple of Commands"
         return
@@ -150,7 +182,7 @@ def _faults_in(command: Command | Spawn) -> Iterator[str]:
         yield "a command is not a tuple of words"
         return
     for word in argv:
-        if not _is_text(word):
+        if not _is_text(word) or len(word) > _WORD_MOST:
             yield f"a word of a command is not text that can be passed on: {display(repr(word))}"
             return
     if not _TOOL.fullmatch(argv[0]):
@@ -162,10 +194,32 @@ def _faults_in(command: Command | Spawn) -> Iterator[str]:
             yield f"'{display(str(command.netns))}' is not the name of a namespace"
     if isinstance(command, Spawn):
         for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
-            if not _is_text(path) or not path.startswith("/") or ".." in path.split("/"):
+            if not (_is_text(path) and path.isprintable() and path.startswith("/")) or ".." in path.split("/"):
                 yield f"'{display(str(path))}' is not an absolute path"
-    elif command.stdin is not None and not _is_text(command.stdin):
-        yield "what a command reads is not text that can be passed on"
+    else:
+        if command.stdin is not None and not _is_text(command.stdin):
+            yield "what a command reads is not text that can be passed on"
+        if not (_fits(command.ok, tuple) and command.ok and all(type(status) is int for status in command.ok)):
+            yield "its good exit statuses are not a tuple of numbers"
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(w, str) and _CAPABILITY.fullmatch(w) for w in value)
+
+
+def _are_variables(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and _VARIABLE.fullmatch(name) and isinstance(text, str) and text.isprintable()
+        for name, text in value.items()
+    )
+
+
+_SETTINGS: dict[str, Callable[[object], bool]] = {
+    "cap_add": _are_words,
+    "cap_drop": _are_words,
+    "privileged": lambda value: isinstance(value, bool),
+    "env": _are_variables,
+}
 
 
 def _fits(value: object, *types: type) -> bool:
@@ -176,6 +230,8 @@ def _fits(value: object, *types: type) -> bool:
 def _is_text(value: object) -> bool:
     if not isinstance(value, str) or "\0" in value:
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_module
 import shlex
 from collections.abc import Container, Iterator
+from itertools import groupby
 
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 
@@ -25,8 +26,33 @@ def shell_of(command: Command | Spawn) -> str:
     return line + document
 
 
+def _quoted(word: str) -> str:
+    """
+    A word for a shell, and for the eyes: no part of it is an instruction to a terminal.
+    """
+    # As printf writes it: 'a'"$(printf '\033')"'b'.
+    parts = (shlex.quote(part) if seen else f"\"$(printf '{_octal(part)}')\"" for seen, part in _by_sight(word))
+    return "".join(parts) or "''"
+
+
+def _octal(text: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in text.encode(errors="surrogateescape"))
+
+
+def _by_sight(text: str) -> Iterator[tuple[bool, str]]:
+    """
+    The parts of a text that can be seen, and those that can't.
+    """
+    if text.isprintable():
+        if text:
+            yield True, text
+        return
+    for seen, part in groupby(text, lambda c: c.isprintable() or c in "\n\t"):
+        yield seen, "".join(part)
+
+
 def _line_and_document(command: Command | Spawn) -> tuple[str, str]:
-    line = shlex.join(words(command))
+    line = " ".join(map(_quoted, words(command)))
     if isinstance(command, Spawn):
         return f"{line} </dev/null >>{shlex.quote(command.log)} 2>&1 &", ""
     if command.stdin is None:
@@ -77,7 +103,8 @@ def json(plan: Plan, present: Container[str] = ()) -> str:  # noqa: ARG001 - the
     """
     The versioned plan, which `nsctl apply` takes.
     """
-    return json_module.dumps(plan.to_json(), indent=2, ensure_ascii=False)
+    made = json_module.dumps(plan.to_json(), indent=2, ensure_ascii=False)
+    return "".join(part if seen else json_module.dumps(part)[1:-1] for seen, part in _by_sight(made))
 
 
 _HEAD = """\

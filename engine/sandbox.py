@@ -10,11 +10,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Protocol
 
-from nsctl.engine.effect import AddrOn, FileIs, NetnsIs
+from nsctl.engine.effect import AddrOn, FileIs, LinkSet, LinkUp, NetnsIs, SysctlIs
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
+from nsctl.engine.init import PATH, TABLE, script
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import born_with
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
@@ -43,12 +45,15 @@ CAPABILITIES = (
 )
 """What a process in a sandbox may have: the ordinary ones, and those that network work needs."""
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STEPS_MAX = 10_000
+_ITEMS_MAX = 100_000
+"""What a mode may yield, with steps that are there already and nothing at all."""
 _IDLE = "while :; do sleep 2147483647 & wait; done"
 """The init of a PID namespace: it reaps, and sleeps in a child, since a shell that reads would not reap."""
 _OWN = {"mount": "mnt", "uts": "uts", "ipc": "ipc"}
 """Kinds of namespaces by which a sandbox's processes are found, and their short names in /proc."""
+_KEY_OF_LINK = 3
+"""Slashes, at most, in the key of a sysctl that is not of a link: `net/ipv4/conf/eth0/forwarding` has four."""
 _HOLD = ("sleep", "2147483647")
 """Without a PID namespace there is nothing to reap, and a child would survive."""
 # Everything that is in the namespace of the process, whoever started it; never what is in nsctl's own.
@@ -93,7 +98,7 @@ def steps_of(mode: Mode, request: Request, facts: Facts) -> list[Step]:
     Raises:
         Refused: The mode says no, or plans two different steps of one key, or too many.
     """
-    return list(_merged(_flat(mode.steps(request, facts)), mode))
+    return list(_merged(_flat(mode.steps(request, facts), mode, count(1)), mode))
 
 
 def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) -> Plan:
@@ -163,18 +168,21 @@ def environment(settings: Mapping[str, Any], term: str = "") -> dict[str, str]:
     """
     The whole environment of a process in a sandbox: nothing is inherited but the terminal's type.
     """
-    found = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    found = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
     if term:
         found["TERM"] = term
     return {**found, **settings.get("env", {})}
 
 
-def _flat(given: Iterable[Any]) -> Iterator[Step]:
+def _flat(given: Iterable[Any], mode: Mode, counted: Iterator[int]) -> Iterator[Step]:
     for item in given:
+        # Who yields nothing, or the same step, for ever makes no plan that would ever be too long.
+        if next(counted) > _ITEMS_MAX:
+            raise Invalid(f"mode '{mode.name}' does not stop: it has yielded {_ITEMS_MAX} items")
         if isinstance(item, Step):
             yield item
         elif item is not None:
-            yield from _flat(item)
+            yield from _flat(item, mode, counted)
 
 
 def _merged(steps: Iterable[Step], mode: Mode) -> Iterator[Step]:
@@ -236,6 +244,7 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     if init is not None and isinstance(init.do, Spawn):
         left += spawn_paths(init.do)
     left += [s.effect.path for s in files if isinstance(s.effect, FileIs)]
+    left += [f"{place}/{TABLE}"] if "mount" in isolate else []
     return [
         directory(f"{facts.state_dir}/sandboxes", why="a place for what sandboxes need"),
         directory(place, why=f"a place for what {name} needs", remove=tuple(left)),
@@ -265,8 +274,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         inside = ("sh", "-c", _WORK, "init", *command) if command else ("sh", "-c", _IDLE)
     else:
         inside = command or _HOLD
-    script = _script(request, facts)
-    argv = ("sh", "-c", script, "init", *bounded(request.settings), *_READY, *inside)
+    argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *_READY, *inside)
     if flags:
         forks = ("--fork", "--kill-child") if "pid" in isolate else ()
         private = ("--propagation", "private") if "mount" in isolate else ()
@@ -278,7 +286,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         name,
         "init",
         argv,
-        why=f"start {shlex.join(command[:3])} in {name}"
+        why=f"start {display(shlex.join(command[:3]))} in {name}"
         if command
         else f"start the init that holds the namespaces of {name}",
         netns=netns,
@@ -294,38 +302,6 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     return replace(step, key=f"init/{name}", undo=undo)
 
 
-def _script(request: Request, facts: Facts) -> str:
-    """
-    What the init does before it becomes what it is given as arguments.
-    """
-    isolate, place = request.isolate, sandbox_dir(facts, request.name)
-    at, state = shlex.quote(place), shlex.quote(facts.state_dir)
-    lines = ["set -e", "umask 022", "cd /", f"exec 3>{at}/init.ready"]
-    if request.command and request.settings.get("env"):
-        lines.append(f"env=$(cat {at}/env)")
-    if {"mount", "pid"} <= set(isolate):
-        lines.append("mount -t proc -o nosuid,nodev,noexec proc /proc")
-    if {"mount", "net"} <= set(isolate):
-        lines.append("mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys")
-    if "uts" in isolate:
-        lines.append(f"echo {request.name} >/proc/sys/kernel/hostname")
-    if "mount" in isolate:
-        lines.append(f"[ ! -e /etc/hosts ] || mount --bind {at}/hosts /etc/hosts")
-        if facts.resolv_conf is not None:
-            lines.append(f"[ ! -e /etc/resolv.conf ] || mount --bind {at}/resolv.conf /etc/resolv.conf")
-        lines += [
-            "# copies of mounts would keep other sandboxes' namespaces alive",
-            "while umount -l /run/netns 2>/dev/null; do :; done",
-            "[ ! -d /run/netns ] || mount -t tmpfs -o ro,size=4k,mode=000 none /run/netns",
-            f"mount -t tmpfs -o ro,size=4k,mode=000 none {state}",
-        ]
-    lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={_PATH}", "unset LC_ALL OLDPWD"]
-    if request.command and request.settings.get("env"):
-        lines += ['eval "$env"', "unset env"]
-    lines.append('exec "$@"')
-    return "\n".join(lines)
-
-
 def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
     """
     The steps, waiting for and going with what the plan, or an earlier one, really makes.
@@ -333,10 +309,11 @@ def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
     keys = {s.key for s in steps}
     born = {key: s.key for s in steps if (key := born_with(s)) is not None}
     joined = {s.key for s in steps if isinstance(s.effect, NetnsIs) and (s.effect.source or s.effect.inode)}
+    settings: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         after, goes_with = step.after, step.goes_with
         if after is not None:
-            found = (born.get(k, k) for k in after)
+            found = [born.get(k, k) for k in (*after, *_set_before(step, settings))]
             after = tuple(dict.fromkeys(k for k in found if k != step.key and (k in keys or k in facts.steps)))
         # What is put into a namespace that is only shared does not go with its name.
         if goes_with in joined or not (goes_with in keys or goes_with in facts.steps):
@@ -346,3 +323,21 @@ def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
             if (after, goes_with) == (step.after, step.goes_with)
             else replace(step, after=after, goes_with=goes_with)
         )
+
+
+def _set_before(step: Step, settings: dict[tuple[str, str], list[str]]) -> Sequence[str]:
+    # Inside, a link comes up after what the plan sets on it before, which it tells its neighbours as it does.
+    effect = step.effect
+    if isinstance(effect, LinkUp):
+        return settings.get((effect.netns, effect.name), ()) if effect.netns else ()
+    if isinstance(effect, SysctlIs):
+        link = effect.key.split("/")[3] if effect.key.count("/") > _KEY_OF_LINK else ""
+    elif isinstance(effect, LinkSet):
+        link = effect.name
+    elif isinstance(effect, AddrOn):
+        link = effect.link
+    else:
+        return ()
+    if effect.netns:
+        settings.setdefault((effect.netns, link), []).append(step.key)
+    return ()

@@ -17,47 +17,25 @@ import json
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 from nsctl._version import __version__
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.hooks.lean import load_structlog
 from nsctl.hooks.records import UNDOING, record_of
 from nsctl.hooks.spec import hookimpl
 from nsctl.hooks.trail import START, Verdict, check, seal, sealed
 
-__all__ = ["AuditTrail", "files_of", "load_structlog", "read_lines", "verify"]
+__all__ = ["AuditTrail", "files_of", "read_lines", "verify"]
 
 SCHEMA = 1
-_HEAVY = ("asyncio", "rich", "better_exceptions", "colorama", "twisted")
-
-
-def load_structlog() -> ModuleType:
-    """
-    Import structlog without its developer console (rich's tracebacks) and asyncio: 15 ms in place of 75.
-
-    structlog does without what it can't import, and None in `sys.modules` says just that.
-    asyncio, which it imports but touches only in its `a…` methods, is stood in for by a module that fetches the real
-    one on demand (importlib's LazyLoader would not do: until 3.12 the `import` statement itself triggers it).
-    Afterwards `sys.modules` is as if nothing had been, so that whoever needs one of these later gets the real one.
-    """
-    if "structlog" in sys.modules:
-        return sys.modules["structlog"]
-    absent = [name for name in _HEAVY if name not in sys.modules]
-    for name in absent:
-        sys.modules[name] = _on_demand(name) if name == "asyncio" else None  # type: ignore[assignment]  # documented, not typed
-    try:
-        import structlog
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
-    return structlog
+_MANY = 1000
+"""Records that wait at most, as long as they can be written."""
 
 
 class AuditTrail:
@@ -65,8 +43,8 @@ class AuditTrail:
     The observer that writes the trail.
 
     `PlanStarted` is written at once, and a change whose record can't be written does not start.
-    What comes after is written in one go at the end, and a failure then is remembered in `failures`, for nothing must
-    stop a rollback.
+    What comes after is written in one go at the end, or a thousand records at a time, and a failure then is remembered
+    in `failures`, for nothing must stop a rollback.
     Taking down starts even so: that has to work on a full disk.
 
     Args:
@@ -79,6 +57,7 @@ class AuditTrail:
         self.failures: list[str] = []
         self._plugin = plugin
         self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._enough = _MANY
         self._who: dict[str, Any] = {}
 
     @hookimpl
@@ -100,8 +79,9 @@ class AuditTrail:
         )
         if isinstance(event, PlanStarted):
             self._start(event)
-        elif isinstance(event, PlanFinished):
+        elif isinstance(event, PlanFinished) or len(self._waiting) >= self._enough:
             self.flush()
+            self._enough = len(self._waiting) + _MANY
 
     def flush(self) -> None:
         """
@@ -182,18 +162,6 @@ def _logger(lines: list[str], chain: _Chain) -> Any:
     return structlog.wrap_logger(
         _Lines(lines), processors=[chain], wrapper_class=structlog.BoundLogger, context_class=dict
     )
-
-
-def _on_demand(name: str) -> ModuleType:
-    module = ModuleType(name)
-
-    def fetch(attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return getattr(__import__(name), attribute)
-
-    module.__getattr__ = fetch  # type: ignore[method-assign]  # PEP 562
-    return module
 
 
 def _identity() -> dict[str, Any]:

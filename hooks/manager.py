@@ -15,13 +15,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
 
 from nsctl.engine.errors import NsctlError, Refused
 from nsctl.engine.mode import Mode
-from nsctl.engine.names import check_name, display
+from nsctl.engine.names import check_name, display, said_by
 from nsctl.engine.options import fields_of
 from nsctl.engine.plan import NAMESPACES, Plan
 from nsctl.hooks import spec
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Broken", "EntryPoint", "LoadedMode", "Plugins", "entry_points", "why_unsafe"]
 
 GROUP = "nsctl"
+MODES_MAX = 1000
+"""Of one plugin: what it returns need not end."""
 _METADATA = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+))?(-[^-]+)?\.(dist|egg)-info")
 
 
@@ -207,10 +210,12 @@ class Plugins:
             # What a plugin prints while it is loaded must not end up among the data on stdout.
             with redirect_stdout(sys.stderr):
                 self._load(point)
-        except Exception as e:  # noqa: BLE001 - it is somebody else's code: anything may come
-            self._fail(point, e)
         except SystemExit as e:
-            self._fail(point, f"it called exit({e.code!r})")
+            self._fail(point, f"it called exit({said_by(e.code)})")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:  # noqa: BLE001 - it is somebody else's code: anything may come
+            self._fail(point, e)
 
     def modes(self) -> Mapping[str, LoadedMode]:
         """
@@ -238,13 +243,16 @@ class Plugins:
             try:
                 with redirect_stdout(sys.stderr):
                     reason = _call(impl, plan=plan)
-            except (Exception, SystemExit) as e:  # no answer is no consent
+                    refuses = bool(reason)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as e:  # no answer is no consent
                 raise Refused(
                     f"the plugin {name} failed to review the plan: {_told(e)}", hint="mend or uninstall the plugin"
                 ) from e
-            if reason:
+            if refuses:
                 raise Refused(
-                    f"the plugin {name} refuses the plan for '{plan.name}': {display(str(reason))}",
+                    f"the plugin {name} refuses the plan for '{plan.name}': {said_by(reason)}",
                     hint="change the options, or ask whoever installed the plugin",
                 )
 
@@ -267,7 +275,7 @@ class Plugins:
                 continue
             try:
                 _call(impl, event=event)
-            except (Exception, SystemExit) as e:  # must not stop a rollback
+            except BaseException as e:  # must not stop a rollback; a signal is held, and never comes this way
                 if isinstance(event, PlanStarted) and not afterwards:
                     if isinstance(e, NsctlError):
                         raise
@@ -295,7 +303,7 @@ class Plugins:
             self._pm.check_pending()
             for impl in self._pm.hook.nsctl_modes.get_hookimpls():
                 if impl.plugin is plugin:
-                    self._take(point, list(_call(impl)))
+                    self._take(point, list(islice(_call(impl), MODES_MAX + 1)))
         except BaseException:
             self._pm.unregister(plugin)
             raise
@@ -303,12 +311,14 @@ class Plugins:
     def _take(self, point: EntryPoint, modes: list[Mode]) -> None:
         for mode in modes:
             self._check(mode)
+        if len({mode.name for mode in modes}) < len(modes) or len(modes) > MODES_MAX:
+            raise ValueError("it has two modes of one name, or does not stop returning modes")
         for mode in modes:
             self._modes[mode.name] = LoadedMode(mode, point.distribution, point.version)
 
     def _check(self, mode: Mode) -> None:
         if not isinstance(mode, Mode):
-            raise TypeError(f"nsctl_modes() returned {mode!r}, which is not a Mode")
+            raise TypeError(f"nsctl_modes() returned {type(mode).__name__}, which is not a Mode")
         check_name(mode.name, "the mode's name")
         if mode.name in self._modes:
             raise ValueError(f"mode '{mode.name}' is there already, from {self._modes[mode.name].distribution}")
@@ -316,7 +326,13 @@ class Plugins:
             raise TypeError(f"mode '{mode.name}': steps is not a function")
         if not set(mode.isolate) <= set(NAMESPACES):
             raise ValueError(f"mode '{mode.name}': isolate must be among {', '.join(NAMESPACES)}")
-        taken = self._reserved & {f.name for f in fields_of(mode.options)}
+        options = fields_of(mode.options)
+        # They stand in the help, and in lists.
+        texts: list[Any] = [mode.summary, mode.example, *(t for f in options for t in (f.flag, f.text, f.metavar))]
+        for text in texts:
+            if not isinstance(text, str) or not text.isprintable():
+                raise ValueError(f"mode '{mode.name}': {said_by(text)} is not text that can be shown")
+        taken = self._reserved & {f.name for f in options}
         if taken:
             raise ValueError(f"mode '{mode.name}': the option '{min(taken)}' is nsctl's own")
 
@@ -337,7 +353,7 @@ def _call(impl: HookImpl, **values: Any) -> Any:
 
 
 def _told(error: BaseException) -> str:
-    text = display(" ".join(str(error).split()))
+    text = " ".join(said_by(error).split())
     kind = type(error).__name__
     return text if isinstance(error, (NsctlError, PermissionError)) else f"{kind}: {text}" if text else kind
 

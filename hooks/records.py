@@ -7,7 +7,7 @@ Values of environment variables are left out: they may be secrets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -74,10 +74,12 @@ def _undo(step: Step) -> dict[str, Any]:
     }
 
 
-def _argv(words: Iterable[str]) -> list[str]:
+def _argv(words: Sequence[str]) -> list[str]:
     """
     The words, the values of variables that `env` sets left out: they may be secrets.
     """
+    if not any("env" in word for word in words):  # the usual case, thousands of times in a lab
+        return list(words)
     shown: list[str] = []
     setting = False
     for word in words:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import stat
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,10 +29,12 @@ __all__ = ["apply", "parse_plan", "read_plan", "read_text"]
 
 FORMS = ("text", "sh", "json")
 _HOW = "save a plan with: nsctl up MODE --dry-run --format json"
-_HEADER = re.compile(r"^\s*\[(network|sandbox)\b", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[(network|sandbox)\b", re.MULTILINE)
 """What no JSON begins a line with, and every lab file does."""
 LARGEST = 64 << 20
-"""Bytes; a plan of a thousand sandboxes is a tenth of this."""
+"""Characters; a plan of a thousand sandboxes is a tenth of this."""
+LARGEST_LAB = 8 << 20
+"""As many sandboxes as a lab may have, each in words of its own."""
 
 
 def apply(
@@ -69,6 +74,8 @@ def apply(
     if file.endswith(".toml") or _HEADER.search(text):
         from nsctl.engine.cli.labs import apply_lab
 
+        if len(text) > LARGEST_LAB:
+            raise Invalid(f"{display(file)} is too large for a lab file", hint="count = N makes many alike")
         if form not in FORMS:
             raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
         return apply_lab(
@@ -118,7 +125,7 @@ def read_text(file: str) -> str:
         if file == "-":
             text = sys.stdin.read(LARGEST + 1)
         else:
-            with open(file, encoding="utf-8") as opened:
+            with open(file, encoding="utf-8", opener=_open_without_waiting) as opened:
                 text = opened.read(LARGEST + 1)
     except OSError as e:
         raise Invalid(f"{display(file)} can't be read: {e.strerror}") from e
@@ -127,6 +134,19 @@ def read_text(file: str) -> str:
     if len(text) > LARGEST:
         raise Invalid(f"{display(file)} is too large for a plan")
     return text
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """
+    Open a file; of a FIFO nobody knows whether there is anybody at its other end, ever.
+    """
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    # What a shell makes of <(COMMAND) is no file of a name, and the command is there.
+    if stat.S_ISFIFO(os.fstat(fd).st_mode) and not os.path.realpath(path).startswith("/proc/"):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is a FIFO; read it with: nsctl apply - <FILE")
+    os.set_blocking(fd, True)
+    return fd
 
 
 def parse_plan(file: str, text: str) -> Plan:

@@ -95,7 +95,10 @@ def apply_lab(
         change = compare(lab, session.sandboxes(), source)
         if not change.nothing:
             going = change.take_down()
-            session.up(_plans(lab, change, session.facts(without=going), plugins), replace=going, source=source)
+            facts = session.facts(without=going)
+            with session.planning():
+                plans = _plans(lab, change, facts, plugins)
+            session.up(plans, replace=going, source=source)
     out.data(_as_json(change) if as_json else _summary(change))
     return 0
 
@@ -153,18 +156,44 @@ def _show(
     if as_json:
         out.data(_as_json(change))
         return
+    from nsctl.engine.fuse import undo_items
+    from nsctl.engine.render import shell_of
+
+    undo = [shell_of(item.command) for item in undo_items(undone)]
+    if form == "json":
+        import json
+
+        made = {"undo": undo, "plans": [plan.to_json() for plan, _ in plans]}
+        out.data(json.dumps(_difference(change) | made, indent=2))
+        return
     lines = [f"+ {w.request.name} ({w.mode.name})" for w in change.new]
     lines += [f"~ {w.request.name} ({why}; restarts it)" for w, why in change.changed]
     lines += [f"- {name}" for name in change.gone]
+    if form == "sh":
+        out.data(_script(lines, undo, plans), exact=True)
+        return
     out.data("\n".join(lines) if lines else f"nothing to do: {len(change.same)} as the file says")
-    if undone:
-        from nsctl.engine.fuse import undo_items
-        from nsctl.engine.render import shell_of
-
+    if undo:
         out.data("\nTo be undone, last applied first:")
-        out.data("\n".join(f"  {shell_of(item.command)}" for item in undo_items(undone)))
+        out.data("\n".join(f"  {command}" for command in undo))
     for plan, present in plans:
         out.data("\n" + str(_renderer(form)(plan, present)).removesuffix("\n"))
+
+
+def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset[str]]]) -> str:
+    # All plans as one: what two of them share is made once, and a failure undoes all of it.
+    parts = ["#!/bin/sh", *(f"# {display(line)}" for line in lines or ["nothing to do"])]
+    if undo:
+        parts += ['if [ "${1-}" != down ]; then', *undo, "fi"]
+    if plans:
+        steps = {step.key: step for plan, _ in plans for step in plan.steps}
+        there: set[str] = set()
+        made: set[str] = set()
+        for plan, present in plans:
+            there |= present - made
+            made |= {step.key for step in plan.steps} - present
+        parts.append(_renderer("sh")(Plan("lab", "lab", {}, tuple(steps.values()), (), (), {}), there))
+    return "\n".join(parts).removesuffix("\n")
 
 
 def _summary(change: Difference) -> str:
@@ -186,12 +215,13 @@ def _summary(change: Difference) -> str:
 def _as_json(change: Difference) -> str:
     import json
 
-    return json.dumps(
-        {
-            "new": [w.request.name for w in change.new],
-            "changed": {w.request.name: why for w, why in change.changed},
-            "gone": change.gone,
-            "same": change.same,
-        },
-        indent=2,
-    )
+    return json.dumps(_difference(change), indent=2)
+
+
+def _difference(change: Difference) -> dict[str, Any]:
+    return {
+        "new": [w.request.name for w in change.new],
+        "changed": {w.request.name: why for w, why in change.changed},
+        "gone": change.gone,
+        "same": change.same,
+    }

@@ -20,15 +20,19 @@ class OutputFailedError(Exception):
     """
 
 
-def data(text: str) -> None:
+def data(text: str, *, exact: bool = False) -> None:
     """
     What a command was asked for.
+
+    Args:
+        text: It holds words from outside (a link's name, a plugin's summary): what is not printable is escaped.
+        exact: It is for a program, and has to stay as it is.
 
     Raises:
         OutputFailedError: It could not be written.
     """
     try:
-        print(text, flush=True)  # noqa: T201 - this is where nsctl prints
+        print(text if exact else _printable(text), flush=True)  # noqa: T201 - this is where nsctl prints
     except (OSError, ValueError) as e:
         raise OutputFailedError(getattr(e, "strerror", None) or str(e)) from e
 
@@ -38,7 +42,7 @@ def done(text: str) -> None:
     The result of a change, in one line. It is made, whether anybody hears of it or not.
     """
     with suppress(OSError, ValueError):
-        print(text, flush=True)  # noqa: T201 - as above
+        print(_printable(text), flush=True)  # noqa: T201 - as above
 
 
 def note(text: str) -> None:
@@ -88,7 +92,13 @@ def close() -> None:
 
 
 def _stderr(text: str) -> None:
-    # Messages hold names and tools' words from outside: what is not printable is escaped, line by line.
-    lines = ["".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line) for line in text.split("\n")]
     with suppress(OSError, ValueError):
-        print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - as above
+        print(_printable(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
+
+
+def _printable(text: str) -> str:
+    # Line by line; a tab does no harm.
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
+        for line in text.split("\n")
+    )

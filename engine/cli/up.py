@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESERVED", "Wish", "described", "difference", "load", "plan_of", "run", "up"]
 
-RESERVED = frozenset(f.name for f in fields(UpCommon))
+RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
 """Names that a mode's own options can't have."""
 
 
@@ -154,6 +154,11 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
     for word in command:
         if "\0" in word:
             raise Invalid("the command holds a NUL character")
+        if not word.isascii() and any("\ud800" <= c <= "\udfff" for c in word):
+            raise Invalid(
+                f"the command holds bytes that are no UTF-8 text: '{display(word)}'",
+                hint="a plan is text; nsctl exec passes any bytes on",
+            )
     settings = {
         "cap_add": capabilities(common.cap_add, "--cap-add"),
         "cap_drop": capabilities(common.cap_drop, "--cap-drop"),
@@ -237,7 +242,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
         facts = world.facts(session)
         plan = plan_of(want, facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
-    out.data(shown.removesuffix("\n"))
+    out.data(shown.removesuffix("\n"), exact=form == "sh")
 
 
 def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
@@ -255,7 +260,10 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
             _same(row, want)
             out.done(f"{described(row)} (already)")
             return 0
-        [row] = session.up([plan_of(want, session.facts(), plugins)], confirm=confirm)
+        facts = session.facts()
+        with session.planning():
+            plan = plan_of(want, facts, plugins)
+        [row] = session.up([plan], confirm=confirm)
     out.done(described(row))
     if confirm is not None:
         out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
@@ -304,5 +312,8 @@ def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
     name = want.request.name
     if name in session.sandboxes():
         raise Conflict(f"'{name}' is up already", hint="use another --name")
-    [row] = session.up([plan_of(want, session.facts(), plugins)], ephemeral=True)
+    facts = session.facts()
+    with session.planning():
+        plan = plan_of(want, facts, plugins)
+    [row] = session.up([plan], ephemeral=True)
     return row

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
 from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.names import display
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -139,7 +140,7 @@ def need_root(world: World) -> None:
     """
     if os.geteuid() != 0:
         command = shlex.join(world.words)
-        raise Refused("this needs root", hint=f"sudo nsctl {command}")
+        raise Refused("this needs root", hint="sudo nsctl " + command.replace("\n", "\\n"))
 
 
 def no_sandbox(name: str, names: Iterable[str]) -> Invalid:
@@ -177,6 +178,9 @@ def _origin(loaded: Any) -> str:
 
 def _absolute(variable: str, default: str) -> Path:
     value = os.environ.get(variable) or default
-    if not value.startswith("/") or "\0" in value or ".." in value.split("/"):
-        raise Invalid(f"{variable} is '{value}', which is not an absolute path", hint=f"the default is {default}")
+    # It stands in every plan: in scripts, and in lines of messages.
+    if not value.startswith("/") or not value.isprintable() or ".." in value.split("/"):
+        raise Invalid(
+            f"{variable} is '{display(value)}', which is not an absolute path", hint=f"the default is {default}"
+        )
     return Path(os.path.normpath(value))

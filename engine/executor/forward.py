@@ -14,7 +14,7 @@ from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
-from nsctl.engine.fuse import Item, Run, compile_runs, do_items
+from nsctl.engine.fuse import BATCH_MOST, SOLO, Item, Run, compile_runs, do_items
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.runner import find_tool, missing_tool
@@ -160,7 +160,10 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
     finished: list[tuple[Step, Outcome]] = []
 
     def starting(runs: list[Run]) -> None:
-        flush()
+        # Batches end by themselves, and the lock outlives nsctl until they do. What else there is may stay in a
+        # namespace: without its mark in the journal, recovery would then take it for a stranger's.
+        if any(run.kind == SOLO for run in runs):
+            flush()
         ctx.journal.started(i.key for run in runs for i in run.items)
         for run in runs:
             for item in run.items:
@@ -197,8 +200,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
             flush()  # a process's mark is best read while it surely lives
 
-    runs = compile_runs(do_items(steps), fuse=ctx.fuse)
-    never = carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=ctx.signals.pending)
+    runs = compile_runs(do_items(steps), fuse=ctx.fuse, most=BATCH_MOST)
+    never = carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=ctx.signals.pending, meanwhile=flush)
     flush()
     if failures:
         raise failures[0]

@@ -189,6 +189,22 @@ class Session:
         """
         return facts_of(self.state_dir, self.ctx.journal, without)
 
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """
+        A context for what plugins do before anything is changed: it may never end, and a signal ends it.
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        try:
+            with self.ctx.signals.at_once():
+                yield
+        except KeyboardInterrupt:
+            if self.caught is None:
+                raise
+            raise interrupted(self.caught) from None
+
     def plan_down(self, names: Sequence[str], *, force: bool = False) -> list[Step]:
         """
         The steps that `down` would undo, last applied first.

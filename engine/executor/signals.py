@@ -8,6 +8,8 @@ A second signal does not abort the rollback; a vanished terminal or a closed pip
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -29,6 +31,7 @@ class HeldSignals:
         self.caught: int | None = None
         self.deaf = False
         """While rolling back: a second signal must not stop what undoes the first one's work."""
+        self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -52,9 +55,24 @@ class HeldSignals:
         """
         return self.caught is not None and not self.deaf
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """
+        A context in which a signal is not held, but raises KeyboardInterrupt: there is nothing to be undone.
+        """
+        self._at_once = True
+        try:
+            if self.caught is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
+
     def _note(self, signum: int, _: FrameType | None) -> None:
         if self.caught is None:
             self.caught = signum
+        if self._at_once:
+            raise KeyboardInterrupt
 
 
 def _drop(_: int, __: FrameType | None) -> None:

@@ -18,7 +18,7 @@ from ipaddress import (
 
 from nsctl.engine.effect import AddrOn, RouteVia
 from nsctl.engine.errors import Invalid
-from nsctl.engine.kit.place import at, check_link, link_key, needs
+from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Step
 
@@ -31,6 +31,7 @@ _POINT_TO_POINT = 31
 """From this prefix length on, an IPv4 network has neither network nor broadcast address (RFC 3021)."""
 
 
+@shared
 def address(link: str, value: Interface | str, *, netns: str | None = None) -> Step:
     """
     Give a link an address.

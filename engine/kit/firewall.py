@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 
 from nsctl.engine.effect import ChainIs, RuleTagged
 from nsctl.engine.errors import Invalid
+from nsctl.engine.kit.place import shared
 from nsctl.engine.names import check_ifname, display, rule_tag
 from nsctl.engine.plan import Command, Step
 
@@ -106,6 +107,7 @@ def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[
     )
 
 
+@shared
 def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
     """
     What may be forwarded from and to a bridge, whatever the policy of FORWARD is.
@@ -138,6 +140,7 @@ def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+@shared
 def masquerade(subnet: IPv4Network, *, unless_to: str) -> tuple[Step, ...]:
     """
     Show the host's address to whom a subnet talks to, except on its own bridge.

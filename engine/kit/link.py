@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from nsctl.engine.effect import LinkIs, LinkSet, LinkUp
 from nsctl.engine.errors import Invalid
-from nsctl.engine.kit.place import at, check_link, link_key, needs
+from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
 from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
 from nsctl.engine.plan import Command, Step
 
@@ -30,6 +30,7 @@ def check_mtu(mtu: int) -> int:
     return mtu
 
 
+@shared
 def bridge(name: str, *, mac: str | None = None, mtu: int | None = None) -> Step:
     """
     Make a bridge.
@@ -106,6 +107,7 @@ def born_with(step: Step) -> str | None:
     return link_key(peer[1], peer[3] if peer[2:3] == ("netns",) else step.do.netns)
 
 
+@shared
 def link_up(name: str, *, netns: str | None = None) -> Step:
     """
     Set a link up.
@@ -122,6 +124,7 @@ def link_up(name: str, *, netns: str | None = None) -> Step:
     )
 
 
+@shared
 def link_set(
     name: str, attribute: str, value: str, *, before: str | None = None, netns: str | None = None, why: str = ""
 ) -> Step:

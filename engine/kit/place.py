@@ -4,9 +4,33 @@ Where a thing is: on the host, or inside a named network namespace.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar, cast
+
 from nsctl.engine.names import check_ifname, check_name
 
-__all__ = ["at", "check_link", "link_key", "needs"]
+__all__ = ["at", "check_link", "link_key", "needs", "shared"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def shared(function: F) -> F:
+    """
+    Decorate a function that makes steps of its arguments alone: for the same ones it gives the same objects.
+
+    What a thousand sandboxes on one bridge have in common is so made, and checked, once.
+    """
+    known = lru_cache(maxsize=256, typed=True)(function)
+
+    @wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        try:
+            return known(*args, **kwargs)
+        except TypeError:  # arguments without a hash; or it is the function's own complaint, which it then repeats
+            return function(*args, **kwargs)
+
+    return cast("F", call)
 
 
 def at(name: str, netns: str | None) -> str:

@@ -8,6 +8,7 @@ What a lab file says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ COMMON = {
 }
 """What every sandbox may say, whatever its mode."""
 COUNT_MAX = 4096
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+SANDBOXES_MAX = 10_000
+"""In one file; one network namespace and a dozen steps each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ def read_lab(
             if one.request.name in wanted:
                 raise source.wrong(f"there are two sandboxes '{one.request.name}'", one.table)
             wanted[one.request.name] = one
+        if len(wanted) > SANDBOXES_MAX:
+            raise source.wrong(f"there are more than {SANDBOXES_MAX} sandboxes", ("sandbox", name))
     return Lab(source, tuple(_plannable(source, wanted)))
 
 
@@ -232,7 +238,8 @@ def _isolate(value: Any, mode: Mode) -> tuple[str, ...]:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) and "\0" not in v for v in value):
+    # Surrogates stand for bytes that are no text.
+    if not isinstance(value, list) or not all(isinstance(v, str) and not _NO_TEXT.search(v) for v in value):
         raise Invalid("'command' is a list of words", hint='for example command = ["sleep", "60"]')
     return tuple(value)
 

@@ -16,6 +16,10 @@ from nsctl.engine.names import display
 __all__ = ["Source"]
 
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_TOO_MANY_DIGITS = re.compile("[0-9_]{4300}")
+"""More than 4,300, and Python makes no number of them."""
+_KEY_MOST = 1000
+"""Characters of a key that are looked for: a pattern of megabytes takes seconds to compile."""
 _END = "(at end of document)"
 
 
@@ -36,11 +40,17 @@ class Source:
         self._lines = text.split("\n")  # TOML knows no other ends of lines
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as e:
+        except (ValueError, RecursionError) as e:  # not only TOMLDecodeError: Python reads no number of 5,000 digits
             found = _AT.search(str(e))
             line = int(found[1]) if found else len(text.rstrip("\n").split("\n")) if _END in str(e) else 1
             what = _AT.sub("", str(e)).replace(_END, "").strip()
-            raise Invalid(f"{display(path)}, line {line}: {what}", hint="it must be TOML: see https://toml.io") from e
+            if not isinstance(e, tomllib.TOMLDecodeError):
+                digits = _TOO_MANY_DIGITS.search(text)
+                line = text.count("\n", 0, digits.start()) + 1 if digits else 1
+                what = "a number has too many digits" if digits else "it is nested too deeply"
+            raise Invalid(
+                f"{display(path)}, line {line}: {display(what)}", hint="it must be TOML: see https://toml.io"
+            ) from e
 
     def wrong(self, what: str, table: tuple[str, ...], key: str | None = None, hint: str = "") -> Invalid:
         """
@@ -72,4 +82,5 @@ class Source:
 
 def _word(key: str) -> str:
     # `allow-overlap` and `allow_overlap` are one key.
-    return r"[\"']?" + re.sub("[-_]", "[-_]", re.escape(key).replace(r"\-", "-")) + r"[\"']?"
+    rest = r"[^\s=.\]]*" if len(key) > _KEY_MOST else r"[\"']?"
+    return r"[\"']?" + re.sub("[-_]", "[-_]", re.escape(key[:_KEY_MOST]).replace(r"\-", "-")) + rest

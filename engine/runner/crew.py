@@ -14,10 +14,11 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, Item, Run, batch_text, restore_text
+from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, SOLO, Item, Run, batch_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
 from nsctl.engine.runner.netns import entered
+from nsctl.engine.runner.order import Order
 from nsctl.engine.runner.process import Result, Runner
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def carry_out(
     starting: Callable[[list[Run]], None],
     ended: Callable[[Outcome], None],
     stop: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
     force: bool = False,
     backend: str = "",
     group: int | None = None,
@@ -73,6 +75,7 @@ def carry_out(
         starting: Called with the runs that are about to begin.
         ended: Called with each outcome.
         stop: Asked before more runs begin.
+        meanwhile: Called while others are at work, for what need not hold them up.
         force: Go on past failures: for undoing.
         backend: The iptables back end to use, where it was recorded.
         group: A number that no link's group has, for deleting many links at once.
@@ -80,71 +83,72 @@ def carry_out(
     Returns:
         The runs that never began.
     """
-    order = _Order(runs)
-    perform_one = partial(perform_run, runner=runner, force=force, backend=backend, group=group)
+    order = Order(runs)
+    over: set[int] = set()
+    perform = partial(perform_job, runner=runner, force=force, backend=backend, group=group)
     pool: _Pool | None = None
     ready = order.free()
     busy = 0
+
+    def told(outcomes: list[Outcome], job: int) -> bool:
+        over.update(order.jobs[job][: len(outcomes)])
+        for outcome in outcomes:
+            ended(outcome)
+        return any(outcome.failed is not None for outcome in outcomes)
+
     try:
         while ready or busy:
             if stop():
                 break
             if ready:
-                starting([runs[n] for n in ready])
-            if len(ready) == 1 and not busy and runs[ready[0]].netns is None:
-                n = ready[0]
-                outcome = perform_one(runs[n])
+                starting([runs[n] for job in ready for n in order.jobs[job]])
+            if len(ready) == 1 and not busy and runs[order.jobs[ready[0]][0]].netns is None:
+                meanwhile()
+                number = ready[0]
+                outcomes = perform([runs[n] for n in order.jobs[number]])
             else:
-                pool = pool or _Pool(WORKERS, perform_one)
-                for m in ready:
-                    pool.give(m, runs[m])
+                pool = pool or _Pool(WORKERS, perform, force=force)
+                for job in ready:
+                    pool.give(job, [runs[n] for n in order.jobs[job]])
                 busy += len(ready)
-                n, outcome = pool.take()
+                if ready:
+                    meanwhile()
+                number, outcomes = pool.take()
                 busy -= 1
-            ready = order.over(n)
-            ended(outcome)
-            if outcome.failed is not None and not force:
+            ready = order.over(number)
+            if told(outcomes, number) and not force:
                 break
     finally:
         if pool is not None:
-            for n, outcome in pool.close(busy):
-                order.over(n)
-                ended(outcome)
-    return [runs[n] for n in order.never()]
+            for number, outcomes in pool.close(busy):
+                told(outcomes, number)
+    return [run for n, run in enumerate(runs) if n not in over]
 
 
-class _Order:
+def perform_job(runs: Sequence[Run], runner: Runner, *, force: bool, backend: str, group: int | None) -> list[Outcome]:
     """
-    Which runs may begin.
+    Carry out runs of one namespace, one after the other, in the calling thread; up to the first that fails.
     """
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._missing = [len(run.after) for run in runs]
-        self._waiters: dict[int, list[int]] = {}
-        self._over: set[int] = set()
-        for n, run in enumerate(runs):
-            for m in run.after:
-                self._waiters.setdefault(m, []).append(n)
-
-    def free(self) -> list[int]:
-        return [n for n, missing in enumerate(self._missing) if missing == 0]
-
-    def over(self, n: int) -> list[int]:
-        self._over.add(n)
-        freed = []
-        for m in self._waiters.get(n, ()):
-            self._missing[m] -= 1
-            if self._missing[m] == 0:
-                freed.append(m)
-        return freed
-
-    def never(self) -> list[int]:
-        return [n for n in range(len(self._missing)) if n not in self._over]
+    outcomes: list[Outcome] = []
+    # A single command says by itself where it happens.
+    netns = None if runs[0].kind == SOLO else runs[0].netns
+    try:
+        with entered(netns):
+            for run in runs:
+                outcomes.append(perform_run(run, runner, force=force, backend=backend, group=group))
+                if outcomes[-1].failed is not None and not force:
+                    break
+    except OSError as e:  # there is no such namespace
+        for run in runs[len(outcomes) :]:
+            outcomes.append(Outcome(run, failed=run.items[0], result=Result(1, stderr=str(e)), error=e))
+            if not force:
+                break
+    return outcomes
 
 
 def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: int | None = None) -> Outcome:
     """
-    Carry out one run in the calling thread.
+    Carry out one run in the calling thread, which is in its namespace.
     """
     outcome = Outcome(run)
     try:
@@ -166,18 +170,17 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: i
 
 def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
     errors = []
-    with entered(run.netns):
-        for item in run.items:
-            try:
-                perform(item.command)
-            except OSError as e:
-                outcome.failed = outcome.failed or item
-                if not force:
-                    errors.append(e.strerror or str(e))
-                    break
-                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
-            else:
-                outcome.done.append(item)
+    for item in run.items:
+        try:
+            perform(item.command)
+        except OSError as e:
+            outcome.failed = outcome.failed or item
+            if not force:
+                errors.append(e.strerror or str(e))
+                break
+            errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
+        else:
+            outcome.done.append(item)
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
 
 
@@ -186,8 +189,7 @@ def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool, group: in
     argv = ("ip", "-force", "-batch", "-") if force else ("ip", "-batch", "-")
     # A deadline per step: many lines may take longer than one.
     timeout = runner.timeout + 0.1 * len(run.items)
-    with entered(run.netns):
-        outcome.result = runner.run(Command(argv, stdin=text), timeout=timeout, here=True)
+    outcome.result = runner.run(Command(argv, stdin=text), timeout=timeout, here=True)
     if outcome.result.status == 0:
         outcome.done = list(run.items)
         return
@@ -209,8 +211,7 @@ def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool, group: in
         outcome.done = [i for i in run.items if id(i) not in wrong]
     else:
         # At a line that it can't parse, ip exits and leaves the rest undone, `-force` or not.
-        with entered(run.netns):
-            _one_by_one(run, outcome, runner)
+        _one_by_one(run, outcome, runner)
 
 
 def _failed_lines(stderr: str) -> tuple[set[int], bool]:
@@ -229,17 +230,12 @@ def _failed_lines(stderr: str) -> tuple[set[int], bool]:
 def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:
     text, owner = restore_text(run)
     tool = _RESTORERS[run.family]
-    with entered(run.netns):
-        outcome.result = runner.run(
-            Command((tool, "-w", "--noflush"), stdin=text), tools={"iptables": backend}, here=True
-        )
-        if outcome.result.status == 0:
-            outcome.done = list(run.items)
-            return
-        if force and not outcome.result.timed_out:
-            _one_by_one(
-                run, outcome, runner, backend
-            )  # atomic per table: one rule that is gone already spoils the rest
+    outcome.result = runner.run(Command((tool, "-w", "--noflush"), stdin=text), tools={"iptables": backend}, here=True)
+    if outcome.result.status == 0:
+        outcome.done = list(run.items)
+        return
+    if force and not outcome.result.timed_out:
+        _one_by_one(run, outcome, runner, backend)  # atomic per table: one rule that is gone already spoils the rest
     number = _restore_line(outcome.result.stderr)
     outcome.guessed = number == 0
     key = owner[number - 1] if 0 < number <= len(owner) else run.items[0].key
@@ -287,13 +283,14 @@ class _Pool:
     Worker threads.
     """
 
-    def __init__(self, workers: int, work: Callable[[Run], Outcome]) -> None:
+    def __init__(self, workers: int, work: Callable[[Sequence[Run]], list[Outcome]], *, force: bool) -> None:
         from queue import SimpleQueue
         from threading import Thread
 
         self._work = work
-        self._jobs: SimpleQueue[tuple[int, Run] | None] = SimpleQueue()
-        self._results: SimpleQueue[tuple[int, Outcome | None]] = SimpleQueue()
+        self._force = force
+        self._jobs: SimpleQueue[tuple[int, Sequence[Run], list[Outcome]] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[int, list[Outcome] | None]] = SimpleQueue()
         self._halted = False
         self._threads = [Thread(target=self._loop, daemon=True) for _ in range(workers)]
         for number, thread in enumerate(self._threads):
@@ -305,16 +302,16 @@ class _Pool:
                 self._threads = self._threads[:number]  # fewer will do
                 break
 
-    def give(self, number: int, run: Run) -> None:
-        self._jobs.put((number, run))
+    def give(self, number: int, runs: Sequence[Run]) -> None:
+        self._jobs.put((number, runs, []))
 
-    def take(self) -> tuple[int, Outcome]:
-        number, outcome = self._results.get()
-        if outcome is None:
+    def take(self) -> tuple[int, list[Outcome]]:
+        number, outcomes = self._results.get()
+        if outcomes is None:
             raise RuntimeError("only a halted pool leaves jobs out")
-        return number, outcome
+        return number, outcomes
 
-    def close(self, busy: int) -> list[tuple[int, Outcome]]:
+    def close(self, busy: int) -> list[tuple[int, list[Outcome]]]:
         """
         Let what is under way end, leave out what has not begun, and stop.
         """
@@ -324,9 +321,20 @@ class _Pool:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
-        return [(n, outcome) for n, outcome in rest if outcome is not None]
+        return [(n, outcomes) for n, outcomes in rest if outcomes is not None]
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
-            number, run = job
-            self._results.put((number, None if self._halted else self._work(run)))
+            number, runs, outcomes = job
+            if self._halted:
+                self._results.put((number, outcomes or None))
+                continue
+            # Plain writes first, and all of them before the next batch: to set disable_ipv6, the kernel does not wait
+            # for its lock of links, but tries again and again, for as long as an `ip` beside it works.
+            first = runs[:1] if runs[0].kind == NATIVE and runs[0].netns is not None else runs
+            outcomes += self._work(first)
+            rest = runs[len(first) :]
+            if rest and (outcomes[-1].failed is None or self._force):
+                self._jobs.put((number, rest, outcomes))
+            else:
+                self._results.put((number, outcomes))

@@ -210,7 +210,8 @@ class Runner:
             self._machine = _plumbum()
         null = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if isinstance(stdin, str) else -1
         try:
-            started = self._machine[executable].popen(
+            # By its path as it is: asked by name, plumbum looks for the working directory, which may be gone.
+            started = self._machine.LocalCommand(self._machine.LocalPath(executable)).popen(
                 argv[1:],
                 stdin=null if null >= 0 else stdin,
                 stdout=stdout,
@@ -268,10 +269,10 @@ def _plumbum() -> Any:
     # Complete all the same: another thread may be importing something that asks (the progress display does).
     uname, platform.uname = platform.uname, lambda: known
     try:
-        machine = import_without("plumbum.machines.local", "urllib.request").local
+        machine = import_without("plumbum.machines.local", "urllib.request")
     finally:
         platform.uname = uname
-    machine.env.clear()  # what is left here, plumbum hands to every command
+    machine.local.env.clear()  # what is left here, plumbum hands to every command
     return machine
 
 

@@ -9,6 +9,7 @@ the kernel, not the store, says what is left.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -345,19 +346,21 @@ def _building(
     rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]
 ) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
     encoded = [(s.key, dumps(step_to_json(s))) for s in new]
+    counts = Counter(key for key, _ in held)
+    fresh = {key for key, _ in encoded}
     return (
         (
             "INSERT INTO sandboxes(name, data, state, info, confirm_by, crc) VALUES(?, ?, ?, ?, ?, ?)",
             [_sandbox_values(r) for r in rows],
         ),
         (
-            "INSERT INTO steps(key, data, crc, state, mark_crc) VALUES(?, ?, ?, ?, ?)",
-            [(k, data, checksum(k, data), INTENT, checksum(k, "", "")) for k, data in encoded],
+            "INSERT INTO steps(key, data, crc, state, mark_crc, held) VALUES(?, ?, ?, ?, ?, ?)",
+            [(k, data, checksum(k, data), INTENT, checksum(k, "", ""), counts[k]) for k, data in encoded],
         ),
         ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
         (
             "UPDATE steps SET held = (SELECT count(*) FROM holders WHERE holders.key = steps.key) WHERE key = ?",
-            _each(dict.fromkeys(key for key, _ in held)),
+            _each(key for key in counts if key not in fresh),
         ),
     )
 

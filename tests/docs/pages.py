@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "faults" / "README.md"]
 
 _FENCE = re.compile(r"```(\w*)")
 _NOTE = re.compile(r"<!-- (lab|file|not run): (.+) -->")

@@ -313,10 +313,10 @@ def reach(steps: list[Step]) -> dict[str, set[str]]:
     return needed
 
 
-@given(dependent_steps())
-def test_nothing_is_done_before_what_it_needs(steps: list[Step]) -> None:
+@given(dependent_steps(), st.none() | st.integers(1, 3))
+def test_nothing_is_done_before_what_it_needs(steps: list[Step], most: int | None) -> None:
     wanted = do_items(steps)
-    runs = compile_runs(wanted)
+    runs = compile_runs(wanted, most=most)
     assert sorted(id(i) for run in runs for i in run.items) == sorted(map(id, wanted))
     over = happens_before(runs)
     items_of = {i.key: id(i) for i in wanted}
@@ -384,6 +384,18 @@ def test_a_barrier_without_a_command_of_its_own_is_still_one() -> None:
     first, second = compile_runs(undo_items([above, barrier, below]))
     assert [first.items[0].key, second.items[0].key] == ["above", "below"]
     assert second.after == {0}
+
+
+def test_a_run_that_is_full_is_followed_by_another() -> None:
+    items = [Item(f"k{n}", Command(("ip", "netns", "add", f"k{n}")), frozenset()) for n in range(5)]
+    inner = Item("up", Command(("ip", "link", "set", "dev", "lo", "up"), netns="k0"), frozenset({"k0"}))
+    runs = compile_runs([*items, inner], most=2)
+    assert [(len(run.items), run.netns, run.after) for run in runs] == [
+        (2, None, set()),
+        (2, None, {0}),
+        (1, None, {1}),
+        (1, "k0", {0}),
+    ]
 
 
 def test_a_thousand_sandboxes_are_a_handful_of_runs_and_one_for_each_namespace() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from nsctl.engine import values
 
-DECORATORS = {"ours": values.dataclass, "stdlib": dataclasses.dataclass}
+DECORATORS = {"ours": values.dataclass, "ours, used a lot": values.dataclass, "stdlib": dataclasses.dataclass}
 
 
 def made(decorator: Any, **options: bool) -> Any:
@@ -34,7 +34,9 @@ def made(decorator: Any, **options: bool) -> Any:
 
 
 @pytest.fixture(params=DECORATORS)
-def decorator(request: pytest.FixtureRequest) -> Any:
+def decorator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "ours, used a lot":
+        monkeypatch.setattr(values, "_OFTEN", 1)
     return DECORATORS[request.param]
 
 
@@ -81,3 +83,15 @@ def test_wrong_arguments_are_type_errors(decorator: Any, args: tuple[Any, ...], 
     base, _ = made(decorator, frozen=True, slots=True)
     with pytest.raises(TypeError):
         base(*args, **kwargs)
+
+
+def test_a_class_that_is_used_a_lot_gets_an_init_of_its_own() -> None:
+    base, child = made(values.dataclass, frozen=True, slots=True)
+    first = child.__init__
+    few = [child(str(n)) for n in range(values._OFTEN - 1)]
+    assert child.__init__ is first
+    assert child("more", 4, extra={"a": 1}).extra == {"a": 1}
+    assert child.__init__ is not first
+    assert child("0") == few[0]
+    assert child("0").extra is not few[0].extra
+    assert base.__init__ is not child.__init__

@@ -13,12 +13,19 @@ from tests.faults.warm import Warm
 @pytest.fixture(scope="session")
 def tally() -> Iterator[Tally]:
     """
-    Counts the faults of the session; scripts/faults chooses the seed and reads the counts.
+    Counts the faults of the session; scripts/faults chooses seed and size, and reads the counts.
     """
-    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")))
+    most = os.environ.get("NSCTL_FAULTS_MOST")
+    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")), int(most) if most else None)
     yield counts
     if report := os.environ.get("NSCTL_FAULTS_REPORT"):
         counts.write(Path(report))
+
+
+@pytest.fixture(autouse=True)
+def _timed(request: pytest.FixtureRequest) -> None:
+    if "tally" in request.fixturenames:
+        request.getfixturevalue("tally").begin()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,11 +33,13 @@ class Count:
         tried: Faults that were injected.
         survived: Those after which everything was as it had to be.
         left_over: Those after which something was left, changed or lost.
+        seconds: How long all that took.
     """
 
     tried: int = 0
     survived: int = 0
     left_over: int = 0
+    seconds: float = 0.0
 
 
 @dataclass
@@ -46,17 +49,27 @@ class Tally:
 
     Args:
         seed: What chooses, where not everything can be tried.
+        most: Of the cases of a sweep no more than these are tried.
     """
 
     seed: int
+    most: int | None = None
     counts: dict[str, Count] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _since: float = field(default_factory=time.monotonic)
 
     def random(self, *what: Hashable) -> random.Random:
         """
         A generator for one purpose: what it gives depends on the seed and the purpose alone.
         """
         return random.Random(f"{self.seed} {what}")  # noqa: S311  nothing secret
+
+    def begin(self) -> None:
+        """
+        A test begins: the time from now on belongs to what it tries.
+        """
+        with self._lock:
+            self._since = time.monotonic()
 
     def note(self, kind: str, *, survived: bool, times: int = 1) -> None:
         """
@@ -67,6 +80,9 @@ class Tally:
             count.tried += times
             count.survived += times if survived else 0
             count.left_over += 0 if survived else times
+            now = time.monotonic()
+            count.seconds += now - self._since
+            self._since = now
 
     def write(self, path: Path) -> None:
         """
@@ -86,7 +102,7 @@ class Tally:
             attempt: Tries a case.
 
         Returns:
-            How many were tried.
+            How many cases there are.
 
         Raises:
             AssertionError: Some were not survived; they are listed.
@@ -94,6 +110,8 @@ class Tally:
         todo = list(cases)
         self.random(kind).shuffle(todo)  # so that neighbours, which are alike, don't wait for each other
         total = len(todo)
+        todo = todo[: self.most]
+        chosen = len(todo)
         failures: list[str] = []
         lock = threading.Lock()
 
@@ -120,14 +138,14 @@ class Tally:
                 if host is not None:
                     host.close()
 
-        threads = [threading.Thread(target=work) for _ in range(min(WORKERS, total))]
+        threads = [threading.Thread(target=work) for _ in range(min(WORKERS, chosen))]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if failures:
             listed = "\n\n".join(failures)
-            raise AssertionError(f"{len(failures)} of {total - len(todo)} faults were not survived:\n{listed}")
+            raise AssertionError(f"{len(failures)} of {chosen - len(todo)} faults were not survived:\n{listed}")
         return total
 
 

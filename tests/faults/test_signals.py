@@ -120,4 +120,5 @@ def test_output_that_nobody_reads_stops_no_rollback(warm: Warm, tally: Tally) ->
         ground.plan({})
         assert not ground.settled()
 
-    tally.sweep("output is gone", range(2, 5), make, attempt)
+    # Later calls may be stages of the init, which never come to an end.
+    tally.sweep("output is gone", range(2, 4), make, attempt)

@@ -126,7 +126,6 @@ class Warm:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         stop: bool = False,
-        patches: Mapping[str, str] | None = None,
         outputs: int | None = None,
     ) -> Running:
         """
@@ -137,7 +136,6 @@ class Warm:
             env: Added to the labs' environment.
             stdin: What it reads.
             stop: Whether it stops itself (SIGSTOP) before it begins.
-            patches: Rules to take out first: names of `patches`, and an argument.
             outputs: A descriptor that it is to write to, results and messages.
         """
         request = {
@@ -145,7 +143,6 @@ class Warm:
             "env": ENVIRONMENT | dict(env or {}),
             "at": None if at is None else {str(n): [int(s) for s in signals] for n, signals in at.items()},
             "stop": stop,
-            "patches": dict(patches or {}),
         }
         files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr", "ticks")]
         os.write(files[0], stdin.encode())

@@ -24,7 +24,6 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 EVERYTHING = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
@@ -51,7 +50,7 @@ def main() -> None:
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
     from nsctl.engine.lean import import_without
-    from nsctl.hooks.audit import load_structlog
+    from nsctl.hooks.lean import load_structlog
 
     load_structlog()
     import_without("plumbum.machines.local", "urllib.request")
@@ -111,8 +110,6 @@ def _nsctl(request: dict[str, Any]) -> int:
     os.umask(0o022)
     os.environ.clear()
     os.environ.update(request["env"])
-    for name, argument in request["patches"].items():
-        _patches().PATCHES[name](argument)
     if request["stop"]:
         os.kill(os.getpid(), signal.SIGSTOP)
     if request["at"] is not None:
@@ -122,17 +119,6 @@ def _nsctl(request: dict[str, Any]) -> int:
     status = command_line(request["argv"])
     sys.stdout.flush()
     return status
-
-
-def _patches() -> Any:
-    # Isolated, the interpreter does not find the tests' modules by name.
-    if "patches" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("patches", Path(__file__).with_name("patches.py"))
-        if spec is None or spec.loader is None:
-            raise AssertionError("no patches.py")
-        sys.modules["patches"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["patches"])
-    return sys.modules["patches"]
 
 
 def _listen(plan: dict[int, list[int]]) -> None:

@@ -336,22 +336,26 @@ def test_without_a_trail_verify_says_so(path: Path) -> None:
 
 
 def test_structlog_is_loaded_without_its_heavy_parts() -> None:
-    heavy = ("asyncio", "rich", "pydantic", "urllib.request", "ssl", "concurrent.futures")
+    heavy = ("asyncio", "rich", "structlog.dev", "pydantic", "urllib.request", "ssl", "concurrent.futures")
     code = (
         "import sys\n"
-        "from nsctl.hooks.audit import load_structlog\n"
+        "from nsctl.hooks.lean import load_structlog\n"
         "structlog = load_structlog()\n"
         f"print([m for m in {heavy} if m in sys.modules])\n"
+        "structlog.get_logger().info('by its defaults', number=7)\n"
         "import asyncio, rich, rich.console\n"
         "print(asyncio.run.__name__, rich.__name__, structlog.dev.ConsoleRenderer.__name__)\n"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "run rich ConsoleRenderer"]
+    loaded, message, last = done.stdout.splitlines()
+    assert (loaded, last) == ("[]", "run rich ConsoleRenderer")
+    assert "by its defaults" in message
+    assert "number=7" in message
 
 
 def test_structlogs_methods_that_need_asyncio_still_find_it() -> None:
     code = (
-        "from nsctl.hooks.audit import load_structlog\n"
+        "from nsctl.hooks.lean import load_structlog\n"
         "structlog = load_structlog()\n"
         "import asyncio\n"
         "asyncio.run(structlog.get_logger().ainfo('hello'))\n"

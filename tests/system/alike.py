@@ -26,7 +26,7 @@ def alike(lab: Lab) -> Snapshot:
             commands = [_without_pid(key) for key in section]
             out[name] = {command: commands.count(command) for command in sorted(commands)}
         elif name == "files":
-            out[name] = {k: "a number" if k.endswith(".pid") else v for k, v in section.items()}
+            out[name] = {k: "its own" if k.endswith((".pid", "/init.mounts")) else v for k, v in section.items()}
         elif name == "mounts":
             out[name] = {k: sorted(_NUMBERED.sub(r"\1:[N]", line) for line in v) for k, v in section.items()}
         elif name == "links" or name.startswith("links in "):

@@ -83,6 +83,19 @@ def test_force_takes_the_sharers_down_too(lab: Lab) -> None:
         assert set(down(lab, "web", "--force").splitlines()) == {"web is down", "probe is down", "second is down"}
 
 
+def test_who_shares_a_network_goes_with_it_when_it_is_recovered(lab: Lab) -> None:
+    with unchanged(lab):
+        up(lab, *WEB)
+        up(lab, *PROBE)
+        up(lab, "container", "--name", "second", "--target", "probe")
+        lab.run(["kill", "-KILL", str(init_of(lab, "web"))], check=True)
+        assert eventually(lambda: data(lab, "ls", "--json")[-1]["state"] != "up")
+        told = lab.nsctl("recover", check=True).stdout
+        assert "web: taken down, since its init is gone" in told
+        assert "probe: taken down, since it shared the network of web" in told
+        assert "second: taken down, since it shared the network of probe" in told
+
+
 def test_down_of_all_needs_no_force(lab: Lab) -> None:
     with unchanged(lab):
         up(lab, *WEB)

@@ -57,7 +57,7 @@ def built(lab: Lab) -> Snapshot:
     sections["namespaces"] = dict.fromkeys(sections["namespaces"], "there")
     own = re.compile(rf"{lab.token}|(?<=net:)\[\d+\]")
     sections["mounts"] = {place: [own.sub("", line) for line in lines] for place, lines in sections["mounts"].items()}
-    numbers = ("/init.pid", "/plan.sh")
+    numbers = ("/init.pid", "/init.mounts", "/plan.sh")
     sections["files"] = {path: what for path, what in sections["files"].items() if not path.endswith(numbers)}
     return Snapshot(sections)
 

@@ -123,6 +123,40 @@ def test_what_another_made_is_left_or_refused(lab: Lab) -> None:
     assert apply(lab, "") == "nothing to do: 0 as the file says\n"
 
 
+def test_a_dry_run_as_a_script_builds_all_of_it_and_takes_it_down(lab: Lab) -> None:
+    text = '[network.lan]\nmode = "bridge"\nsubnet = "10.0.3.0/24"\n[sandbox.c]\nnetwork = "lan"\ncount = 2\n'
+    before = snapshot(lab)
+    script = apply(lab, text, "--dry-run", "--format", "sh")
+    assert script.splitlines()[:3] == ["#!/bin/sh", "# + c-1 (bridge)", "# + c-2 (bridge)"]
+    assert script.count("ip link add dev nsbr0 ") == 1
+    lab.write("/run/build", script)
+    lab.run(["sh", "/run/build"], check=True)
+    lab.run(["ip", "netns", "exec", "c-1", "ping", "-c1", "-W2", "10.0.3.3"], check=True)
+    lab.run(["sh", "/run/build", "down"], check=True)
+    lab.run(["rm", "-r", "/run/build", "/run/lab", "/run/nsctl"], check=True)
+    assert_back(lab, before)
+
+
+def test_a_dry_run_as_a_script_begins_with_what_goes(lab: Lab) -> None:
+    apply(lab, '[sandbox.c]\nmode = "none"\nisolate = ["net"]\ncount = 2\n')
+    script = apply(lab, '[sandbox.c]\nmode = "none"\nisolate = ["net"]\ncount = 1\n', "--dry-run", "--format", "sh")
+    assert script.splitlines()[1:3] == ["# - c-2", 'if [ "${1-}" != down ]; then']
+    assert script.splitlines()[-2:] == ["ip netns del c-2", "fi"]
+    lab.write("/run/build", script)
+    lab.run(["sh", "/run/build"], check=True)
+    assert lab.call(os.listdir, "/run/netns") == ["c-1"]
+
+
+def test_a_dry_run_as_json_is_one_document_with_plans_that_apply_takes(lab: Lab) -> None:
+    apply(lab, '[sandbox.old]\nmode = "none"\nisolate = ["net"]\n')
+    found = json.loads(apply(lab, '[sandbox.web]\nmode = "none"\n', "--dry-run", "--format", "json"))
+    assert (found["new"], found["changed"], found["gone"], found["same"]) == (["web"], {}, ["old"], [])
+    assert found["undo"][-1] == "ip netns del old"
+    (plan,) = found["plans"]
+    lab.write("/run/plan.json", json.dumps(plan))
+    assert said(lab, "apply", "/run/plan.json").startswith("web is up")
+
+
 def test_a_dry_run_shows_the_difference_and_the_commands_and_changes_nothing(lab: Lab) -> None:
     lab.write(FILE, SMALL)
     before = snapshot(lab)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import Lab, assert_same, snapshot
+from tests.lab import ENVIRONMENT, Lab, assert_same, nsctl_argv, snapshot
 from tests.system.support import as_nobody, said, up
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
@@ -84,3 +84,12 @@ def test_state_and_trail_are_roots_own(lab: Lab) -> None:
     for path in ("/run/nsctl", "/run/nsctl/sandboxes", "/var/log/nsctl/audit.jsonl", "/run/nsctl/sandboxes/none/env"):
         assert as_nobody(lab, argv=["cat", path]).stderr.endswith("Permission denied\n")
     assert "SECRET=1" not in lab.read("/var/log/nsctl/audit.jsonl")
+
+
+def test_whatever_the_callers_umask_is_others_can_not_write_or_look(lab: Lab) -> None:
+    place = {"NSCTL_STATE_DIR": "/run/far/away/state", "NSCTL_AUDIT_LOG": "/var/log/trail/audit.jsonl"}
+    words = nsctl_argv("up", "bridge", *WEB[1:])
+    done = lab.run(["sh", "-c", 'umask 0; exec "$@"', "sh", *words], env=ENVIRONMENT | place)
+    assert (done.returncode, done.stderr) == (0, "")
+    theirs = ["(", "-type", "d", "-perm", "/077", ")", "-o", "(", "-not", "-type", "l", "-perm", "/022", ")"]
+    assert lab.run(["find", "/run/far", "/var/log/trail", *theirs], check=True).stdout == ""

@@ -5,11 +5,11 @@ A line of JSON in, a line of JSON out:
 
     {"operation": "up" | "down" | "recover" | "check" | "repair" | "confirm" | "list" | "steps" | "look" | "several",
      "plans": [...], "names": [...], "replace": [...], "options": {...},
-     "kill": [n, "before" | "after"], "refuse": n, "signal": [n, "INT"]}
+     "kill": [n, "before" | "after"], "refuse": n, "signal": [n, "INT", m, "TERM", …]}
 
 `kill` is SIGKILL at the n-th write to the journal, `refuse` makes it and all later forward ones fail as on a full disk,
-and `signal` is a signal at the n-th event. All count from 1. `alarm` is a signal 0.3 s later; `look` takes no lock, and
-`several` carries out `requests` in one session.
+and `signal` are signals at the n-th, m-th … event. All count from 1. `alarm` is a signal 0.3 s later; `look` takes no
+lock, and `several` carries out `requests` in one session.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def main() -> None:
 
 def carry_out(request: dict[str, Any]) -> dict[str, Any]:
     events: list[list[str]] = []
+    signals = dict(zip(*[iter(request.get("signal", ()))] * 2, strict=True))
     disturb(request)
 
     def emit(event: Event) -> None:
@@ -61,8 +62,8 @@ def carry_out(request: dict[str, Any]) -> dict[str, Any]:
         words = [type(event).__name__, step.key if step else ""]
         words += [str(getattr(event, name, "")) for name in ("skipped", "error", "outcome")]
         events.append(words)
-        if request.get("signal", [0])[0] == len(events):
-            os.kill(os.getpid(), getattr(signal, f"SIG{request['signal'][1]}"))
+        if name := signals.get(len(events)):
+            os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
 
     session = Session(STATE_DIR, emit, **request.get("options", {}))
     answer: dict[str, Any] = {"error": "", "message": "", "exit": 0, "value": None}

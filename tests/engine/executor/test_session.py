@@ -159,6 +159,19 @@ def test_nsctls_deafness_is_not_inherited_by_a_workload(executor: Executor, lab:
         assert not ignored >> (signum - 1) & 1, signum
 
 
+# Confirming.
+
+
+def test_what_was_not_confirmed_in_time_goes_with_the_next_command(executor: Executor, lab: Lab) -> None:
+    executor.ask("list").good()
+    before = snapshot(lab)
+    executor.up(plans.plan(), up={"confirm": 0.0}).good()
+    answer = executor.ask("list").good()
+    assert answer.value == {}
+    assert answer.recovered == ["web: taken down, since it was not confirmed in time"]
+    assert_back(lab, before)
+
+
 # The lock.
 
 

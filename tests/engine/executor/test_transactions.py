@@ -243,6 +243,9 @@ def test_down_goes_on_past_an_undo_that_fails_and_can_be_repeated(executor: Exec
     lab.write("/run/stubborn", "")
     answer = executor.ask("down", "web")
     assert (answer.error, answer.exit) == ("RollbackFailed", 3)
+    answer = executor.ask("recover")
+    assert (answer.error, answer.exit) == ("RollbackFailed", 3)
+    assert "stubborn" in answer.message
     lab.run(["rm", "/run/stubborn"], check=True)
     executor.ask("recover").good()
     assert_back(lab, before)
@@ -373,7 +376,7 @@ def test_a_signal_at_any_event_rolls_back_and_a_second_one_does_not_stop_that(ex
     executor.ask("down", "web").good()
     for n in range(1, events, 5):
         for name, status in (("INT", 130), ("TERM", 143)):
-            answer = executor.up(plans.plan(), signal=[n, name])
+            answer = executor.up(plans.plan(), signal=[n, name, n + 4, "HUP"])
             if (answer.error, n) == ("", n):
                 assert executor.ask("list").good().value == {"web": "up"}  # it came after the last step
                 executor.ask("down", "web").good()
@@ -419,6 +422,20 @@ def test_a_replacement_killed_anywhere_brings_the_old_one_back(executor: Executo
             executor.up(plans.plan("web", 2), replace=["web"]).good()
         assert_like(lab, before, n)
     assert n > 8
+
+
+def test_a_replacement_that_is_signalled_brings_the_old_one_back(executor: Executor, lab: Lab) -> None:
+    executor.up(plans.plan("web", 2)).good()
+    before = comparable(lab)
+    for n in range(1, 50, 7):
+        answer = executor.up(plans.plan("web", 9), replace=["web"], signal=[n, "TERM", n + 2, "INT"])
+        if not answer.error:
+            break  # it came after the last step
+        assert (answer.error, answer.exit) == ("Interrupted", 143), (n, answer)
+        assert executor.ask("list").good().value == {"web": "up"}, n
+        assert executor.ask("check").good().value == [], n
+        assert_like(lab, before, n)
+    assert n > 20
 
 
 def assert_like(lab: Lab, before: Snapshot, note: object = None) -> None:
@@ -499,8 +516,9 @@ def test_repair_never_overwrites_a_strangers_thing(executor: Executor, lab: Lab)
     executor.up(plans.plan()).good()
     lab.run(["ip", "link", "del", "br7"], check=True)
     lab.run(["ip", "link", "add", "br7", "address", "02:aa:bb:cc:dd:ee", "type", "bridge"], check=True)
+    theirs = lab.run(["ip", "addr", "show", "br7"], check=True).stdout
     executor.ask("repair")
-    assert "02:aa:bb:cc:dd:ee" in lab.run(["ip", "link", "show", "br7"]).stdout
+    assert lab.run(["ip", "addr", "show", "br7"], check=True).stdout == theirs  # nor is it given anything
     assert ["link/br7", "foreign"] in [drift[:2] for drift in executor.ask("check").good().value]
 
 

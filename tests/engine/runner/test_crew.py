@@ -111,6 +111,22 @@ def test_after_a_failure_nothing_more_begins_and_what_is_under_way_ends(tmp_path
         assert (tmp_path / f"queued{n}").exists() is (f"queued{n}" in log.done) is (f"queued{n}" not in never)
 
 
+def test_what_need_not_hold_others_up_is_done_while_they_work(tmp_path: Path) -> None:
+    # The two wait for a file that only the main thread makes.
+    go = tmp_path / "go"
+    wait = f"for n in $(seq 500); do test -e {go} && exit 0; sleep 0.01; done; exit 1"
+    log = Log()
+    carry_out(
+        compile_runs([script("a", wait), script("b", wait)]),
+        Runner(20),
+        starting=log.starting,
+        ended=log.over,
+        stop=lambda: False,
+        meanwhile=go.touch,
+    )
+    assert (sorted(log.done), log.failed) == (["a", "b"], [])
+
+
 def test_undoing_goes_on_past_failures(tmp_path: Path) -> None:
     items = [script("bad", "exit 3"), script("later", f"touch {tmp_path}/later", "bad")]
     log = Log()

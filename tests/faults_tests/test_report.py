@@ -1,0 +1,98 @@
+"""
+scripts/faults counts right, prints one table, and fails where something was not survived.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.__main__ import report, table
+from tests.faults.ground import Ground
+from tests.faults.tally import Tally
+from tests.lab import needs
+
+ROOT = Path(__file__).parents[2]
+COUNTS = {
+    "seed": 7,
+    "classes": {
+        "killed: up": {"tried": 100, "survived": 100, "left_over": 0, "seconds": 25.04},
+        "a step hangs": {"tried": 20, "survived": 19, "left_over": 1, "seconds": 9.6},
+    },
+}
+
+
+def faults(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-E", "-s", "-m", "tests.faults", *words]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+@needs("bridge", "iptables")
+def test_one_command_tries_faults_and_prints_a_table_and_json(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    done = faults("--quick", "--seed", "5", "-k", "repair_that_is_killed", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text(encoding="utf-8"))
+    count = found["classes"]["killed: repair"]
+    assert (count["tried"], count["survived"], count["left_over"]) == (4, 4, 0)
+    assert count["seconds"] > 0
+    assert (found["seed"], found["survived"], found["total"]) == (5, True, count)
+    assert done.stdout == table(found)
+
+
+@needs("bridge")
+def test_where_nothing_is_tried_nothing_is_claimed() -> None:
+    done = faults("-k", "no_test_of_that_name")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "faults: nothing was tried" in done.stderr
+
+
+def test_the_table_has_a_line_for_each_class_and_one_for_all() -> None:
+    assert table(report(COUNTS, 1)) == (
+        "fault class       tried  survived  left over  seconds\n"
+        "a step hangs         20        19          1       10\n"
+        "killed: up          100       100          0       25\n"
+        "all, with seed 7    120       119          1       35\n"
+    )
+
+
+def test_a_fault_that_was_not_survived_and_a_test_that_failed_are_failures() -> None:
+    assert not report(COUNTS, 0)["survived"]
+    fine = {**COUNTS, "classes": {"killed: up": {"tried": 1, "survived": 1, "left_over": 0, "seconds": 0.1}}}
+    assert report(fine, 0)["survived"]
+    assert not report(fine, 1)["survived"]
+
+
+class Nowhere(Ground):
+    """
+    No host at all.
+    """
+
+    def __init__(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def test_a_sweep_counts_what_it_tried_and_lists_what_was_not_survived() -> None:
+    def attempt(_: Nowhere, case: int) -> None:
+        assert case != 3, "it is still there"
+
+    tally = Tally(seed=1)
+    with pytest.raises(AssertionError, match="1 of 6 faults were not survived:\n3: it is still there"):
+        tally.sweep("numbers", range(6), Nowhere, attempt)
+    count = tally.counts["numbers"]
+    assert (count.tried, count.survived, count.left_over) == (6, 5, 1)
+
+
+def test_of_a_long_sweep_a_few_cases_can_be_tried() -> None:
+    tried: list[int] = []
+    tally = Tally(seed=1, most=2)
+    assert tally.sweep("numbers", range(6), Nowhere, lambda _, case: tried.append(case)) == 6
+    assert len(tried) == tally.counts["numbers"].tried == 2
