@@ -79,7 +79,8 @@ def _settle(ctx: Context, rows: Sequence[StepRow]) -> None:
     settled = []
     for row in rows:
         effect = row.step.effect
-        if effect is None or observe(effect, ctx.kernel, in_flight=True).state is State.OURS:
+        sight = observe(effect, ctx.kernel, in_flight=True) if effect is not None else None
+        if sight is None or (sight.state is State.OURS and not sight.drift):
             mark = mark_of(effect, ctx.kernel) if effect is not None else None
             settled.append((row.step.key, mark, ctx.tools(row.step.do.argv[0])))
     if settled:

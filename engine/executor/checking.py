@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import Effect, LinkIs, LinkUp, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import Effect, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
@@ -96,7 +96,7 @@ def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None
     ctx.journal.done(
         (r.step.key, mark_of(r.step.effect, ctx.kernel), ctx.tools(r.step.do.argv[0]))
         for r, s in sights
-        if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS
+        if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS and not s.drift
     )
 
 
@@ -196,6 +196,8 @@ def _needs_first(steps: Sequence[Step]) -> list[Step]:
 def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
     # What somebody changed about a link that is still ours.
     effect = step.effect
+    if sight.drift and isinstance(effect, FileIs):
+        return [step]
     if not sight.drift or not isinstance(effect, LinkIs):
         return []
     if sight.renamed is not None:

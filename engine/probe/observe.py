@@ -82,6 +82,8 @@ def observe(
             return _netns(effect, kernel, mark, own_macs if in_flight else None)
         case e.ProcessIs():
             return _process(effect, kernel, mark)
+        case e.FileIs():
+            return _file(effect, kernel, in_flight=in_flight)
         case _:
             return _OBSERVERS[type(effect)](effect, kernel)
 
@@ -276,13 +278,18 @@ def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
     return _absent("not running")
 
 
-def _file(effect: e.FileIs, kernel: Kernel) -> Seen:
+def _file(effect: e.FileIs, kernel: Kernel, *, in_flight: bool) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
         return _absent()
     if kind != "file":
         return _foreign("not a regular file")
-    return _ours() if kernel.file(effect.path) == effect.content else _foreign("other content")
+    content = kernel.file(effect.path)
+    if content == effect.content:
+        return _ours()
+    if in_flight and content is not None and effect.content.startswith(content):
+        return _ours("half written", "half written")  # nsctl died between making it and writing the last of it
+    return _foreign("other content")
 
 
 def _directory(effect: e.DirIs, kernel: Kernel) -> Seen:
@@ -312,7 +319,6 @@ _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel], Seen]] = {
     e.SysctlIs: _sysctl,
     e.ChainIs: _chain,
     e.RuleTagged: _rule,
-    e.FileIs: _file,
     e.DirIs: _directory,
     e.CommandSucceeds: _command,
 }

@@ -211,6 +211,13 @@ RULES = (
         f"{_OBSERVE}::test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it",
     ),
     Rule(
+        "a half-written file is ours",
+        "engine/probe/observe.py",
+        "if in_flight and content is not None and",
+        "if False and content is not None and",
+        f"{_OBSERVE}::test_a_file_that_nsctl_died_over_is_ours_to_finish_or_remove[]",
+    ),
+    Rule(
         "a process is known by its start time",
         "engine/probe/observe.py",
         'if kernel.process(pid) == mark["start"] else',

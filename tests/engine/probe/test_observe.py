@@ -473,6 +473,17 @@ def test_a_file_with_other_content_or_of_another_kind_is_foreign(tmp_path: Path,
     assert observe(FileIs(str(tmp_path), ""), local).state is FOREIGN
 
 
+@pytest.mark.parametrize("content", ["", "127.0.0.1 local", "127.0.0.1 localhost"])
+def test_a_file_that_nsctl_died_over_is_ours_to_finish_or_remove(tmp_path: Path, local: Kernel, content: str) -> None:
+    path = tmp_path / "hosts"
+    path.write_text(content)
+    effect = FileIs(str(path), "127.0.0.1 localhost\n")
+    assert observe(effect, local, in_flight=True) == Seen(OURS, "half written", "half written")
+    assert observe(effect, local).state is FOREIGN
+    path.write_text("somebody's")
+    assert observe(effect, local, in_flight=True).state is FOREIGN
+
+
 def test_a_directory_is_there_or_something_else_is(tmp_path: Path, local: Kernel) -> None:
     assert observe(DirIs(str(tmp_path)), local).state is OURS
     assert observe(DirIs(str(tmp_path / "missing")), local).state is ABSENT
