@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.seccomp import forbid_typing
 from nsctl.engine.errors import Refused
 
 if TYPE_CHECKING:
@@ -109,11 +110,12 @@ def foreground(
     start = start_of(pid) if pid is not None else None
     cut = argv.index("--") if "--" in argv else len(argv)
     enters = "--pid" in argv[:cut]
+    typing = bool(row.settings.get("privileged"))
     if enters:
         argv.remove("--pid")
     out.close()
     if not enters and not stay:
-        _become(tool, argv, environment)
+        _become(tool, argv, environment, typing=typing)
     terminal = enters and _has_terminal()
     # TTOU: handing the terminal on is allowed from the background, too, while it is blocked.
     here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD, signal.SIGTTOU})
@@ -127,7 +129,7 @@ def foreground(
                 os.setpgid(0, 0)
                 _give_terminal(os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
-            _become(tool, argv, environment)
+            _become(tool, argv, environment, typing=typing)
         try:
             return _wait(child, terminal)
         finally:
@@ -144,14 +146,22 @@ def _passed() -> set[signal.Signals]:
     return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
-def _become(tool: str | None, argv: list[str], environment: dict[str, str]) -> NoReturn:
+def _become(tool: str | None, argv: list[str], environment: dict[str, str], *, typing: bool) -> NoReturn:
     """
     Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
+
+    Args:
+        tool: The program.
+        argv: Its words.
+        environment: Its environment.
+        typing: It may type into the terminal.
     """
     try:
         for signum in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these two
             signal.signal(signum, signal.SIG_DFL)
         os.umask(0o022)
+        if not typing:
+            forbid_typing()
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.execvpe(tool or argv[0], argv, environment)  # noqa: S606 - no shell wanted
     except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up

@@ -156,7 +156,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
     total = len(steps)
     position = {s.key: n for n, s in enumerate(steps, 1)}
     by_key = {s.key: s for s in steps}
-    failures: list[NsctlError] = []
+    failures: list[tuple[int, NsctlError]] = []  # with the step's number
     finished: list[tuple[Step, Outcome]] = []
 
     def starting(runs: list[Run]) -> None:
@@ -180,7 +180,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
             if isinstance(step.effect, NetnsIs) and (step.effect.inode or step.effect.source):
                 sight = observe(step.effect, ctx.kernel)
                 if sight.state is not State.OURS:  # the target ended, and its PID may be a stranger's by now
-                    failures.append(StepFailed(f"{step.why} failed: {sight.found}; the target has ended"))
+                    gone = StepFailed(f"{step.why} failed: {sight.found}; the target has ended")
+                    failures.append((position[step.key], gone))
             rows.append((step.key, mark, ctx.tools(step.do.argv[0])))
             result = outcome.result
             ctx.tell(
@@ -196,7 +197,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
             _find_out(ctx, outcome, by_key)
         finished.extend((by_key[i.key], outcome) for i in outcome.done)
         if outcome.failed is not None:
-            failures.append(_failure(ctx, outcome, outcome.failed, by_key, position, total, transaction, sandbox))
+            error = _failure(ctx, outcome, outcome.failed, by_key, position, total, transaction, sandbox)
+            failures.append((position[outcome.failed.key], error))
         elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
             flush()  # a process's mark is best read while it surely lives
 
@@ -204,7 +206,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
     never = carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=ctx.signals.pending, meanwhile=flush)
     flush()
     if failures:
-        raise failures[0]
+        raise min(failures, key=lambda failure: failure[0])[1]
     if ctx.signals.pending() and ctx.signals.caught is not None:
         raise interrupted(ctx.signals.caught)
     if never:

@@ -88,7 +88,7 @@ def carry_out(
     perform = partial(perform_job, runner=runner, force=force, backend=backend, group=group)
     pool: _Pool | None = None
     ready = order.free()
-    busy = 0
+    busy = first_failed = 0
 
     def told(outcomes: list[Outcome], job: int) -> bool:
         over.update(order.jobs[job][: len(outcomes)])
@@ -109,7 +109,7 @@ def carry_out(
             else:
                 pool = pool or _Pool(WORKERS, perform, force=force)
                 for job in ready:
-                    pool.give(job, [runs[n] for n in order.jobs[job]])
+                    pool.give(job, [(n, runs[n]) for n in order.jobs[job]])
                 busy += len(ready)
                 if ready:
                     meanwhile()
@@ -117,10 +117,12 @@ def carry_out(
                 busy -= 1
             ready = order.over(number)
             if told(outcomes, number) and not force:
+                # Whichever thread was faster: what comes earlier in the plan is tried, and the first failure told.
+                first_failed = order.jobs[number][len(outcomes) - 1]
                 break
     finally:
         if pool is not None:
-            for number, outcomes in pool.close(busy):
+            for number, outcomes in pool.close(busy, first_failed):
                 told(outcomes, number)
     return [run for n, run in enumerate(runs) if n not in over]
 
@@ -289,9 +291,9 @@ class _Pool:
 
         self._work = work
         self._force = force
-        self._jobs: SimpleQueue[tuple[int, Sequence[Run], list[Outcome]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[int, Sequence[tuple[int, Run]], list[Outcome]] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[int, list[Outcome] | None]] = SimpleQueue()
-        self._halted = False
+        self._halted: int | None = None
         self._threads = [Thread(target=self._loop, daemon=True) for _ in range(workers)]
         for number, thread in enumerate(self._threads):
             try:
@@ -302,7 +304,10 @@ class _Pool:
                 self._threads = self._threads[:number]  # fewer will do
                 break
 
-    def give(self, number: int, runs: Sequence[Run]) -> None:
+    def give(self, number: int, runs: Sequence[tuple[int, Run]]) -> None:
+        """
+        Have a job done: its runs, each with its number in the plan.
+        """
         self._jobs.put((number, runs, []))
 
     def take(self) -> tuple[int, list[Outcome]]:
@@ -311,11 +316,11 @@ class _Pool:
             raise RuntimeError("only a halted pool leaves jobs out")
         return number, outcomes
 
-    def close(self, busy: int) -> list[tuple[int, list[Outcome]]]:
+    def close(self, busy: int, before: int) -> list[tuple[int, list[Outcome]]]:
         """
-        Let what is under way end, leave out what has not begun, and stop.
+        Let what is under way end, leave out what has not begun, unless it comes before this number, and stop.
         """
-        self._halted = True
+        self._halted = before
         rest = [self._results.get() for _ in range(busy)]
         for _ in self._threads:
             self._jobs.put(None)
@@ -326,13 +331,16 @@ class _Pool:
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
             number, runs, outcomes = job
-            if self._halted:
-                self._results.put((number, outcomes or None))
-                continue
+            if self._halted is not None:
+                runs = [(n, run) for n, run in runs if n < self._halted]
+                if not runs:
+                    self._results.put((number, outcomes or None))
+                    continue
             # Plain writes first, and all of them before the next batch: to set disable_ipv6, the kernel does not wait
             # for its lock of links, but tries again and again, for as long as an `ip` beside it works.
-            first = runs[:1] if runs[0].kind == NATIVE and runs[0].netns is not None else runs
-            outcomes += self._work(first)
+            head = runs[0][1]
+            first = runs[:1] if head.kind == NATIVE and head.netns is not None else runs
+            outcomes += self._work([run for _, run in first])
             rest = runs[len(first) :]
             if rest and (outcomes[-1].failed is None or self._force):
                 self._jobs.put((number, rest, outcomes))

@@ -477,4 +477,11 @@ RULES = (
         '"true"',
         "tests/system/test_sandbox.py::test_state_and_other_sandboxes_networks_are_not_seen_inside",
     ),
+    Rule(
+        "a command can't type into its terminal",
+        "engine/cli/foreground.py",
+        "if not typing:",
+        "if False:",
+        "tests/faults/test_escapes.py::test_it_types_nothing_into_the_callers_terminal[exec-TIOCSTI]",
+    ),
 )
