@@ -26,22 +26,22 @@ IFNAME_MAX = 15
 _RESERVED_IFNAMES = frozenset({"lo", "all", "default"})
 
 
-def display(text: str) -> str:
+def display(text: str, most: int = SHOWN_MAX) -> str:
     """
-    Text that came from outside, safe to show on a terminal: control characters escaped, cut at 80.
+    Text that came from outside, safe to show on a terminal: control characters escaped, no longer than this.
     """
-    text = text[: SHOWN_MAX + 1]  # it only grows from here on, and there may be megabytes of it
+    text = text[: most + 1]  # it only grows from here on, and there may be megabytes of it
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     shown = shown.encode("utf-8", "backslashreplace").decode()
-    return shown if len(shown) <= SHOWN_MAX else shown[: SHOWN_MAX - 3] + "..."
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
-def said_by(value: object) -> str:
+def said_by(value: object, most: int = SHOWN_MAX) -> str:
     """
     What an object from outside says of itself, safe to show; its type where it can't.
     """
     try:
-        return display(str(value))
+        return display(str(value), most)
     except BaseException:  # noqa: BLE001 - it may be of a plugin's own class, or a number too large to print
         return type(value).__name__
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Broken", "EntryPoint", "LoadedMode", "Plugins", "entry_points", "why_unsafe"]
 
 GROUP = "nsctl"
+REASON_MAX = 1000
+"""Characters of the reason why a plugin is left out: it names a file, the end of whose path tells."""
 MODES_MAX = 1000
 """Of one plugin: what it returns need not end."""
 _METADATA = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+))?(-[^-]+)?\.(dist|egg)-info")
@@ -353,7 +355,7 @@ def _call(impl: HookImpl, **values: Any) -> Any:
 
 
 def _told(error: BaseException) -> str:
-    text = " ".join(said_by(error).split())
+    text = " ".join(said_by(error, REASON_MAX).split())
     kind = type(error).__name__
     return text if isinstance(error, (NsctlError, PermissionError)) else f"{kind}: {text}" if text else kind
 
