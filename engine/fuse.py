@@ -251,6 +251,7 @@ def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]
         run: The run.
         group: A number that no link's group has: links are then put into it and deleted all at once,
             since the kernel takes 16-20 ms for each by itself, and 74 for a hundred together.
+            They are set down first: a bridge that is up deals with each port that leaves (of 1,000, 0.2 s in 0.9).
     """
     plain = [(batch_line(i.command), [i]) for i in run.items if isinstance(i.command, Command)]
     doomed = [i for i in run.items if _deleted_link(i) is not None] if group is not None and run.netns is None else []
@@ -262,7 +263,8 @@ def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]
         first = next(n for n, (_, items) in enumerate(plain) if id(items[0]) in going)
         grouped = [(f"link set dev {_deleted_link(i)} group {group}", [i]) for i in doomed]
         rest = [(line, items) for line, items in plain[first:] if id(items[0]) not in going]
-        plain = [*plain[:first], *grouped, (f"link del group {group}", doomed), *rest]
+        ends = [(f"link set group {group} down", doomed), (f"link del group {group}", doomed)]
+        plain = [*plain[:first], *grouped, *ends, *rest]
     return "".join(f"{line}\n" for line, _ in plain), [items for _, items in plain]
 
 

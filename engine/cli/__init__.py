@@ -10,6 +10,7 @@ The command line: the composition root, which may import everything and imports 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _isolate(words)
+        gc.disable()  # a command's life is short, and of a large lab the collector takes a tenth of it
     _open_standard_streams()
     os.umask(0o077)
     from nsctl.engine.cli import out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
@@ -101,35 +101,45 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
     seen, going = _look(ctx, rows)
     steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows if row.step.key in going]
     said: dict[str, tuple[str, str, float]] = {}
-    _run(ctx, rows, steps, said)
+    resting = [row for row in rows if row.step.key not in going]
+
+    def tell_resting() -> None:
+        # What needs no command is told while the kernel is at work: of a large lab that is most of it.
+        for row in resting:
+            ctx.tell(
+                StepUndone(transaction, sandbox, row.step, _why_not(ctx, row, seen.get(row.step.key)), "", "", 0.0)
+            )
+        resting.clear()
+
+    _run(ctx, rows, steps, said, tell_resting)
+    tell_resting()
     ctx.kernel.forget()
     ctx.runner.reap()
     result = Undone()
-    over: list[str] = []
     for row in rows:
         key = row.step.key
-        sight = seen.get(key)
-        error, skipped = "", ""
         if key in going:
             error = _still_there(ctx, row, said.get(key))
-        elif sight is not None and sight.state is State.FOREIGN:
-            skipped = f"not ours, left alone: {sight.found}"
-            ctx.warnings.append(f"{key} is not nsctl's any more and was left alone: {sight.found}")
-        elif sight is not None:
-            skipped = "was gone already"
-        elif row.state == INTENT:
-            skipped = "was never started"
-        else:
-            skipped = f"goes with {row.step.goes_with}" if row.step.goes_with else row.step.no_undo
-        if error:
-            result.left.append((row, error))
-        else:
-            over.append(key)
-        tool, _, duration = said.get(key, ("", "", 0.0))
-        ctx.tell(StepUndone(transaction, sandbox, row.step, skipped, error, tool, duration))
+            if error:
+                result.left.append((row, error))
+            tool, _, duration = said.get(key, ("", "", 0.0))
+            ctx.tell(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
     if record:
-        ctx.journal.undone(over)
+        left = {row.step.key for row, _ in result.left}
+        ctx.journal.undone([row.step.key for row in rows if row.step.key not in left])
     return result
+
+
+def _why_not(ctx: Context, row: StepRow, sight: Seen | None) -> str:
+    # Why no command undoes this step.
+    if sight is not None and sight.state is State.FOREIGN:
+        ctx.warnings.append(f"{row.step.key} is not nsctl's any more and was left alone: {sight.found}")
+        return f"not ours, left alone: {sight.found}"
+    if sight is not None:
+        return "was gone already"
+    if row.state == INTENT:
+        return "was never started"
+    return f"goes with {row.step.goes_with}" if row.step.goes_with else row.step.no_undo
 
 
 def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[str]]:
@@ -172,7 +182,13 @@ def _under_its_name(step: Step, sight: Seen | None) -> Step:
     return replace(step, undo=tuple(replace(c, argv=tuple(new if w == old else w for w in c.argv)) for c in step.undo))
 
 
-def _run(ctx: Context, rows: Sequence[StepRow], steps: Sequence[Step], said: dict[str, tuple[str, str, float]]) -> None:
+def _run(
+    ctx: Context,
+    rows: Sequence[StepRow],
+    steps: Sequence[Step],
+    said: dict[str, tuple[str, str, float]],
+    meanwhile: Callable[[], None],
+) -> None:
     watched = _processes(ctx, rows, steps)
     backends = {row.step.key: row.tools.get("iptables", "") for row in rows}
     deadline = time.monotonic() + ctx.runner.timeout
@@ -202,6 +218,7 @@ def _run(ctx: Context, rows: Sequence[StepRow], steps: Sequence[Step], said: dic
         starting=starting,
         ended=ended,
         stop=lambda: False,
+        meanwhile=meanwhile,
         force=True,
         backend=backend,
         group=_unused_group(ctx, items),

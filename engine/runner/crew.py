@@ -29,6 +29,7 @@ else:
 __all__ = ["WORKERS", "Outcome", "carry_out"]
 
 WORKERS = 2
+FEW = 50
 _RESTORERS = {4: "iptables-restore", 6: "ip6tables-restore"}
 
 
@@ -102,7 +103,7 @@ def carry_out(
                 break
             if ready:
                 starting([runs[n] for job in ready for n in order.jobs[job]])
-            if len(ready) == 1 and not busy and runs[order.jobs[ready[0]][0]].netns is None:
+            if len(ready) == 1 and not busy and _quick(runs[order.jobs[ready[0]][0]]):
                 meanwhile()
                 number = ready[0]
                 outcomes = perform([runs[n] for n in order.jobs[number]])
@@ -125,6 +126,11 @@ def carry_out(
             for number, outcomes in pool.close(busy, first_failed):
                 told(outcomes, number)
     return [run for n, run in enumerate(runs) if n not in over]
+
+
+def _quick(run: Run) -> bool:
+    # Not worth a thread: it is the host's, and what can be done meanwhile takes no longer than a thread's start.
+    return run.netns is None and len(run.items) < FEW
 
 
 def perform_job(runs: Sequence[Run], runner: Runner, *, force: bool, backend: str, group: int | None) -> list[Outcome]:

@@ -8,16 +8,28 @@ the kernel, not the store, says what is left.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nsctl.engine.plan import Step, step_from_json, step_to_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Unwritable
-from nsctl.engine.store.rows import DONE, INTENT, STARTED, SandboxRow, StepRow, Transaction, checksum, dumps
+from nsctl.engine.store.rows import (
+    DONE,
+    INTENT,
+    STARTED,
+    SandboxRow,
+    StepRow,
+    Transaction,
+    all_loads,
+    checksum,
+    dumps,
+    intact,
+    loads,
+)
 
 __all__ = ["Journal"]
 
@@ -42,6 +54,7 @@ class Journal:
         self.failures: list[str] = []
         self._asked = 0
         self._known: frozenset[str] | None = None
+        self._sandboxes: dict[str, SandboxRow] | None = None
         self.stale: list[StepRow] = []
         """Steps of an earlier boot, found on opening: nothing is undone, but their files may lie about."""
         self._db = Database(state_dir / "state.db", readonly=readonly)
@@ -78,7 +91,7 @@ class Journal:
         boot, netns = files.boot_id(), str(files.netns_inode())
         there = dict(self._db.rows("SELECT key, value FROM meta"))
         used = any(self._db.rows(sql) for sql in _ANYTHING)
-        if there and not _intact(there.get("crc"), there.get("boot_id"), there.get("netns")):
+        if there and not intact(there.get("crc"), there.get("boot_id"), there.get("netns")):
             raise Damaged(f"the store {self._db.path} is damaged: nobody can tell which boot it is of")
         if used and not there:
             raise Damaged(f"the store {self._db.path} is damaged: it does not say which boot it is of")
@@ -107,27 +120,33 @@ class Journal:
         The transaction that a dead nsctl left open.
         """
         for tx, operation, restore, crc in self._rows("SELECT id, operation, restore, crc FROM transactions"):
-            if not _intact(crc, tx, operation, restore):
+            if not intact(crc, tx, operation, restore):
                 raise Damaged(f"the store's row of transaction {tx!r} is damaged")
-            return Transaction(tx, operation, _loads(restore))
+            return Transaction(tx, operation, loads(restore))
         return None
 
     def sandboxes(self) -> dict[str, SandboxRow]:
         """
         All sandboxes, by name.
         """
-        out = {}
-        for name, data, state, info, confirm_by, crc in self._rows(
-            "SELECT name, data, state, info, confirm_by, crc FROM sandboxes ORDER BY name"
-        ):
-            if not _intact(crc, name, data, info, repr(confirm_by)) or state not in ("building", "up", "removing"):
+        if self._sandboxes is None:
+            self._sandboxes = self._read_sandboxes()
+        return dict(self._sandboxes)
+
+    def _read_sandboxes(self) -> dict[str, SandboxRow]:
+        rows = self._rows("SELECT name, data, state, info, confirm_by, crc FROM sandboxes ORDER BY name")
+        for name, data, state, info, confirm_by, crc in rows:
+            if not intact(crc, name, data, info, repr(confirm_by)) or state not in ("building", "up", "removing"):
                 raise Damaged(f"the store's row of sandbox {name!r} is damaged")
-            fixed = _loads(data)
+        out = {}
+        for (name, _, state, _, confirm_by, _), (fixed, info) in zip(
+            rows, all_loads([(row[1], row[3]) for row in rows]), strict=True
+        ):
             owner = fixed.pop("owner")
             out[name] = SandboxRow(
                 name=name,
                 state=state,
-                info=_loads(info),
+                info=info,
                 confirm_by=confirm_by,
                 isolate=tuple(fixed.pop("isolate")),
                 command=tuple(fixed.pop("command")),
@@ -194,17 +213,21 @@ class Journal:
         return [] if self._void else self._db.rows(sql, values)
 
     def _steps(self, which: str, values: tuple[Any, ...] = ()) -> Iterator[StepRow]:
-        sql = f"{_STEPS} {which}"
-        for seq, key, data, crc, state, mark, tools, mark_crc, held, holders in self._rows(sql, values):
-            good = _intact(crc, key, data) and _intact(mark_crc, key, mark or "", tools or "")
+        rows = self._rows(f"{_STEPS} {which}", values)
+        for _, key, data, crc, state, mark, tools, mark_crc, held, holders in rows:
+            good = intact(crc, key, data) and intact(mark_crc, key, mark or "", tools or "")
             # A holder that is missing here would let go of what a sandbox needs.
             if not good or state not in _STATES or held != holders:
                 raise Damaged(f"the store's row of step {key!r} is damaged")
+        for n, (data, mark, tools) in enumerate(
+            all_loads([(row[2], row[5] or "null", row[6] or "null") for row in rows])
+        ):
+            seq, key, _, _, state, *_ = rows[n]
             try:
-                step = step_from_json(_loads(data))
+                step = step_from_json(data)
             except (KeyError, TypeError, ValueError, AttributeError) as e:
                 raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
-            yield StepRow(seq, step, state, _loads(mark) if mark else None, _loads(tools) if tools else {})
+            yield StepRow(seq, step, state, mark or None, tools or {})
 
     # -- writing
 
@@ -261,8 +284,11 @@ class Journal:
         """
         These steps' results are gone.
         """
-        values = _each(keys)
-        self._write(("DELETE FROM steps WHERE key = ?", values), ("DELETE FROM holders WHERE key = ?", values))
+        values = [(dumps(list(keys)),)]
+        self._write(
+            ("DELETE FROM steps WHERE key IN (SELECT value FROM json_each(?))", values),
+            ("DELETE FROM holders WHERE key IN (SELECT value FROM json_each(?))", values),
+        )
 
     def removing(self, names: Iterable[str]) -> None:
         """
@@ -297,14 +323,13 @@ class Journal:
         """
         The sandbox stays.
         """
-        row = self.sandboxes()[name]
-        row.confirm_by = None
+        row = replace(self.sandboxes()[name], confirm_by=None)
         self._write(
             ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(_sandbox_values(row)[-1], name)])
         )
 
     def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
-        self._known = None
+        self._known = self._sandboxes = None
         try:
             self._write_once(statements)
         except Unwritable as e:
@@ -363,22 +388,6 @@ def _building(
             _each(key for key in counts if key not in fresh),
         ),
     )
-
-
-def _intact(crc: object, *texts: Any) -> bool:
-    # SQLite has values of every type in every column: a flipped bit can make a number of a text.
-    try:
-        found = checksum(*texts)
-    except TypeError:
-        return False
-    return crc in {found, str(found)}
-
-
-def _loads(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as e:
-        raise Damaged(f"the store holds something that is not JSON: {e}") from e
 
 
 def _sandbox_values(row: SandboxRow) -> tuple[Any, ...]:

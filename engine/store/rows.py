@@ -6,17 +6,31 @@ from __future__ import annotations
 
 import json
 from binascii import crc32
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.plan import Step
+from nsctl.engine.store.database import Damaged
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "StepRow", "Transaction", "checksum", "dumps"]
+__all__ = [
+    "DONE",
+    "INTENT",
+    "STARTED",
+    "SandboxRow",
+    "StepRow",
+    "Transaction",
+    "all_loads",
+    "checksum",
+    "dumps",
+    "intact",
+    "loads",
+]
 
 INTENT = "intent"
 """In the journal; its command has not been started."""
@@ -24,6 +38,8 @@ STARTED = "started"
 """Its command may have run."""
 DONE = "done"
 """Its command succeeded, or the effect was in place."""
+AT_ONCE = 256
+"""Rows that are read in one go: all of a large lab's would take more memory than time."""
 
 
 def dumps(data: object) -> str:
@@ -41,6 +57,47 @@ def checksum(*texts: str) -> int:
     Tells a flipped bit: a row that doesn't match is never acted on.
     """
     return crc32("\0".join(texts).encode())
+
+
+def intact(crc: object, *texts: Any) -> bool:
+    """
+    Whether these texts are as they were written.
+    """
+    # SQLite has values of every type in every column: a flipped bit can make a number of a text.
+    try:
+        found = checksum(*texts)
+    except TypeError:
+        return False
+    return crc in {found, str(found)}
+
+
+def loads(text: str) -> Any:
+    """
+    A value from JSON.
+
+    Raises:
+        Damaged: It is none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as e:
+        raise Damaged(f"the store holds something that is not JSON: {e}") from e
+
+
+def all_loads(rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[Any, ...]]:
+    """
+    Values from JSON, row by row.
+
+    Raises:
+        Damaged: One is none.
+    """
+    # Some hundred texts in one go: read one by one, thousands take three times as long.
+    for n in range(0, len(rows), AT_ONCE):
+        part = rows[n : n + AT_ONCE]
+        parsed = loads(f"[[{'],['.join(map(','.join, part))}]]")
+        if [len(values) for values in parsed] != [len(row) for row in part]:
+            raise Damaged("the store holds something that is not one value each")
+        yield from parsed
 
 
 @dataclass(slots=True)

@@ -177,10 +177,17 @@ def test_links_are_deleted_as_a_group_where_there_are_several() -> None:
     run = Run(BATCH, None, items=items("ip netns del w", "ip link del dev a", "ip netns del x", "ip link del dev b"))
     text, owners = batch_text(run, 77)
     assert text.splitlines() == [
-        *("netns del w", "link set dev a group 77", "link set dev b group 77", "link del group 77", "netns del x"),
+        *(
+            "netns del w",
+            "link set dev a group 77",
+            "link set dev b group 77",
+            "link set group 77 down",
+            "link del group 77",
+            "netns del x",
+        ),
     ]
     one, two, three, four = run.items
-    assert owners == [[one], [two], [four], [two, four], [three]]
+    assert owners == [[one], [two], [four], [two, four], [two, four], [three]]
 
 
 def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it() -> None:
@@ -189,7 +196,7 @@ def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it(
     four = Item("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
     text, _ = batch_text(Run(BATCH, None, items=[one, two, three, four]), 77)
     assert text.splitlines() == [
-        *("link set dev a group 77", "link set dev c group 77", "link del group 77"),
+        *("link set dev a group 77", "link set dev c group 77", "link set group 77 down", "link del group 77"),
         *("link set dev eth0 nomaster", "link del dev b"),
     ]
 
