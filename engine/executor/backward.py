@@ -32,6 +32,9 @@ else:
 
 __all__ = ["Undone", "release", "undo_rows"]
 
+FEW = 1000
+"""Steps of which the events come in the order of undoing; of more, they come as they are known."""
+
 
 @dataclass(slots=True)
 class Undone:
@@ -101,18 +104,16 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
     seen, going = _look(ctx, rows)
     steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows if row.step.key in going]
     said: dict[str, tuple[str, str, float]] = {}
-    resting = [row for row in rows if row.step.key not in going]
+    told: set[str] = set()
 
     def tell_resting() -> None:
-        # What needs no command is told while the kernel is at work: of a large lab that is most of it.
-        for row in resting:
-            ctx.tell(
-                StepUndone(transaction, sandbox, row.step, _why_not(ctx, row, seen.get(row.step.key)), "", "", 0.0)
-            )
-        resting.clear()
+        # What needs no command is told while the kernel is at work: of a large lab that is most of what there is to do.
+        for row in rows if len(rows) > FEW and not told else ():
+            if row.step.key not in going:
+                told.add(row.step.key)
+                ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
     _run(ctx, rows, steps, said, tell_resting)
-    tell_resting()
     ctx.kernel.forget()
     ctx.runner.reap()
     result = Undone()
@@ -124,22 +125,27 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
                 result.left.append((row, error))
             tool, _, duration = said.get(key, ("", "", 0.0))
             ctx.tell(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
+        elif key not in told:
+            ctx.tell(_untouched(ctx, row, seen.get(key), transaction, sandbox))
     if record:
         left = {row.step.key for row, _ in result.left}
         ctx.journal.undone([row.step.key for row in rows if row.step.key not in left])
     return result
 
 
-def _why_not(ctx: Context, row: StepRow, sight: Seen | None) -> str:
-    # Why no command undoes this step.
+def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str, sandbox: str) -> StepUndone:
+    # No command undoes this step, for this reason.
+    step = row.step
     if sight is not None and sight.state is State.FOREIGN:
-        ctx.warnings.append(f"{row.step.key} is not nsctl's any more and was left alone: {sight.found}")
-        return f"not ours, left alone: {sight.found}"
-    if sight is not None:
-        return "was gone already"
-    if row.state == INTENT:
-        return "was never started"
-    return f"goes with {row.step.goes_with}" if row.step.goes_with else row.step.no_undo
+        ctx.warnings.append(f"{step.key} is not nsctl's any more and was left alone: {sight.found}")
+        why = f"not ours, left alone: {sight.found}"
+    elif sight is not None:
+        why = "was gone already"
+    elif row.state == INTENT:
+        why = "was never started"
+    else:
+        why = f"goes with {step.goes_with}" if step.goes_with else step.no_undo
+    return StepUndone(transaction, sandbox, step, why, "", "", 0.0)
 
 
 def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[str]]:

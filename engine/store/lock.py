@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nsctl.engine.errors import Busy, Refused
+from nsctl.engine.names import display
 
 __all__ = ["LOCK_FD", "Lock"]
 
@@ -95,8 +96,33 @@ class Lock:
             pid = int(self._path.read_text(encoding="ascii").strip() or "0")
             os.kill(pid, 0)
         except (OSError, ValueError):
-            return "a step of a killed nsctl"
-        return f"another nsctl (PID {pid})"
+            pid = None
+        who = _inherited()
+        if pid is not None and (pid in who or not who):
+            return f"another nsctl (PID {pid})"
+        # A tool that goes on in the background keeps what it inherited.
+        return f"a step of an nsctl that ended ({', '.join(who.values())})" if who else "a step of a killed nsctl"
+
+
+def _inherited() -> dict[int, str]:
+    # The processes that have the lock by a descriptor that they inherited; who only waits has one without a lock.
+    ours = os.fstat(LOCK_FD)
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            theirs = os.stat(f"/proc/{entry}/fd/{LOCK_FD}")
+            if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
+                continue
+            with open(f"/proc/{entry}/fdinfo/{LOCK_FD}", encoding="utf-8") as f:
+                if "lock:" not in f.read():
+                    continue
+            with open(f"/proc/{entry}/comm", encoding="utf-8", errors="backslashreplace") as f:
+                found[int(entry)] = f"{display(f.read().strip())}, PID {entry}"
+        except OSError:
+            continue
+    return found
 
 
 def _must_be_free() -> None:

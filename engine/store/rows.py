@@ -91,7 +91,7 @@ def all_loads(rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[Any, ...]]:
     Raises:
         Damaged: One is none.
     """
-    # Some hundred texts in one go: read one by one, thousands take three times as long.
+    # Some hundred texts in one go take a quarter less than one by one.
     for n in range(0, len(rows), AT_ONCE):
         part = rows[n : n + AT_ONCE]
         parsed = loads(f"[[{'],['.join(map(','.join, part))}]]")

@@ -104,7 +104,7 @@ RULES = (
     ),
     Rule(
         "rows have a checksum",
-        "engine/store/journal.py",
+        "engine/store/rows.py",
         "return crc in {found, str(found)}",
         "return True",
         "tests/engine/store/test_damage.py::test_no_flipped_bit_makes_a_wrong_row",
@@ -172,7 +172,7 @@ RULES = (
         "engine/executor/forward.py",
         "if any(run.kind == SOLO for run in runs):",
         "if False:",
-        "tests/faults/test_kills.py::test_up_that_is_killed_leaves_nothing[none-True-10]",
+        f"{_TRANSACTIONS}::test_a_namespace_is_marked_before_a_process_can_stay_in_it",
     ),
     # Effects and marks: only what is nsctl's is undone.
     Rule(

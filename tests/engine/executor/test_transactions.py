@@ -366,6 +366,15 @@ def test_mending_a_shared_step_killed_anywhere_leaves_nothing_that_only_looks_br
     assert n > 4
 
 
+def test_a_namespace_is_marked_before_a_process_can_stay_in_it(executor: Executor) -> None:
+    # After a kill in between, recovery would take it for a stranger's, since somebody uses it.
+    plan = plans.plan()
+    keys = {"dir/sandboxes", "dir/web", "netns/web", "init/web"}
+    bare = replace(plan, steps=tuple(s for s in plan.steps if s.key in keys))
+    events = [event[:2] for event in executor.up(bare).good().events]
+    assert events.index(["StepDone", "netns/web"]) < events.index(["StepStarted", "init/web"])
+
+
 # Signals.
 
 

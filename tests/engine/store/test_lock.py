@@ -87,10 +87,10 @@ def test_an_orphaned_step_of_a_killed_nsctl_keeps_the_lock_until_it_ends(
     try:
         first.kill()
         first.wait()
+        third = start(children, path, "say('held')")  # waits, and is not named
         second = start(children, path, "say('held')", wait=0.2)
-        assert heard(second) == "Busy a step of a killed nsctl is still at work after 0.2 s"
-        third = start(children, path, "say('held')")
-        time.sleep(0.2)
+        who = f"a step of an nsctl that ended (sleep, PID {step})"
+        assert heard(second) == f"Busy {who} is still at work after 0.2 s"
         assert third.poll() is None
     finally:
         os.kill(step, signal.SIGKILL)
