@@ -294,10 +294,16 @@ def effect_from_json(data: dict[str, Any]) -> Effect:
     """
     kind = data["kind"]
     cls: Callable[..., Effect] = EFFECTS[kind]
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    types = _FIELDS[kind]
+    values = dict(data)
+    del values["kind"]
     for name, value in values.items():
-        right = isinstance(value, _FIELDS[kind].get(name, ())) and not isinstance(value, bool)
-        if not right or (isinstance(value, tuple) and not all(isinstance(v, str) for v in value)):
+        right = types.get(name, ())
+        if type(value) is str and str in right:  # most of them are
+            continue
+        if type(value) is list and tuple in right and all(isinstance(v, str) for v in value):
+            values[name] = tuple(value)
+        elif not isinstance(value, right) or isinstance(value, bool):
             raise TypeError(f"{kind}: {name} can't be {value!r}")
     return cls(**values)
 

@@ -214,10 +214,13 @@ def command_from_json(data: dict[str, Any]) -> Command | Spawn:
     netns = _text_or_none(data.get("netns"))
     if "pidfile" in data:
         return Spawn(argv, _text(data["pidfile"]), _text(data["log"]), netns, _text_or_none(data.get("ready")))
-    ok = data.get("ok", [0])
+    stdin = _text_or_none(data.get("stdin"))
+    if "ok" not in data:
+        return Command(argv, stdin, netns)
+    ok = data["ok"]
     if not isinstance(ok, list) or not all(type(status) is int for status in ok):
         raise TypeError(f"{ok!r} is no list of exit statuses")
-    return Command(argv, _text_or_none(data.get("stdin")), netns, tuple(ok))
+    return Command(argv, stdin, netns, tuple(ok))
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
@@ -245,18 +248,21 @@ def step_from_json(data: dict[str, Any]) -> Step:
     Raises:
         KeyError, TypeError, ValueError: It is no step.
     """
-    undo = tuple(command_from_json(c) for c in data.get("undo", ()))
-    if any(isinstance(c, Spawn) for c in undo):
-        raise ValueError("an undo cannot start a detached process")
+    undo: list[Command] = []
+    for each in data.get("undo", ()):
+        command = command_from_json(each)
+        if isinstance(command, Spawn):
+            raise TypeError("an undo cannot start a detached process")
+        undo.append(command)
     return Step(
-        key=_text(data["key"]),
-        why=_text(data["why"]),
-        do=command_from_json(data["do"]),
-        undo=tuple(c for c in undo if isinstance(c, Command)),
-        effect=effect_from_json(data["effect"]) if "effect" in data else None,
-        goes_with=_text_or_none(data.get("goes_with")),
-        no_undo=_text(data.get("no_undo", "")),
-        after=_texts(data["after"]) if "after" in data else None,
+        _text(data["key"]),
+        _text(data["why"]),
+        command_from_json(data["do"]),
+        tuple(undo),
+        effect_from_json(data["effect"]) if "effect" in data else None,
+        _text_or_none(data.get("goes_with")),
+        _text(data.get("no_undo", "")),
+        _texts(data["after"]) if "after" in data else None,
     )
 
 
