@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EAGAIN, EINVAL, ENOBUFS
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["NETNS_DIR", "Netlink", "NoNamespaceError", "attributes", "enter", "in_netns", "socket_in"]
+__all__ = ["NETNS_DIR", "Netlink", "NoNamespaceError", "RestlessError", "attributes", "enter", "in_netns", "socket_in"]
 
 T = TypeVar("T")
 
@@ -44,12 +45,20 @@ _NOOP, _MSG_ERROR, _DONE = 1, 2, 3
 _BUFFER = 65536
 """Bytes; the kernel fills at most 32 KiB at a time unless one message alone is larger."""
 _LARGEST = 1 << 24
-_ATTEMPTS = 20
+_ATTEMPTS = 25
+_PAUSE_MAX = 0.25
+"""Seconds between attempts, doubled up to here: five seconds in all."""
 
 
 class NoNamespaceError(Exception):
     """
     There is no network namespace of this name: no such file, or a plain one.
+    """
+
+
+class RestlessError(NsctlError):
+    """
+    What was asked for changed during each of many attempts.
     """
 
 
@@ -147,10 +156,12 @@ class Netlink:
 
     Args:
         sock: From `socket_in`.
+        attempts: How often to ask while what is asked for changes.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, attempts: int = _ATTEMPTS) -> None:
         self._socket = sock
+        self._attempts = attempts
         try:
             self._socket.bind((0, 0))
             self._port = self._socket.getsockname()[0]
@@ -188,12 +199,14 @@ class Netlink:
 
         Raises:
             OSError: What the kernel answered.
-            NsctlError: The objects changed during each of many attempts.
+            RestlessError: The objects changed during each of many attempts.
         """
         return self._ask(kind, _DUMP, body)
 
     def _ask(self, kind: int, flags: int, body: bytes) -> list[bytes]:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(self._attempts):
+            if attempt:
+                time.sleep(min(0.001 * 2**attempt, _PAUSE_MAX))
             self._sequence += 1
             header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, self._sequence, 0)
             self._socket.send(header + body)
@@ -201,7 +214,7 @@ class Netlink:
                 return self._answers()
             except _Again:
                 continue
-        raise NsctlError(
+        raise RestlessError(
             "the kernel's network configuration keeps changing while it is read",
             hint="see what changes it (ip monitor), then try again",
         )

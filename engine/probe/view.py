@@ -4,9 +4,11 @@ One network namespace as the kernel shows it, cached.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import rtnl
-from nsctl.engine.probe.netlink import Netlink, socket_in
+from nsctl.engine.probe.netlink import Netlink, RestlessError, socket_in
 from nsctl.engine.probe.rtnl import LinkRow, RouteRow
 
 __all__ = ["View"]
@@ -18,6 +20,8 @@ How many links are asked for one by one before all are read at once.
 A single get costs about as much as three links of a dump.
 Most commands ask for a handful, on a host that may have thousands.
 """
+_FEW = 4
+"""Attempts to read at once what can be read one by one, too."""
 
 
 class View:
@@ -38,6 +42,7 @@ class View:
         self._indices: dict[int, LinkRow | None] = {}
         self._macs: dict[str, LinkRow] | None = None
         self._whole = False
+        self._restless = False
         self._asked = 0
         self._addresses: dict[int, frozenset[str]] = {}
         self._all_addresses = False
@@ -61,9 +66,11 @@ class View:
     def expect(self, count: int) -> None:
         """
         Say how many links will be asked for: many are read at once.
+
+        Where others change links all the time (the next batch of this very plan, perhaps), they are read one by one.
         """
-        if count > _SINGLES:
-            self._all_links()
+        if count > _SINGLES and not self._whole:
+            self._at_once(self._read_links)
 
     def link(self, name: str) -> LinkRow | None:
         """
@@ -130,12 +137,12 @@ class View:
         if row is None or row.name != name:
             return frozenset()
         if row.ifindex not in self._addresses and not self._all_addresses:
-            with Netlink(socket_in(self._netns)) as netlink:
-                if len(self._addresses) >= _SINGLES:
-                    self._read_addresses(netlink)
-                else:
+            if len(self._addresses) >= _SINGLES:
+                self._at_once(self._read_addresses)
+            if not self._all_addresses:
+                with Netlink(socket_in(self._netns)) as netlink:
                     found = rtnl.addresses(netlink, row.ifindex)
-                    self._addresses[row.ifindex] = frozenset(a.address for a in found)
+                self._addresses[row.ifindex] = frozenset(a.address for a in found)
         return self._addresses.get(row.ifindex, frozenset())
 
     def routes(self, family: int) -> tuple[RouteRow, ...]:
@@ -147,10 +154,18 @@ class View:
                 self._routes[family] = tuple(rtnl.routes(netlink, family))
         return self._routes[family]
 
+    def _at_once(self, read: Callable[[Netlink], None]) -> None:
+        if self._restless:
+            return
+        try:
+            with Netlink(socket_in(self._netns), attempts=_FEW) as netlink:
+                read(netlink)
+        except RestlessError:
+            self._restless = True
+
     def _single(self) -> None:
         self._asked += 1
-        if self._asked > _SINGLES:
-            self._all_links()
+        self.expect(self._asked)
 
     def _all_links(self) -> None:
         if not self._whole:

@@ -20,9 +20,13 @@ BENCH = "/run/bench"
 GONE_WITHIN = 60.0
 """Seconds in which the kernel has to remove what was taken down."""
 
-_OVERLAY = """\
+_ROOM = """\
 set -eu
-mkdir -p {bench} && mount -t tmpfs -o mode=0755 bench {bench}
+for place in /run /var/log; do mount -o remount,size=2g $place; done # a thousand at a time leave 12 MB of audit trail
+mkdir -p {bench}
+"""
+_OVERLAY = """\
+mount -t tmpfs -o mode=0755 bench {bench}
 for place in etc var/lib; do
     mkdir -p {bench}/$place/upper {bench}/$place/work
     lower=/$place
@@ -46,9 +50,9 @@ class Host:
 
     def __init__(self, *, strangers: bool = False, software: Path | None = None) -> None:
         self.lab = Lab()
-        setup = f"mkdir -p {BENCH}"
+        setup = _ROOM.format(bench=BENCH)
         if strangers:
-            setup = _OVERLAY.format(bench=BENCH, software=software or "/nonexistent")
+            setup += _OVERLAY.format(bench=BENCH, software=software or "/nonexistent")
         self.measure(lambda work: work.run("sh", "-c", setup))
 
     def close(self) -> None:

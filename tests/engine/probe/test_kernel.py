@@ -12,6 +12,7 @@ import pytest
 from nsctl.engine.effect import LinkIs, State
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.probe.kernel import Kernel, read_sysctl
+from nsctl.engine.probe.netlink import Netlink, RestlessError
 from nsctl.engine.probe.observe import observe
 from tests.lab import Lab
 from tests.lab.namespaces import NamespaceThread
@@ -241,6 +242,34 @@ def test_the_addresses_of_many_links_are_read_at_once(ip: Ip, inside: NamespaceT
     kernel = Kernel(Reader())
     found = inside.call(lambda: [kernel.addresses(name) for name in names])
     assert found == [frozenset({f"10.1.{n}.1/24"}) for n in range(100)]
+
+
+@pytest.mark.system
+def test_what_changes_all_the_time_is_read_one_by_one(
+    ip: Ip, inside: NamespaceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As it does while a lab of a thousand comes up: the next batch is at work when the links of one are looked at.
+    asked = []
+
+    def restless(self: Netlink, kind: int, body: bytes) -> list[bytes]:
+        asked.append(self._attempts)
+        if len(self._ask(kind, 0x300, body)) > 60:
+            raise RestlessError("everything flows")
+        return []
+
+    names = [f"d{n}" for n in range(60)]
+    ip(*(f"link add name {name} type veth peer name p{name}" for name in names))
+    kernel = Kernel(Reader())
+    monkeypatch.setattr(Netlink, "dump", restless)
+
+    def look() -> list[bool]:
+        kernel.expect_links(1000)
+        return [kernel.link(name) is not None for name in names]
+
+    assert inside.call(look) == [True] * 60
+    assert asked == [4]  # and never again
+    with pytest.raises(RestlessError):
+        inside.call(kernel.links)
 
 
 def test_no_privilege_to_enter_a_namespace_is_an_error_and_not_absent() -> None:
