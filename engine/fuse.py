@@ -25,6 +25,7 @@ __all__ = [
     "NATIVE",
     "RESTORE",
     "SOLO",
+    "SPAWN",
     "Item",
     "Run",
     "batch_line",
@@ -40,6 +41,7 @@ BATCH = "ip -batch"
 RESTORE = "iptables-restore"
 NATIVE = "native"
 SOLO = "solo"
+SPAWN = "spawn"
 
 _OCTAL = frozenset("01234567")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%!")
@@ -79,7 +81,7 @@ class Run:
     What one process (or one round of writes) does.
 
     Args:
-        kind: BATCH, RESTORE, NATIVE or SOLO.
+        kind: BATCH, RESTORE, NATIVE, SPAWN or SOLO.
         netns: The namespace it happens in.
         family: 4 or 6, for RESTORE.
         items: In order.
@@ -158,7 +160,7 @@ def compile_runs(items: Sequence[Item], *, fuse: bool = True, most: int | None =
             needed.add(last_run[item.key])
         lowest = max(needed, default=0)
         place = -1
-        if kind != SOLO:
+        if kind not in {SOLO, SPAWN}:
             place = next((n for n in open_runs.get(slot, ()) if n >= lowest and n >= floor - 1), -1)
         if place >= 0 and most is not None and len(runs[place].items) >= most:
             needed.add(place)
@@ -178,7 +180,7 @@ def compile_runs(items: Sequence[Item], *, fuse: bool = True, most: int | None =
 
 def _kind_of(command: Command | Spawn) -> tuple[str, int]:
     if isinstance(command, Spawn):
-        return SOLO, 0
+        return SPAWN, 0
     argv = command.argv
     tool = argv[0]
     plain = command.stdin is None and command.ok == (0,) and not any(c in w for w in argv for c in _UNQUOTABLE)

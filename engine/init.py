@@ -61,21 +61,28 @@ def _mounts(request: Request, facts: Facts) -> Iterator[str]:
         yield f"[ ! -e /etc/{name} ] || {_said('', f'{place}/{name}', f'/etc/{name} none bind')}"
     for path in ("/run/netns", _TRAIL):
         yield f"[ ! -d {path} ] || echo nsctl-$id {path} tmpfs {_EMPTY}"
+    bounds = (
+        [] if request.settings.get("privileged") else [("/proc/sys/net", "bind"), ("/proc/sys", f"rbind,{_READ_ONLY}")]
+    )
+    if bounds and "pid" in own:
+        for path, how in bounds:
+            yield f"echo {path} {path} none {how}"
+        yield f"[ ! -e {_SYSRQ} ] || echo {_SYSRQ} {_SYSRQ} none bind,{_READ_ONLY}"
     # Last: it hides the table, too.
     yield _said("nsctl-$id ", facts.state_dir, f"tmpfs {_EMPTY}")
     yield f"}} >{table}"
     yield "# copies of mounts would keep other sandboxes' namespaces alive"
-    yield "while umount -l /run/netns 2>/dev/null; do :; done"
+    yield "while umount -l /run/netns /run/netns 2>/dev/null; do :; done"
     yield f"mount --all --fstab {table}"
     yield "unset id"
     if "net" not in own:
         yield "# the host's network has one sysfs: bound, it is without what is mounted on it"
         yield f"mount --bind -o {_READ_ONLY} /sys /sys"
-    if not request.settings.get("privileged"):
-        yield "# root may write the kernel's settings without any capability; those of the network stay writable"
-        yield "mount --bind /proc/sys/net /proc/sys/net"
-        yield f"mount --rbind -o {_READ_ONLY} /proc/sys /proc/sys"
-        yield f"[ ! -e {_SYSRQ} ] || mount --bind -o {_READ_ONLY} {_SYSRQ} {_SYSRQ}"
+    if bounds and "pid" not in own:
+        yield "# something may be mounted here already: then `mount --all` would do nothing"
+        for path, how in bounds:
+            yield f"mount -o {how} {path} {path}"
+        yield f"[ ! -e {_SYSRQ} ] || mount -o bind,{_READ_ONLY} {_SYSRQ} {_SYSRQ}"
 
 
 def _said(before: str, path: str, after: str) -> str:

@@ -48,7 +48,7 @@ CAPABILITIES = (
 _STEPS_MAX = 10_000
 _ITEMS_MAX = 100_000
 """What a mode may yield, with steps that are there already and nothing at all."""
-_IDLE = "while :; do sleep 2147483647 & wait; done"
+_IDLE = "echo ready >&3; exec 3>&-; while :; do sleep 2147483647 & wait; done"
 """The init of a PID namespace: it reaps, and sleeps in a child, since a shell that reads would not reap."""
 _OWN = {"mount": "mnt", "uts": "uts", "ipc": "ipc"}
 """Kinds of namespaces by which a sandbox's processes are found, and their short names in /proc."""
@@ -62,7 +62,7 @@ _END_ALL = (
     'exec pkill -KILL --ns "$p" --nslist {kind}'
 )
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
-_WORK = '"$@"; exit $?'
+_WORK = 'echo ready >&3; exec 3>&-; "$@"; exit $?'
 # Told last: had the words in front of it failed, it would not be.
 _READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
 
@@ -273,8 +273,8 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     if "pid" in isolate:
         inside = ("sh", "-c", _WORK, "init", *command) if command else ("sh", "-c", _IDLE)
     else:
-        inside = command or _HOLD
-    argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *_READY, *inside)
+        inside = (*_READY, *(command or _HOLD))
+    argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *inside)
     if flags:
         forks = ("--fork", "--kill-child") if "pid" in isolate else ()
         private = ("--propagation", "private") if "mount" in isolate else ()

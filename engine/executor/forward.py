@@ -14,7 +14,7 @@ from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
-from nsctl.engine.fuse import BATCH_MOST, SOLO, Item, Run, compile_runs, do_items
+from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.runner import find_tool, missing_tool
@@ -162,7 +162,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
     def starting(runs: list[Run]) -> None:
         # Batches end by themselves, and the lock outlives nsctl until they do. What else there is may stay in a
         # namespace: without its mark in the journal, recovery would then take it for a stranger's.
-        if any(run.kind == SOLO for run in runs):
+        if any(run.kind in {SOLO, SPAWN} for run in runs):
             flush()
         ctx.journal.started(i.key for run in runs for i in run.items)
         for run in runs:

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, SOLO, Item, Run, batch_text, restore_text
+from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, SOLO, SPAWN, Item, Run, batch_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
 from nsctl.engine.runner.netns import entered
@@ -167,7 +167,7 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: i
         elif run.kind == RESTORE:
             _restore(run, outcome, runner, force=force, backend=backend)
         else:
-            _solo(run.items[0], outcome, runner, backend)
+            _solo(run.items[0], outcome, runner, backend, here=run.kind == SPAWN)
     except BaseException as e:  # noqa: BLE001 - carried to the main thread, which decides
         outcome.error = e
         outcome.failed = outcome.failed or run.items[len(outcome.done) if len(outcome.done) < len(run.items) else -1]
@@ -275,7 +275,7 @@ def _one_by_one(run: Run, outcome: Outcome, runner: Runner, backend: str = "") -
 
 def _solo(item: Item, outcome: Outcome, runner: Runner, backend: str, *, here: bool = False) -> None:
     if isinstance(item.command, Spawn):
-        outcome.result = runner.spawn(item.command)
+        outcome.result = runner.spawn(item.command, here=here)
         good = outcome.result.status == 0
     else:
         outcome.result = runner.run(item.command, tools={"iptables": backend}, here=here)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.fuse import SOLO, Run
+from nsctl.engine.fuse import SOLO, SPAWN, Run
 
 __all__ = ["Order", "jobs_of"]
 
@@ -21,7 +21,7 @@ def jobs_of(runs: Sequence[Run]) -> list[list[int]]:
     needs: list[set[int]] = []
     latest: dict[str, int] = {}
     for n, run in enumerate(runs):
-        together = run.netns is not None and run.kind != SOLO
+        together = run.netns is not None and run.kind not in {SOLO, SPAWN}
         job = latest.get(run.netns or "") if together else None
         if job is not None and run.after <= needs[job]:
             jobs[job].append(n)

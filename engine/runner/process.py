@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.lean import import_without
@@ -102,22 +103,28 @@ class Runner:
         result = self._run(words(Command(argv, netns=netns)), None, self.timeout, {}, keep=None)
         return result.status, result.stdout
 
-    def spawn(self, spawn: Spawn, *, timeout: float | None = None) -> Result:
+    def spawn(self, spawn: Spawn, *, timeout: float | None = None, here: bool = False) -> Result:
         """
         Start a detached process, and wait until it is ready.
+
+        Args:
+            spawn: The process.
+            timeout: In place of the runner's; seconds.
+            here: The calling thread is in its namespace already, and the session is made without setsid(1): each
+                program that is executed on the way costs a millisecond.
 
         Raises:
             Refused: A tool is missing, or not root's.
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         begun = time.monotonic()
-        argv = words(spawn)
+        argv = words(replace(spawn, netns=None))[1:] if here else words(spawn)
         for path in (spawn.ready, spawn.pidfile):
             if path is not None and os.path.lexists(path):
                 os.unlink(path)  # left by an earlier process of ours: it would look like this one's
         log = os.open(spawn.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            process, executable = self._start(argv, os.devnull, log, log, {}, session=False)
+            process, executable = self._start(argv, os.devnull, log, log, {}, session=here)
         finally:
             os.close(log)
         self._children.append(process)

@@ -12,6 +12,7 @@ from nsctl.engine.fuse import (
     NATIVE,
     RESTORE,
     SOLO,
+    SPAWN,
     Item,
     Run,
     batch_line,
@@ -135,7 +136,7 @@ def test_files_are_written_without_a_process_only_where_the_command_means_the_sa
 
 def test_a_detached_process_is_by_itself() -> None:
     run = compile_runs([Item("x", Spawn(("sleep", "9"), "/p", "/l", "web"), frozenset())])[0]
-    assert (run.kind, run.netns) == (SOLO, "web")
+    assert (run.kind, run.netns) == (SPAWN, "web")
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ RULES = (
     Rule(
         "what nsctl made is marked before anything can stay in it",
         "engine/executor/forward.py",
-        "if any(run.kind == SOLO for run in runs):",
+        "if any(run.kind in {SOLO, SPAWN} for run in runs):",
         "if False:",
         f"{_TRANSACTIONS}::test_a_namespace_is_marked_before_a_process_can_stay_in_it",
     ),

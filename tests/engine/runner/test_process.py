@@ -242,8 +242,9 @@ def spawned(home: Path, script: str, *, ready: bool = True, name: str = "x") -> 
     return Spawn(("sh", "-c", script, files[2]), files[0], files[1], None, files[2] if ready else None)
 
 
-def test_a_detached_process_is_awaited_until_it_is_ready(runner: Runner, home: Path) -> None:
-    result = runner.spawn(spawned(home, 'sleep 0.1; echo ready > "$0"; exec sleep 1000'))
+@pytest.mark.parametrize("here", [False, True])
+def test_a_detached_process_is_awaited_until_it_is_ready(runner: Runner, home: Path, *, here: bool) -> None:
+    result = runner.spawn(spawned(home, 'sleep 0.1; echo ready > "$0"; exec sleep 1000'), here=here)
     assert (result.status, result.timed_out) == (0, False)
     assert result.duration >= 0.1
     pid = pids_in(home / "x.pid")[0]
@@ -273,9 +274,13 @@ def test_what_a_failed_detached_process_started_is_killed(runner: Runner, home: 
     assert wait_until(lambda: not alive(child))
 
 
-def test_a_detached_process_that_never_gets_ready_is_killed_with_its_children(runner: Runner, home: Path) -> None:
+@pytest.mark.parametrize("here", [False, True])
+def test_a_detached_process_that_never_gets_ready_is_killed_with_its_children(
+    runner: Runner, home: Path, *, here: bool
+) -> None:
     begun = time.monotonic()
-    result = runner.spawn(spawned(home, 'sleep 1000 & echo $! > "${0%ready}child"; wait'), timeout=0.3)
+    never = spawned(home, 'sleep 1000 & echo $! > "${0%ready}child"; wait')
+    result = runner.spawn(never, timeout=0.3, here=here)
     assert (result.status, result.timed_out) == (-9, True)
     assert time.monotonic() - begun < 3
     pids = [*pids_in(home / "x.pid"), *pids_in(home / "x.child")]
