@@ -62,6 +62,14 @@ def test_each_further_attach_takes_three_processes_and_one_look(lab: Lab) -> Non
         within(started(lab, *BRIDGE, name), 3, 1)
 
 
+def test_an_init_takes_eight_programs_of_which_two_stay(lab: Lab) -> None:
+    init = ["sh", "unshare", "sh", "umount", "mount", "setpriv", "sh", "sleep"]
+    command = ["ip", "nsenter", "setpriv", "true"]
+    found = Counter(argv[0] for argv in started(lab, "run", "none", "--", "true").work)
+    assert found["sh"] == 3
+    assert found <= Counter([*init, *command, "ip"]), found  # an ip for the network's end, too
+
+
 def test_a_detach_takes_two_processes_and_the_last_one_three_and_two_looks(lab: Lab) -> None:
     for name in ("a", "b", "c"):
         lab.nsctl(*BRIDGE, name, check=True)
