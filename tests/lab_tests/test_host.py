@@ -145,9 +145,10 @@ def test_what_a_lab_started_dies_with_it_even_in_namespaces_and_sessions_of_its_
 
 
 def test_leftovers_finds_a_lab_that_was_forgotten(lab: Lab) -> None:
-    found = leftovers(lab.token, within=0)
-    assert any("holder.sh" in line for line in found)
-    assert any("cat" in line for line in found)
+    deadline = time.monotonic() + 10
+    while not any("cat" in line for line in leftovers(lab.token, within=0)):  # what its init becomes once it is ready
+        assert time.monotonic() < deadline
+    assert any("holder.sh" in line for line in leftovers(lab.token, within=0))
 
 
 @pytest.mark.usefixtures("lab")
