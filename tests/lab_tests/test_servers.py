@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import time
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,9 @@ def test_a_named_namespace_and_a_process_are_places_too(lab: Lab) -> None:
     lab.run("ip netns add web".split(), check=True)
     lab.run("ip -n web link set dev lo up".split(), check=True)
     sleeper = lab.popen(["nsenter", "--net=/run/netns/web", "sleep", "1000"])
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{sleeper.pid}/comm").read_text(encoding="utf-8") != "sleep\n":  # until then it is elsewhere
+        assert time.monotonic() < deadline
     with tcp_server(lab, "web", "127.0.0.1", 80) as server:
         assert ask_tcp(lab, "web", "127.0.0.1", server.port) == b"hello"
         assert ask_tcp(lab, sleeper.pid, "127.0.0.1", server.port) == b"hello"
