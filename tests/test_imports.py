@@ -49,10 +49,7 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         "holds signals while steps run; two workers",
     ),
     "nsctl.engine.lean": (frozenset({"importlib"}), "imports libraries without their heavy parts"),
-    "nsctl.engine.native*": (
-        frozenset({"ctypes", "os", "pathlib", "socket"}),
-        "writes /proc/sys and files without a process",
-    ),
+    "nsctl.engine.namespaces": (frozenset({"ctypes", "os"}), "setns(2), before Python 3.12 through libc"),
     "nsctl.engine.probe*": (
         frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "socket", "threading"}),
         "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules",
@@ -214,7 +211,7 @@ def test_all_three_linked_folders_are_looked_at() -> None:
         ("nsctl.engine.plan", "from nsctl.engine.runner import run"),
         ("nsctl.engine.plan", "from nsctl.engine.probe.links import read"),
         ("nsctl.engine.plan", "from . import executor"),
-        ("nsctl.engine.kit.link", "from nsctl.engine.native import write"),
+        ("nsctl.engine.kit.link", "from nsctl.engine.runner.native import perform"),
         ("nsctl.engine.kit.link", "import socket"),
         ("nsctl.engine.kit.link", "import uuid"),
         ("nsctl.engine.effect", "open('/proc/self/stat')"),

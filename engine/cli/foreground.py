@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from nsctl.engine.cli import out
 from nsctl.engine.cli.seccomp import forbid_typing
 from nsctl.engine.errors import Refused
+from nsctl.engine.namespaces import NEWPID, setns
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.up import Wish
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["foreground", "run_in"]
 
-CLONE_NEWPID = 0x20000000
 FAILED = 125
 SI_KERNEL = 0x80
 """Where a signal came from: the kernel, because of what was typed, not a process."""
@@ -182,34 +181,22 @@ def _fork_beside(pid: int) -> int:
     try:
         there = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _setns(there)
+            setns(there, NEWPID)
         finally:
             os.close(there)
         try:
             child = os.fork()
         except OSError:
-            _setns(home)
+            setns(home, NEWPID)
             raise
     except OSError as e:
         raise Refused(
             f"no process can be started beside the init (PID {pid}): {e.strerror}", hint="nsctl recover"
         ) from e
     if child:
-        _setns(home)  # the child is where it belongs, and could not come back
+        setns(home, NEWPID)  # the child is where it belongs, and could not come back
     os.close(home)
     return child
-
-
-def _setns(fd: int) -> None:
-    if sys.version_info >= (3, 12):
-        os.setns(fd, CLONE_NEWPID)
-        return
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, CLONE_NEWPID) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
 
 
 def _wait(child: int, terminal: bool) -> int:

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
+from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.probe import process, rtnl
 from nsctl.engine.probe.firewall import Rules
-from nsctl.engine.probe.netlink import NETNS_DIR, NoNamespaceError, in_netns
+from nsctl.engine.probe.netlink import NoNamespaceError, in_netns
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 

@@ -9,7 +9,6 @@ The layout of messages is that of linux/netlink.h.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,20 +17,17 @@ from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
 from nsctl.engine.errors import NsctlError
+from nsctl.engine.namespaces import NETNS_DIR, NEWNET, setns
 
 if TYPE_CHECKING:
     import socket
     from types import TracebackType
     from typing import Self
 
-__all__ = ["NETNS_DIR", "Netlink", "NoNamespaceError", "RestlessError", "attributes", "enter", "in_netns", "socket_in"]
+__all__ = ["Netlink", "NoNamespaceError", "RestlessError", "attributes", "in_netns", "socket_in"]
 
 T = TypeVar("T")
 
-NETNS_DIR = "/run/netns"
-"""Where `ip netns` and nsctl keep named network namespaces."""
-
-_CLONE_NEWNET = 0x40000000
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 
 _HEADER = Struct("=IHHII")
@@ -107,31 +103,13 @@ def _enter(name: str) -> None:
     except FileNotFoundError as e:
         raise NoNamespaceError(name) from e
     try:
-        enter(fd)
+        setns(fd, NEWNET)
     except OSError as e:
         if e.errno == EINVAL:
             raise NoNamespaceError(name) from e
         raise
     finally:
         os.close(fd)
-
-
-def enter(fd: int) -> None:
-    """
-    Put the calling thread into the network namespace of an open descriptor.
-
-    Raises:
-        OSError: It is none, or there is no privilege.
-    """
-    if sys.version_info >= (3, 12):
-        os.setns(fd, _CLONE_NEWNET)
-        return
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def socket_in(netns: str | None = None) -> socket.socket:

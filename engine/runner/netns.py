@@ -7,39 +7,20 @@ Entering a network namespace, in a thread of its own.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["enter", "entered"]
+from nsctl.engine.namespaces import NETNS_DIR, NEWNET, setns
 
-CLONE_NEWNET = 0x40000000
-
-
-def enter(fd: int) -> None:
-    """
-    Put the calling thread into the network namespace of an open descriptor.
-
-    Never call it in the main thread: the rest of nsctl lives there.
-
-    Raises:
-        OSError: The kernel refused.
-    """
-    if sys.version_info >= (3, 12):
-        os.setns(fd, CLONE_NEWNET)
-        return
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, CLONE_NEWNET) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+__all__ = ["entered"]
 
 
 @contextmanager
 def entered(name: str | None) -> Iterator[None]:
     """
     The calling thread is in the namespace of that name, and back afterwards.
+
+    Never in the main thread: the rest of nsctl lives there.
 
     Raises:
         OSError: There is no such namespace.
@@ -49,14 +30,14 @@ def entered(name: str | None) -> Iterator[None]:
         return
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        there = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            enter(there)
+            setns(there, NEWNET)
         finally:
             os.close(there)
         try:
             yield
         finally:
-            enter(home)
+            setns(home, NEWNET)
     finally:
         os.close(home)
