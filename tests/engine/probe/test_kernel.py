@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -232,6 +233,20 @@ def test_few_links_are_asked_for_one_by_one_and_many_at_once(ip: Ip, inside: Nam
     view = kernel._view(None)
     assert view is not None
     assert view._whole is (count > 100)
+
+
+@pytest.mark.system
+def test_of_many_links_a_few_dozen_are_asked_for_one_by_one(lab: Lab) -> None:
+    links = "".join(f"link add d{n} type veth peer name p{n}\n" for n in range(150))
+    lab.run(["ip", "-batch", "-"], input=links, check=True)
+    code = (  # in a process of the lab's: /proc tells each thread of its own links
+        "from nsctl.engine.probe.view import View\n"
+        "for count in (40, 100, 200):\n"
+        "    view = View()\n"
+        "    view.expect(count)\n"
+        "    print(count, view._whole)\n"
+    )
+    assert lab.run([sys.executable, "-I", "-c", code], check=True).stdout == "40 False\n100 False\n200 True\n"
 
 
 @pytest.mark.system
