@@ -182,13 +182,19 @@ def test_links_are_deleted_as_a_group_where_there_are_several() -> None:
             "netns del w",
             "link set dev a group 77",
             "link set dev b group 77",
-            "link set group 77 down",
             "link del group 77",
             "netns del x",
         ),
     ]
     one, two, three, four = run.items
-    assert owners == [[one], [two], [four], [two, four], [two, four], [three]]
+    assert owners == [[one], [two], [four], [two, four], [three]]
+
+
+def test_many_links_are_set_down_before_they_are_deleted() -> None:
+    run = Run(BATCH, None, items=items(*(f"ip link del dev v{n}" for n in range(101))))
+    text, owners = batch_text(run, 77)
+    assert text.splitlines()[101:] == ["link set group 77 down", "link del group 77"]
+    assert owners[101:] == [run.items, run.items]
 
 
 def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it() -> None:
@@ -197,7 +203,7 @@ def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it(
     four = Item("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
     text, _ = batch_text(Run(BATCH, None, items=[one, two, three, four]), 77)
     assert text.splitlines() == [
-        *("link set dev a group 77", "link set dev c group 77", "link set group 77 down", "link del group 77"),
+        *("link set dev a group 77", "link set dev c group 77", "link del group 77"),
         *("link set dev eth0 nomaster", "link del dev b"),
     ]
 
