@@ -36,11 +36,20 @@ def down(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)
     ] = False,
+    step_timeout: Annotated[
+        str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")
+    ] = "30s",
+    no_fuse: Annotated[
+        bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
+    ] = False,
 ) -> int:
     """
     Take sandboxes down: undo what only these hold, last applied first.
     """
+    from nsctl.engine.cli.words import seconds
+
     world: World = ctx.obj
+    timeout = seconds(step_timeout, "--step-timeout")
     chosen = [check_name(name) for name in names or ()]
     if bool(chosen) + every + (file is not None) != 1:
         raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
@@ -67,7 +76,7 @@ def down(
             commands = [shell_of(c) for c in undo] or [f"# goes with {step.goes_with or 'the rest'}"]
             out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))
         return 0
-    with world.changing("down") as session:
+    with world.changing("down", step_timeout=timeout, fuse=not no_fuse) as session:
         if every:
             chosen = list(session.sandboxes())
         gone = session.down(chosen, force=force or every) if chosen else []

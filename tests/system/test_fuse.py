@@ -4,7 +4,6 @@ Fused or one by one, the host comes to be the same; and a failure inside a batch
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import pytest
@@ -34,20 +33,10 @@ CASES: dict[str, list[str]] = {
     "container, network only": ["container", "--target", "first", "--isolate", "net"],
 }
 BESIDE = ("beside", "second", "container")
-ONE_BY_ONE = (
-    "import sys\n"
-    "from pathlib import Path\n"
-    "from nsctl.engine.executor.session import Session\n"
-    "with Session(Path('/run/nsctl'), lambda event: None, fuse=False, operation='down').locked() as session:\n"
-    "    session.down(sys.argv[1:])\n"
-)
 
 
 def down(lab: Lab, *names: str, fuse: bool) -> None:
-    if fuse:
-        lab.nsctl("down", *names, check=True)
-    else:
-        lab.run([sys.executable, "-I", "-c", ONE_BY_ONE, *names], check=True)
+    lab.nsctl("down", *([] if fuse else ["--no-fuse"]), *names, check=True)
 
 
 def with_option(words: Sequence[str], *more: str) -> list[str]:

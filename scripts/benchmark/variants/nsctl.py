@@ -32,20 +32,23 @@ class Nsctl(Variant):
     bulk = False
     strangers = False
     options: tuple[str, ...] = ("--isolate", "net")
+    fusing: tuple[str, ...] = ()
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
         """
         One command for each.
         """
         for number in numbers:
-            work.run(*nsctl("up", "bridge", "--name", netns(number), "--subnet", str(NETWORK), *self.options))
+            work.run(
+                *nsctl("up", "bridge", "--name", netns(number), "--subnet", str(NETWORK), *self.options, *self.fusing)
+            )
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
         """
         One command for each.
         """
         for number in reversed(numbers):
-            work.run(*nsctl("down", netns(number)))
+            work.run(*nsctl("down", netns(number), *self.fusing))
 
 
 class NsctlUnfused(Nsctl):
@@ -55,8 +58,8 @@ class NsctlUnfused(Nsctl):
 
     key = "nsctl-no-fuse"
     title = "nsctl --no-fuse"
-    note = "the same with one process for each step (down is always fused)"
-    options = ("--isolate", "net", "--no-fuse")
+    note = "the same with one process for each step"
+    fusing = ("--no-fuse",)
 
 
 class NsctlFull(Nsctl):
@@ -82,7 +85,7 @@ class NsctlLab(Variant):
     quick = True
     strangers = False
     isolate = 'isolate = ["net"]\n'
-    options: tuple[str, ...] = ()
+    fusing: tuple[str, ...] = ()
 
     def prepare(self, host: Host) -> None:
         """
@@ -101,7 +104,7 @@ class NsctlLab(Variant):
         All of the file's; or apply it with so many fewer.
         """
         if numbers[0] == 1:
-            work.run(*nsctl("down", "--file", f"{BENCH}/{self.key}.toml"))
+            work.run(*nsctl("down", "--file", f"{BENCH}/{self.key}.toml", *self.fusing))
         else:
             self._apply(work, numbers[0] - 1)
 
@@ -115,7 +118,7 @@ class NsctlLab(Variant):
         return path
 
     def _apply(self, work: Work, count: int) -> None:
-        work.run(*nsctl("apply", self.write(count), *self.options))
+        work.run(*nsctl("apply", self.write(count), *self.fusing))
 
 
 class NsctlLabUnfused(NsctlLab):
@@ -125,9 +128,9 @@ class NsctlLabUnfused(NsctlLab):
 
     key = "nsctl-lab-no-fuse"
     title = "nsctl apply --no-fuse"
-    note = "the same with one process for each step (down is always fused)"
+    note = "the same with one process for each step"
     quick = False
-    options = ("--no-fuse",)
+    fusing = ("--no-fuse",)
 
 
 class NsctlLabFull(NsctlLab):
