@@ -152,7 +152,7 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
     # Which steps are in place: looked at before anything is undone, parents first, so that what goes with them need not
     # be looked at.
     ctx.kernel.forget()
-    ctx.kernel.expect_links(len(rows))
+    ctx.kernel.expect(row.step.effect for row in rows)
     seen: dict[str, Seen] = {}
     going: set[str] = set()
     strangers: set[str | None] = set()

@@ -81,7 +81,7 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
     if not names:
         rows = {r.step.key: r for r in ctx.journal.steps()}
     ctx.kernel.forget()
-    ctx.kernel.expect_links(len(rows))
+    ctx.kernel.expect(row.step.effect for row in rows.values())
     ordered = sorted(rows.values(), key=lambda r: r.seq)
     return [(r, _sight(ctx, r, r.step.effect) if r.step.effect is not None else None) for r in ordered]
 

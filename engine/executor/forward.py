@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import NetnsIs, ProcessIs, State
+from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
@@ -116,7 +116,7 @@ def _tools_of(command: Command | Spawn) -> Iterator[str]:
 def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
     kernel = ctx.kernel
     kernel.forget()
-    kernel.expect_links(len(work.new))
+    kernel.expect(step.effect for step in work.new)
     absent: set[str] = set()
     for step in work.new:
         if step.effect is None or step.key in going or step.goes_with in absent:
@@ -173,7 +173,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         if not finished:
             return
         ctx.kernel.forget()
-        ctx.kernel.expect_links(len(finished))
+        # Of what concerns links, only these have a mark.
+        ctx.kernel.expect(step.effect for step, _ in finished if isinstance(step.effect, LinkIs))
         rows = []
         for step, outcome in finished:
             mark = mark_of(step.effect, ctx.kernel) if step.effect is not None else None

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR
@@ -105,13 +106,13 @@ class Kernel:
         view = self._view(netns)
         return {row.name: view.as_link(row) for row in view.links()} if view else {}
 
-    def expect_links(self, count: int) -> None:
+    def expect(self, effects: Iterable[Effect | None]) -> None:
         """
-        Say that so many of the host's links will be asked for: many are read at once.
+        Say what will be compared: if that concerns most of the host's links, they are read all at once.
         """
         view = self._view(None)
         if view is not None:
-            view.expect(count)
+            view.expect(len({link for e in effects if (link := _link_of(e)) is not None}))
 
     def addresses(self, link: str, netns: str | None = None) -> frozenset[str]:
         """
@@ -285,6 +286,15 @@ class Kernel:
         if key not in self._outputs:
             self._outputs[key] = self._reader(*key)
         return self._outputs[key]
+
+
+def _link_of(effect: Effect | None) -> str | None:
+    # On the host: a named namespace is read as a whole anyway.
+    if isinstance(effect, AddrOn):
+        return effect.link if effect.netns is None else None
+    if isinstance(effect, LinkIs | LinkUp | LinkSet):
+        return effect.name if effect.netns is None else None
+    return None
 
 
 def read_sysctl(key: str) -> str | None:
