@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="few rounds, and at most 100 at once: within a minute")
-    add("--full", action="store_true", help="others than nsctl, too, 1000 at once: half an hour")
+    add("--full", action="store_true", help="others than nsctl, too, 1000 at once, podman and docker 100: half an hour")
     add("--rounds", type=int, metavar="N", help="rounds, where time allows (10; --quick: 3)")
     add("--sizes", type=_numbers, metavar="N,N", help="so many at once (1,10,100,1000; --quick: 10,100)")
     add("--limit", type=float, metavar="MINUTES", help="how long it may take (8; --quick: 0.9; --full: 30)")

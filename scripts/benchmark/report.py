@@ -18,7 +18,10 @@ from scripts.benchmark.variants import VARIANTS
 __all__ = ["Report"]
 
 _SINGLY = ("nsctl", "nsctl-full", "nsctl-no-fuse", "script", "cni", "netavark", "podman", "docker", "netlink")
-_TOGETHER = ("nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-fuse", "script", "cni", "netavark", "netlink")
+_TOGETHER = (
+    *("nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-fuse"),
+    *("script", "cni", "netavark", "podman", "docker", "netlink"),
+)
 """Orders of rows: the first is what the others are compared with."""
 
 
@@ -104,7 +107,5 @@ class Report:
                 (f"{many[-1]} sandboxes at once: down, for each", bulk.down_of(many[-1])),
             ]
         m = self.machine
-        foot = (
-            f"Medians, {m['date']}; {m['processor']}, {m['cores']} cores, Linux {m['kernel']}, iptables {m['iptables']}"
-        )
+        foot = f"Medians, {m['date']}; {m['processor']}, {m['cores']} cores, Linux {m['kernel']}, {m['iptables']}"
         return picture.draw([(head, found.get(metric, [])) for head, metric in wanted], self.bench.titles, foot)

@@ -58,6 +58,8 @@ class Variant:
     """Whether it is measured with many sandboxes."""
     singly = True
     """Whether it is measured with one sandbox at a time."""
+    heavy = False
+    """Whether each takes so long that only a tenth as many as of others' are measured."""
     quick = False
     """Whether it can be measured with any number of them in reasonable time."""
     strangers = True

@@ -15,6 +15,8 @@ ROUNDS = 3
 """Where a round takes long."""
 SHORT, SHORT_ROUNDS = 10, 6
 """Sandboxes at once that make no long round, and of how many rounds there are more."""
+HEAVY = 10
+"""How many times as long one takes that is not only a network."""
 ALONE = 0.12
 """Part of a round's time that those take who don't start processes for each sandbox."""
 
@@ -69,10 +71,12 @@ def measure(bench: Bench, since: float, until: float) -> None:
 def _who(bench: Bench, size: int, share: float) -> list[Stand]:
     who = []
     for stand in bench.stands:
-        if not stand.variant.bulk or (size > bench.everybody and not stand.variant.quick):
+        variant = stand.variant
+        most = size if variant.quick else bench.everybody // HEAVY if variant.heavy else bench.everybody
+        if not variant.bulk or size > most:
             continue
-        if (expected := _expected(bench, stand.variant.key, size)) > max(0.0, bench.left(share)):
-            say(f"{size} of {stand.variant.title} are left out: {expected:.0f} s, and no time for it")
+        if (expected := _expected(bench, variant.key, size)) > max(0.0, bench.left(share)):
+            say(f"{size} of {variant.title} are left out: {expected:.0f} s, and no time for it")
         else:
             who.append(stand)
     return who

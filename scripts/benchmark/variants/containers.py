@@ -41,7 +41,7 @@ class Podman(Variant):
     key = "podman"
     title = "podman run"
     note = "podman run -d: a container that sleeps, without cgroups, its root file system there already"
-    bulk = False
+    heavy = True
 
     def missing(self) -> str:
         """
@@ -90,7 +90,7 @@ class Docker(Variant):
     key = "docker"
     title = "docker run"
     note = "docker run -d: a container that sleeps; the CPU time is the client's alone, its daemon's is not counted"
-    bulk = False
+    heavy = True
 
     def missing(self) -> str:
         """
