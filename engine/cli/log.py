@@ -90,6 +90,7 @@ def _lines(path: str, *, follow: bool) -> Iterator[str]:
     part = ""
     while True:
         with _opened(path, wait=follow) as file:
+            replaced = False
             while True:
                 part += file.readline()
                 if part.endswith("\n"):
@@ -99,8 +100,10 @@ def _lines(path: str, *, follow: bool) -> Iterator[str]:
                     if part:
                         yield part
                     return
-                elif _replaced(file.fileno(), path):
+                elif replaced:
                     break
+                elif _replaced(file.fileno(), path):
+                    replaced = True  # something may have been written to it after the last look, and before that
                 else:
                     time.sleep(PAUSE)
 

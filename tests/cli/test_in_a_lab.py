@@ -356,14 +356,16 @@ def test_the_trail_is_shown_filtered_followed_and_verified(lab: Lab) -> None:
     follower = lab.nsctl_popen("log", "--follow", "b")
     up(lab, "none", "--name", "a")
     up(lab, "none", "--name", "b", "--env", "TOKEN=s3cret", "--", "sleep", "60")
-    lab.run(["mv", "/var/log/nsctl/audit.jsonl", "/var/log/nsctl/audit.jsonl.1"], check=True)
-    lab.nsctl("down", "b", check=True)
     assert follower.stdout is not None
-    seen = []
-    for line in follower.stdout:
-        seen.append(line)
-        if "down: done" in line:
-            break
+    seen: list[str] = []
+    for outcome in ("up: done", "down: done"):
+        for line in follower.stdout:
+            seen.append(line)
+            if outcome in line:
+                break
+        if outcome == "up: done":
+            lab.run(["mv", "/var/log/nsctl/audit.jsonl", "/var/log/nsctl/audit.jsonl.1"], check=True)
+            lab.nsctl("down", "b", check=True)
     follower.terminate()
     assert all("  b  " in line for line in seen)
     assert any("ip netns add b" in line for line in seen)
