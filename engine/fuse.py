@@ -8,7 +8,7 @@ Plans, dry runs, journal, effects, audit and undo stay per step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -104,22 +104,22 @@ def do_items(steps: Sequence[Step]) -> list[Item]:
     return [Item(s.key, s.do, None if s.after is None else frozenset(s.after)) for s in steps]
 
 
-def undo_items(steps: Sequence[Step], leaving: Iterable[str] = ()) -> list[Item]:
+def undo_items(steps: Sequence[Step], going: Container[str] | None = None) -> list[Item]:
     """
     What has to be undone for these steps, which are given last applied first.
 
     A step whose result goes with another one's that is undone too needs no command of its own.
 
     Args:
-        steps: The steps.
-        leaving: Keys of more steps that are going in the same transaction.
+        steps: The steps; also those that need nothing, for others may be linked by them only.
+        going: The keys of those whose results have to be taken away; None for all.
     """
-    gone = {s.key for s in steps} | set(leaving)
+    gone = {s.key for s in steps} if going is None else going
     waits: dict[str, set[str]] = {s.key: set() for s in steps}
     barrier = False
     items: list[Item] = []
     for s in steps:
-        commands = () if s.goes_with is not None and s.goes_with in gone else s.undo
+        commands = () if s.key not in gone or (s.goes_with is not None and s.goes_with in gone) else s.undo
         # What was done after something is undone before it, also where only steps without a command link the two.
         before = {s.key} if commands else waits[s.key]
         for needed in s.after or ():
@@ -164,6 +164,8 @@ def compile_runs(items: Sequence[Item], *, fuse: bool = True, most: int | None =
         place = -1
         if kind not in {SOLO, SPAWN}:
             place = next((n for n in open_runs.get(slot, ()) if n >= lowest and n >= floor - 1), -1)
+        if place in needed and kind == RESTORE and _crosses(item, runs[place]):
+            place = -1
         if place >= 0 and most is not None and len(runs[place].items) >= most:
             needed.add(place)
             open_runs[slot] = [n for n in open_runs[slot] if n > place]
@@ -178,6 +180,18 @@ def compile_runs(items: Sequence[Item], *, fuse: bool = True, most: int | None =
         if item.after is None:
             floor = len(runs)
     return runs
+
+
+def _crosses(item: Item, run: Run) -> bool:
+    # A restore commits one table after the other: what waits for a rule of another table may not be in the same one.
+    before = {t for i in run.items if item.after is None or i.key in item.after for t in _tables(i.command)}
+    return not before <= set(_tables(item.command))
+
+
+def _tables(command: Command | Spawn) -> list[str]:
+    if command.argv[0] in _IPTABLES:
+        return [command.argv[3]]
+    return [line[1:] for line in (getattr(command, "stdin", "") or "").split("\n") if line.startswith("*")]
 
 
 def _kind_of(command: Command | Spawn) -> tuple[str, int]:
@@ -218,6 +232,8 @@ def is_native(command: Command) -> bool:
     Whether the command is a plain write that nsctl does without a process: 0.008 ms in place of 0.84.
     """
     argv = command.argv
+    if command.ok != (0,):
+        return False
     match argv:
         case ("sysctl", "-qw", setting):
             return _is_sysctl(setting) and command.stdin is None
@@ -259,10 +275,7 @@ def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]
             with a few that costs more than it saves (45 and 49 ms for two and their bridge).
     """
     plain = [(batch_line(i.command), [i]) for i in run.items if isinstance(i.command, Command)]
-    doomed = [i for i in run.items if _deleted_link(i) is not None] if group is not None and run.netns is None else []
-    # They all move up to the first of them: not past anything that one of them waits for.
-    others = {i.key for i in run.items if _deleted_link(i) is None}
-    doomed = [i for i in doomed if i.after is not None and not others & i.after]
+    doomed = _deleted_together(run) if group is not None and run.netns is None else []
     if len(doomed) > 1:
         going = set(map(id, doomed))
         first = next(n for n, (_, items) in enumerate(plain) if id(items[0]) in going)
@@ -272,6 +285,21 @@ def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]
         ends = [*down, (f"link del group {group}", doomed)]
         plain = [*plain[:first], *grouped, *ends, *rest]
     return "".join(f"{line}\n" for line, _ in plain), [items for _, items in plain]
+
+
+def _deleted_together(run: Run) -> list[Item]:
+    # They all move up to the first of them: not past anything that one of them waits for, and past no barrier.
+    moved: list[Item] = []
+    passed: set[str] = set()
+    for item in run.items:
+        free = item.after is not None and item.key not in passed and passed.isdisjoint(item.after)
+        if free and _deleted_link(item) is not None:
+            moved.append(item)
+        elif moved:
+            if item.after is None:
+                break
+            passed.add(item.key)
+    return moved
 
 
 def _deleted_link(item: Item) -> str | None:

@@ -58,13 +58,14 @@ def run_in(
         The command's exit status; 128+n where signal n ended it, or nsctl before it.
     """
     from nsctl.engine.cli.up import started
+    from nsctl.engine.runner.crew import STOPPING
 
     name = want.request.name
     with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         row = started(session, want, plugins)
         pid = session.pid(row)
         # From here on a signal is the command's; one that came a moment ago is noted in the session.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed()) - STOPPING  # which only the session blocks
         caught = session.ctx.signals.caught
     try:
         try:

@@ -14,6 +14,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.context import Context
@@ -102,7 +103,8 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
         record: Without it, the store is not told: it can't be written.
     """
     seen, going = _look(ctx, rows)
-    steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows if row.step.key in going]
+    # All of them: one that needs nothing may be all that says which of two others comes first.
+    steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows]
     said: dict[str, tuple[str, str, float]] = {}
     told: set[str] = set()
 
@@ -113,7 +115,7 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
-    _run(ctx, rows, steps, said, tell_resting)
+    _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()
     result = Undone()
@@ -192,14 +194,15 @@ def _run(
     ctx: Context,
     rows: Sequence[StepRow],
     steps: Sequence[Step],
+    going: set[str],
     said: dict[str, tuple[str, str, float]],
     meanwhile: Callable[[], None],
 ) -> None:
-    watched = _processes(ctx, rows, steps)
+    watched = _processes(ctx, rows, [s for s in steps if s.key in going])
     backends = {row.step.key: row.tools.get("iptables", "") for row in rows}
     deadline = time.monotonic() + ctx.runner.timeout
     # Processes first: a namespace with a process in it outlives its name.
-    items = undo_items(steps)
+    items = undo_items(steps, going)
     if ctx.fuse:
         stop_and_wait(watched, deadline)
         ended_here = {s.key for s in steps if isinstance(s.effect, ProcessIs | NetnsIs)}
@@ -237,12 +240,16 @@ def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
     # For deleting several links at once: a number that no link has, so that nobody else's is taken along.
     if not ctx.fuse or sum(i.command.argv[:3] == ("ip", "link", "del") for i in items) <= 1:
         return None
-    taken = {link.group for link in ctx.kernel.links().values()}
+    try:
+        taken = {link.group for link in ctx.kernel.links().values()}
+    except NsctlError:  # they keep changing while they are read: then one by one
+        return None
     return next(n for n in iter(lambda: int.from_bytes(os.urandom(3)) + 2**24, -1) if n not in taken)
 
 
-def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> list[int]:
-    # What the undo of these steps ends: inits with their first child, and whatever runs in a namespace that nsctl made.
+def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> dict[int, int]:
+    # What the undo of these steps ends, with start times: inits with their first child, and whatever runs in a
+    # namespace that nsctl made.
     pids: set[int] = set()
     inodes: set[int] = set()
     marks = {row.step.key: row.mark or {} for row in rows}
@@ -261,7 +268,8 @@ def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> 
             inode = ctx.kernel.netns_inode(step.effect.name)
             if inode is not None:
                 inodes.add(inode)
-    return [*pids, *processes_in(inodes)] if inodes else [*pids]
+    pids.update(processes_in(inodes))
+    return {pid: start for pid in pids if (start := ctx.kernel.process(pid)) is not None}
 
 
 def _complaint(outcome: Outcome) -> str:

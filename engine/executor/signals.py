@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
+from nsctl.engine.runner.crew import STOPPING
+
 __all__ = ["HeldSignals"]
 
 _HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DROPPED = (signal.SIGQUIT, signal.SIGTSTP)
 """Handled by doing nothing: commands and workloads would inherit it if they were ignored."""
-_IGNORED = (signal.SIGPIPE, signal.SIGTTOU, signal.SIGTTIN)
-"""Handling these would only make the write or read that brought them be tried again, for ever."""
+_IGNORED = (signal.SIGPIPE,)
+"""Handling it would only make the write that brought it be tried again, for ever. Popen gives commands its default."""
 
 
 class HeldSignals:
@@ -33,6 +35,7 @@ class HeldSignals:
         """While rolling back: a second signal must not stop what undoes the first one's work."""
         self._at_once = False
         self._before: dict[int, Any] = {}
+        self._blocked: frozenset[int] = frozenset()
 
     def __enter__(self) -> Self:
         for signum in _HELD:
@@ -43,9 +46,12 @@ class HeldSignals:
             self._before[signum] = signal.signal(signum, _drop)
         for signum in _IGNORED:
             self._before[signum] = signal.signal(signum, signal.SIG_IGN)
+        # As good as ignored, for the main thread, which alone writes to terminals.
+        self._blocked = STOPPING - signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._blocked)
         for signum, handler in self._before.items():
             signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
 

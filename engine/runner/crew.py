@@ -8,6 +8,8 @@ Journal writes stay in the main thread: `starting` before a run may begin, `ende
 from __future__ import annotations
 
 import errno
+import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import partial
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, SOLO, SPAWN, Item, Run, batch_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
-from nsctl.engine.runner.netns import entered
+from nsctl.engine.runner.netns import StrandedError, entered
 from nsctl.engine.runner.order import Order
 from nsctl.engine.runner.process import Result, Runner
 
@@ -30,6 +32,8 @@ __all__ = ["WORKERS", "Outcome", "carry_out"]
 
 WORKERS = 2
 FEW = 50
+STOPPING = frozenset({signal.SIGTTIN, signal.SIGTTOU})
+"""What a terminal stops a process in its background with: blocked in nsctl's main thread only, for it is inherited."""
 _RESTORERS = {4: "iptables-restore", 6: "ip6tables-restore"}
 
 
@@ -130,7 +134,8 @@ def carry_out(
 
 def _quick(run: Run) -> bool:
     # Not worth a thread: it is the host's, and what can be done meanwhile takes no longer than a thread's start.
-    return run.netns is None and len(run.items) < FEW
+    # Nor anything that lives longer than nsctl: that is started where no signal is blocked.
+    return run.netns is None and len(run.items) < FEW and run.kind != SPAWN
 
 
 def perform_job(runs: Sequence[Run], runner: Runner, *, force: bool, backend: str, group: int | None) -> list[Outcome]:
@@ -146,12 +151,16 @@ def perform_job(runs: Sequence[Run], runner: Runner, *, force: bool, backend: st
                 outcomes.append(perform_run(run, runner, force=force, backend=backend, group=group))
                 if outcomes[-1].failed is not None and not force:
                     break
-    except OSError as e:  # there is no such namespace
-        for run in runs[len(outcomes) :]:
-            outcomes.append(Outcome(run, failed=run.items[0], result=Result(1, stderr=str(e)), error=e))
-            if not force:
-                break
+    except BaseException as e:  # noqa: BLE001 - there is no such namespace, no memory, no way back
+        # No thread may end without a word: somebody waits for it.
+        if len(outcomes) == len(runs):
+            outcomes.pop()
+        outcomes += _given_up(runs[len(outcomes) :] if force else runs[len(outcomes) : len(outcomes) + 1], e)
     return outcomes
+
+
+def _given_up(runs: Sequence[Run], error: BaseException) -> list[Outcome]:
+    return [Outcome(r, failed=r.items[0], guessed=True, result=Result(1, stderr=str(error)), error=error) for r in runs]
 
 
 def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: int | None = None) -> Outcome:
@@ -201,25 +210,26 @@ def _batch(run: Run, outcome: Outcome, runner: Runner, *, force: bool, group: in
     if outcome.result.status == 0:
         outcome.done = list(run.items)
         return
-    if group is not None and not outcome.result.timed_out:
-        # Once more without: what is gone already fails again, which does no harm.
-        _batch(run, outcome, runner, force=force, group=None)
-        return
     numbers, named = _failed_lines(outcome.result.stderr)
-    lines = {n for n in numbers if n <= len(owners)}
-    bad = [i for n in sorted(lines) for i in owners[n - 1]]
+    named = named and outcome.result.status > 0  # else a signal ended it, whatever it had said before
+    failed = sorted(n for n in numbers if n <= len(owners))
+    bad = [i for n in failed for i in owners[n - 1]]
     outcome.failed = bad[0] if bad else run.items[0]
     outcome.guessed = not bad or not named
     if outcome.result.timed_out:
         return
     if not force:
         outcome.done = run.items[: run.items.index(outcome.failed)]
-    elif named:
-        wrong = set(map(id, bad))
-        outcome.done = [i for i in run.items if id(i) not in wrong]
-    else:
-        # At a line that it can't parse, ip exits and leaves the rest undone, `-force` or not.
-        _one_by_one(run, outcome, runner)
+        return
+    # At a line that it can't parse, ip exits and leaves the rest undone, `-force` or not: nothing is known of what
+    # comes after the last line that it named. Nor of links to be deleted together, where one of their lines failed.
+    last = len(owners) if named else max(failed, default=0)
+    wrong, many = set(map(id, bad)), Counter(id(i) for lines in owners for i in lines)
+    beyond = {id(i) for lines in owners[last:] for i in lines}
+    again = [i for i in run.items if id(i) in beyond or (id(i) in wrong and many[id(i)] > 1)]
+    unsure = set(map(id, again))
+    outcome.done = [i for i in run.items if id(i) not in wrong | unsure]
+    _one_by_one(again, outcome, runner)
 
 
 def _failed_lines(stderr: str) -> tuple[set[int], bool]:
@@ -238,16 +248,23 @@ def _failed_lines(stderr: str) -> tuple[set[int], bool]:
 def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:
     text, owner = restore_text(run)
     tool = _RESTORERS[run.family]
-    outcome.result = runner.run(Command((tool, "-w", "--noflush"), stdin=text), tools={"iptables": backend}, here=True)
+    command = Command((tool, "-w", "--noflush"), stdin=text)
+    timeout = runner.timeout + 0.1 * len(run.items)  # as in a batch
+    outcome.result = runner.run(command, tools={"iptables": backend}, timeout=timeout, here=True)
     if outcome.result.status == 0:
         outcome.done = list(run.items)
         return
-    if force and not outcome.result.timed_out:
-        _one_by_one(run, outcome, runner, backend)  # atomic per table: one rule that is gone already spoils the rest
     number = _restore_line(outcome.result.stderr)
     outcome.guessed = number == 0
     key = owner[number - 1] if 0 < number <= len(owner) else run.items[0].key
     outcome.failed = next(i for i in run.items if i.key == key)
+    if force and not outcome.result.timed_out:
+        # Atomic per table: one rule that is gone already spoils the rest of its table, not the tables before it.
+        lines = text.split("\n")
+        over = next((n for n in range(number - 1, 0, -1) if lines[n - 1] == "COMMIT"), 0)
+        again = {key for key, line in zip(owner[over:], lines[over:], strict=False) if line[:1] == "-"}
+        outcome.done = [i for i in run.items if i.key not in again]
+        _one_by_one([i for i in run.items if i.key in again], outcome, runner, backend)
 
 
 def _restore_line(stderr: str) -> int:
@@ -259,11 +276,11 @@ def _restore_line(stderr: str) -> int:
     return 0
 
 
-def _one_by_one(run: Run, outcome: Outcome, runner: Runner, backend: str = "") -> None:
-    # What the fused command did already fails the second time, which does no harm.
+def _one_by_one(items: Sequence[Item], outcome: Outcome, runner: Runner, backend: str = "") -> None:
+    # What the fused command did already fails the second time.
     errors = [outcome.result.stderr]
-    for item in run.items:
-        single = Outcome(run)
+    for item in items:
+        single = Outcome(outcome.run)
         _solo(item, single, runner, backend, here=True)
         outcome.done += single.done
         errors.append(single.result.stderr)
@@ -335,6 +352,8 @@ class _Pool:
         return [(n, outcomes) for n, outcomes in rest if outcomes is not None]
 
     def _loop(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        stranded: StrandedError | None = None
         while (job := self._jobs.get()) is not None:
             number, runs, outcomes = job
             if self._halted is not None:
@@ -346,8 +365,11 @@ class _Pool:
             # for its lock of links, but tries again and again, for as long as an `ip` beside it works.
             head = runs[0][1]
             first = runs[:1] if head.kind == NATIVE and head.netns is not None else runs
-            outcomes += self._work([run for _, run in first])
+            todo = [run for _, run in first]
+            outcomes += self._work(todo) if stranded is None else _given_up(todo, stranded)
             rest = runs[len(first) :]
+            if isinstance(outcomes[-1].error, StrandedError):
+                stranded = outcomes[-1].error  # this thread does nothing more, whatever comes
             if rest and (outcomes[-1].failed is None or self._force):
                 self._jobs.put((number, rest, outcomes))
             else:

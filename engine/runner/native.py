@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from threading import Lock
 
 from nsctl.engine.plan import Command, Spawn
+from nsctl.engine.probe.process import start_of
 
 __all__ = ["own_namespaces", "perform", "processes_in", "stop_and_wait"]
 
+_AT_ONCE = 256
+"""Processes that are watched at once, with a descriptor each."""
 _looking_up = Lock()
 """
 Held while a name below /proc/sys is looked up.
@@ -51,9 +54,7 @@ def perform(command: Command | Spawn) -> None:
         case ("rmdir", path):
             os.rmdir(path)
         case ("rm", "-f", *paths):
-            for path in paths:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+            _remove(paths)
         case _:
             raise ValueError(f"not a plain write: {command.argv}")
 
@@ -100,43 +101,78 @@ def own_namespaces(pid: int, kind: str) -> set[int]:
     return {inode} - {os.stat(f"/proc/self/ns/{kind}").st_ino}
 
 
-def stop_and_wait(pids: Iterable[int], deadline: float, *, kill: bool = True) -> bool:
+def stop_and_wait(processes: Mapping[int, int], deadline: float, *, kill: bool = True) -> bool:
     """
     Kill processes by descriptors, which no PID reuse can fool, and wait until they are gone.
 
     Args:
-        pids: The processes.
+        processes: PIDs and start times: a process of another start time is somebody else.
         deadline: Of the monotonic clock.
         kill: Without it, only wait.
 
     Returns:
         Whether all are gone.
+
+    Raises:
+        OSError: There is not one descriptor to be had.
     """
+    left = dict(processes)
+    while left:
+        if not _stop_some(left, deadline, kill=kill):
+            return False
+    return True
+
+
+def _stop_some(left: dict[int, int], deadline: float, *, kill: bool) -> bool:
+    # As many as there are descriptors for: a process may have 1,024, and a large lab has more inits.
     import select
     import signal
 
     poll = select.poll()
     fds: set[int] = set()
-    for pid in pids:
-        try:
-            fd = os.pidfd_open(pid)
-        except OSError:
-            continue
-        fds.add(fd)
-        poll.register(fd, select.POLLIN)
-        if kill:
-            with suppress(OSError):  # gone in between
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
+    watched = 0
     try:
-        while fds:
+        while left and len(fds) < _AT_ONCE:
+            pid, start = left.popitem()
+            try:
+                fd = os.pidfd_open(pid)
+                fds.add(fd)
+                if start_of(pid) != start:
+                    continue
+            except ProcessLookupError:
+                continue
+            except OSError:  # no more descriptors
+                left[pid] = start
+                if not watched:
+                    raise
+                break
+            poll.register(fd, select.POLLIN)
+            if kill:
+                with suppress(OSError):  # gone in between
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+            watched += 1
+        while watched:
             ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-            for fd, _ in ready:
-                poll.unregister(fd)
-                fds.discard(fd)
-                os.close(fd)
             if not ready:
                 return False
-        return True
+            for fd, _ in ready:
+                poll.unregister(fd)
+            watched -= len(ready)
     finally:
         for fd in fds:
             os.close(fd)
+    return True
+
+
+def _remove(paths: Iterable[str]) -> None:
+    # As rm(1) does: what can't be removed does not keep the others.
+    failed: OSError | None = None
+    for path in paths:
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as e:
+            failed = failed or e
+    if failed is not None:
+        raise failed

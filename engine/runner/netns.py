@@ -7,12 +7,22 @@ Entering a network namespace, in a thread of its own.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nsctl.engine.namespaces import NETNS_DIR, NEWNET, setns
 
-__all__ = ["entered"]
+__all__ = ["StrandedError", "entered"]
+
+_ATTEMPTS = 10
+"""To come back, in a second."""
+
+
+class StrandedError(Exception):
+    """
+    The thread could not come back from a namespace: it must do nothing more.
+    """
 
 
 @contextmanager
@@ -24,6 +34,7 @@ def entered(name: str | None) -> Iterator[None]:
 
     Raises:
         OSError: There is no such namespace.
+        StrandedError: There is no way back.
     """
     if name is None:
         yield
@@ -38,6 +49,19 @@ def entered(name: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            setns(home, NEWNET)
+            _go_home(home, name)
     finally:
         os.close(home)
+
+
+def _go_home(home: int, name: str) -> None:
+    # It takes memory, which may be short for a moment.
+    for attempt in range(_ATTEMPTS):
+        try:
+            setns(home, NEWNET)
+        except OSError as e:
+            if attempt == _ATTEMPTS - 1:
+                raise StrandedError(f"no way back from network namespace {name}: {e.strerror}") from e
+            time.sleep(0.001 * 2**attempt)
+        else:
+            return

@@ -168,8 +168,10 @@ class Runner:
         keep: int | None = OUTPUT_MAX,
     ) -> Result:
         begun = time.monotonic()
-        files = [os.memfd_create(n, os.MFD_CLOEXEC) for n in ("stdout", "stderr")]
+        files: list[int] = []
         try:
+            for name in ("stdout", "stderr"):
+                files.append(os.memfd_create(name, os.MFD_CLOEXEC))  # noqa: PERF401 - each is closed if the next fails
             source: Any = os.devnull
             if stdin is not None:
                 source = os.memfd_create("stdin", os.MFD_CLOEXEC)

@@ -208,6 +208,30 @@ def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it(
     ]
 
 
+def test_a_link_is_deleted_neither_before_a_barrier_nor_before_what_its_own_step_does_first() -> None:
+    after = frozenset({"k1"})
+    one, two = items("ip link del dev a", "ip addr flush dev b")
+    barrier, last = Item("k2", two.command, None), Item("k3", Command(("ip", "link", "del", "dev", "b")), after)
+    text, _ = batch_text(Run(BATCH, None, items=[one, barrier, last]), 77)
+    assert text.splitlines() == ["link del dev a", "addr flush dev b", "link del dev b"]
+    own = [Item("k2", Command(("ip", "link", *words.split())), after) for words in ("set dev b nomaster", "del dev b")]
+    text, _ = batch_text(Run(BATCH, None, items=[one, *own]), 77)
+    assert text.splitlines() == ["link del dev a", "link set dev b nomaster", "link del dev b"]
+
+
+def test_a_link_that_waits_for_one_that_stays_behind_stays_behind_too() -> None:
+    names = {"l1": (), "x": (), "l2": ("x",), "l3": ("l2",), "l4": ()}
+    run = Run(BATCH, None)
+    for key, after in names.items():
+        words = ("ip", "addr", "flush", "dev", "l2") if key == "x" else ("ip", "link", "del", "dev", key)
+        run.items.append(Item(key, Command(words), frozenset(after)))
+    text, _ = batch_text(run, 77)
+    assert text.splitlines() == [
+        *("link set dev l1 group 77", "link set dev l4 group 77", "link del group 77"),
+        *("addr flush dev l2", "link del dev l2", "link del dev l3"),
+    ]
+
+
 def test_a_single_link_and_links_in_a_namespace_are_deleted_by_name() -> None:
     single = Run(BATCH, None, items=items("ip link del dev a", "ip netns del x"))
     assert batch_text(single, 77) == batch_text(single)
@@ -379,7 +403,8 @@ def test_what_goes_with_something_that_goes_has_no_command_of_its_own() -> None:
     address = Step("addr", "", Command(("true",)), (Command(("del-addr",)),), goes_with="link", after=("link",))
     assert [i.command.argv for i in undo_items([address, link])] == [("del-link",)]
     assert [i.command.argv for i in undo_items([address])] == [("del-addr",)]
-    assert undo_items([address], leaving=["link"]) == []
+    assert [i.command.argv for i in undo_items([address, link], going={"addr"})] == [("del-addr",)]
+    assert undo_items([address, link], going={"other"}) == []
 
 
 def test_a_step_without_a_command_of_its_own_still_links_two_that_have_one() -> None:

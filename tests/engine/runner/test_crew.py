@@ -4,16 +4,18 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from nsctl.engine.fuse import Item, Run, compile_runs
 from nsctl.engine.plan import Command
-from nsctl.engine.runner import Runner
+from nsctl.engine.runner import Runner, crew
 from nsctl.engine.runner.crew import Outcome, carry_out, perform_run
+from nsctl.engine.runner.process import Result
 from tests.lab import Lab, needs, shim
 
 
@@ -381,3 +383,119 @@ def test_workers_enter_namespaces_and_the_main_thread_stays_at_home(lab: Lab) ->
     assert "UP" in lab.run(["ip", "-n", "b", "-br", "link", "show", "lo"]).stdout
     assert lab.run(["sysctl", "-n", "net.ipv4.ip_default_ttl"]).stdout == "64\n"
     assert "NSCTL-T" not in lab.run(["iptables", "-S"]).stdout
+
+
+# What is known after a process that failed: scripted.
+
+
+class Script(Runner):
+    """
+    Says what it was told to, one thing for each command, and then only that all is well.
+    """
+
+    def __init__(self, *says: Result) -> None:
+        super().__init__(5)
+        self.says = list(says)
+        self.ran: list[str] = []
+
+    def run(
+        self,
+        command: Command,
+        *,
+        tools: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        here: bool = False,
+    ) -> Result:
+        assert (tools is None or "iptables" in tools, timeout is None or timeout > 0, here) == (True, True, True)
+        self.ran.append(" ".join(command.argv))
+        return self.says.pop(0) if self.says else Result(0)
+
+
+DELETED = [item(f"v{n}", "ip", "link", "del", "dev", f"v{n}") for n in range(3)]
+ROUTE = item("route", "ip", "route", "del", "10.0.0.0/8")
+
+
+def undone(items: Sequence[Item], *says: Result) -> tuple[list[str], list[str]]:
+    script = Script(*says)
+    [run] = compile_runs(items)
+    outcome = perform_run(run, script, force=True, backend="", group=77)
+    return sorted(keys(outcome.done)), script.ran[1:]
+
+
+def test_of_links_deleted_together_only_the_one_that_failed_is_tried_again() -> None:
+    said = Result(1, stderr='Cannot find device "v1"\nCommand failed -:2\n')
+    assert undone([*DELETED, ROUTE], said) == (["route", "v0", "v1", "v2"], ["ip link del dev v1"])
+
+
+def test_where_the_deletion_itself_failed_all_links_are_tried_again_and_nothing_else() -> None:
+    said = Result(1, stderr="RTNETLINK answers: Operation not supported\nCommand failed -:4\n")
+    again = [f"ip link del dev v{n}" for n in range(3)]
+    assert undone([*DELETED, ROUTE], said) == (["route", "v0", "v1", "v2"], again)
+
+
+def test_what_a_batch_that_was_killed_had_not_named_is_done_again() -> None:
+    said = Result(-9, stderr='Cannot find device "v0"\nCommand failed -:1\n')
+    done, again = undone([item("gone", "ip", "addr", "del", "10.0.0.1/8", "dev", "v0"), ROUTE], said)
+    assert (done, again) == (["route"], ["ip route del 10.0.0.0/8"])
+
+
+def test_rules_of_a_table_that_was_restored_are_not_deleted_twice() -> None:
+    rules = [
+        rule("nat", "-D", "POSTROUTING", "-j", "ACCEPT", table="nat"),
+        rule("one", "-D", "FORWARD", "-j", "DROP"),
+        rule("two", "-D", "FORWARD", "-j", "ACCEPT"),
+    ]
+    said = Result(1, stderr="iptables-restore: line 5 failed\n")
+    done, again = undone(rules, said, Result(1, stderr="no such rule"))
+    assert done == ["nat", "two"]
+    assert again == [
+        "iptables -w -t filter -D FORWARD -j DROP",
+        "iptables -w -t filter -D FORWARD -j ACCEPT",
+    ]
+
+
+NO_WAY_BACK = """\
+import sys
+from nsctl.engine.fuse import Item, compile_runs
+from nsctl.engine.plan import Command
+from nsctl.engine.runner import Runner, crew, netns
+
+force, calls, enter = "force" in sys.argv, [], netns.setns
+
+def once(fd, kind):
+    calls.append(fd)
+    if len(calls) > 1:
+        raise OSError(12, "Cannot allocate memory")
+    enter(fd, kind)
+
+netns.setns, netns._ATTEMPTS, crew.WORKERS = once, 2, 1
+inside = Item("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())
+add = [Command(("ip", "link", "add", "dev", f"d{n}", "type", "bridge")) for n in range(60)]
+runs = compile_runs([inside, *(Item(f"d{n}", c, frozenset({"a"})) for n, c in enumerate(add))])
+
+def over(outcome):
+    print(outcome.run.netns, len(outcome.done), outcome.failed.key, "no way back" in outcome.result.stderr)
+
+crew.carry_out(runs, Runner(20), starting=lambda _: None, ended=over, stop=lambda: False, force=force)
+"""
+
+
+@lab_only
+@pytest.mark.parametrize("force", ["", "force"])
+def test_a_thread_that_cannot_come_back_does_nothing_more(lab: Lab, force: str) -> None:
+    # The next batch of the host's would be carried out inside.
+    lab.run(["ip", "netns", "add", "web"], check=True)
+    done = lab.run([sys.executable, "-I", "-c", NO_WAY_BACK, force], check=True)
+    assert done.stdout == "web 0 a True\n" + ("None 0 d0 True\n" if force else "")
+    assert links(lab) == {"lo", "eth0"}
+    assert "d0" not in lab.run(["ip", "-n", "web", "link"], check=True).stdout
+
+
+def test_a_thread_that_fails_in_any_way_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entered(_: str | None) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(crew, "entered", entered)
+    log = Log()
+    carried_out([Item("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())], log)
+    assert (log.done, log.failed) == ([], ["a"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from nsctl.engine.fuse import is_native
 from nsctl.engine.plan import Command, Spawn
+from nsctl.engine.probe.process import start_of
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.native import perform, processes_in, stop_and_wait
 from tests.lab import Lab
@@ -152,27 +154,84 @@ def test_a_sysctl_is_written_as_its_command_writes_it(lab_factory: Callable[...,
 # Ending processes.
 
 
+def started(*children: subprocess.Popen[bytes]) -> dict[int, int]:
+    found = {child.pid: start_of(child.pid) for child in children}
+    return {pid: start for pid, start in found.items() if start is not None}
+
+
 def test_processes_are_killed_and_awaited() -> None:
     children = [subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]) for _ in range(3)]
-    assert stop_and_wait([c.pid for c in children], time.monotonic() + 10)
+    assert stop_and_wait(started(*children), time.monotonic() + 10)
     assert [c.wait() for c in children] == [-9, -9, -9]
 
 
 def test_processes_that_are_gone_are_no_trouble() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    assert stop_and_wait([child.pid], time.monotonic() + 10)
-    assert stop_and_wait([], time.monotonic())
+    assert stop_and_wait({child.pid: 1}, time.monotonic() + 10)
+    assert stop_and_wait({}, time.monotonic())
+
+
+def test_a_process_of_another_start_time_is_left_alone() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    assert stop_and_wait({child.pid: started(child)[child.pid] - 1}, time.monotonic() + 10)
+    assert child.poll() is None
+    child.kill()
+    child.wait()
+
+
+def test_more_processes_than_there_are_descriptors_are_killed_all_the_same() -> None:
+    children = [subprocess.Popen(["sleep", "1000"]) for _ in range(40)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/dev/null", os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 8, limits[1]))
+    try:
+        assert stop_and_wait(started(*children), time.monotonic() + 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for child in children:
+            child.kill()
+    assert {child.wait() for child in children} == {-9}
+
+
+def test_without_any_descriptor_it_is_an_error_and_no_success() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    processes = started(child)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            stop_and_wait(processes, time.monotonic() + 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        child.kill()
+        child.wait()
 
 
 def test_waiting_ends_at_the_deadline() -> None:
     child = subprocess.Popen(["sleep", "1000"])
     begun = time.monotonic()
-    assert not stop_and_wait([child.pid], begun + 0.2, kill=False)
+    assert not stop_and_wait(started(child), begun + 0.2, kill=False)
     assert 0.15 < time.monotonic() - begun < 3
     assert child.poll() is None
     child.kill()
     child.wait()
+
+
+def test_what_can_not_be_removed_does_not_keep_the_rest(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    files[0].touch()
+    files[1].mkdir()
+    files[2].touch()
+    with pytest.raises(IsADirectoryError):
+        perform(Command(("rm", "-f", *map(str, files))))
+    assert [file.exists() for file in files] == [False, True, False]
+
+
+def test_a_command_that_may_fail_is_run_and_not_written() -> None:
+    assert is_native(Command(("rmdir", "/run/x")))
+    assert not is_native(Command(("rmdir", "/run/x"), ok=(0, 1)))
 
 
 @pytest.mark.system
