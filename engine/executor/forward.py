@@ -164,6 +164,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         # namespace: without its mark in the journal, recovery would then take it for a stranger's.
         if any(run.kind in {SOLO, SPAWN} for run in runs):
             flush()
+            if failures:  # a target's namespace is a stranger's by now: nothing is started in there
+                raise min(failures, key=lambda failure: failure[0])[1]
         ctx.journal.started(i.key for run in runs for i in run.items)
         for run in runs:
             for item in run.items:

@@ -46,13 +46,14 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
     ident = opened.id if opened else new_transaction_id()
     names = list(reasons)
     ctx.signals.deaf = True
+    back: list[str] = []
     try:
         ctx.tell(PlanStarted(ident, "", "recover", "", tuple(r.step for r in journal.held_only_by(names))))
         undone = release(ctx, names, ident) if names else undo_rows(ctx, journal.held_only_by([]), ident, "")
         journal.lenient = True
         left = [f"{row.step.key}: {why}" for row, why in undone.left]
         if opened is not None and opened.restore and not left:
-            left = restore(ctx, opened.restore, ident)
+            back, left = restore(ctx, opened.restore, ident)
         if not left:
             journal.finish()
         ctx.tell(PlanFinished(ident, "", "recover", "left" if left else "done", tuple(left)))
@@ -60,7 +61,8 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
         ctx.signals.deaf = False
     ctx.left = left
     ctx.warnings += [f"still left: {line}" for line in left]
-    return [f"{name}: {reason}" for name, reason in reasons.items()]
+    lines = [f"{name}: {reason}" for name, reason in reasons.items() if name not in back]
+    return lines + [f"{name}: brought back, as it was before the nsctl that was replacing it died" for name in back]
 
 
 def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:

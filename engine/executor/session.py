@@ -168,6 +168,13 @@ class Session:
         """
         return self.ctx.journal.sandboxes()
 
+    @property
+    def unfinished(self) -> bool:
+        """
+        Whether another nsctl is at work, or was killed at it.
+        """
+        return self.ctx.journal.transaction() is not None or any(r.state != "up" for r in self.sandboxes().values())
+
     def steps(self, name: str) -> list[StepRow]:
         """
         The steps that a sandbox holds, in order of application.

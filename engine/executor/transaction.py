@@ -72,10 +72,10 @@ def up(
         raise
     try:
         apply(ctx, todo, opened.id, sandbox)
-        ctx.journal.finish(names)
-        for row in rows:
-            if confirm is not None:
-                watcher.start(ctx, row.name, confirm)
+        # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
+        for row in rows if confirm is not None else ():
+            watcher.start(ctx, row.name, confirm or 0.0)
+        ctx.journal.finish(names, opened.id)
     except BaseException as e:
         left = _roll_back(ctx, opened, names, work, sandbox)
         ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
@@ -105,10 +105,10 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
     ctx.journal.begin(opened, [], [], [], names)
     try:
         undone = release(ctx, names, opened.id, rows)
-        ctx.journal.finish()
+        ctx.journal.finish((), opened.id)
         left = [f"{row.step.key}: {why}" for row, why in undone.left]
-    except Damaged as e:  # found on the way: something has been undone, so this is no refusal any more
-        left = [f"the store: {e.message}"]
+    except NsctlError as e:  # found on the way: something has been undone, so this is no refusal any more
+        left = [_told(e)]
     ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
     if left:
         raise left_over(f"{', '.join(names)} could not be taken down completely", left)
@@ -133,29 +133,33 @@ def confirm(ctx: Context, name: str) -> None:
     watcher.stop(ctx.journal.state_dir, name)
 
 
-def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> list[str]:
+def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> tuple[list[str], list[str]]:
     """
-    Bring back sandboxes that a rolled back transaction had taken down; what could not be done.
+    Bring back sandboxes that a rolled back transaction had taken down; the names of those, and what could not be done.
     """
-    left = []
+    back, left = [], []
     present = ctx.journal.sandboxes()
     for data in kept:
         plan = Plan.from_json(data["plan"])
         if plan.name in present:
             continue
-        row = _row(plan, owner=None, confirm_by=None, source=data["source"])
+        row = _row(plan, owner=None, confirm_by=data.get("confirm_by"), source=data["source"])
         row.created, row.created_boot = data["created"], data["created_boot"]
+        _tell_sharers(ctx, [row])
         try:
             work = prepare(ctx, [plan])
             ctx.journal.lenient = False
             ctx.journal.build([row], work.new, work.held)
             apply(ctx, _in_order([plan], work), transaction, plan.name)
+            if row.confirm_by is not None:
+                watcher.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
         except NsctlError as e:
             release(ctx, [plan.name], transaction)
             left.append(f"sandbox {plan.name} could not be brought back: {e}")
         else:
             ctx.journal.keep([plan.name])
-    return left
+            back.append(plan.name)
+    return back, left
 
 
 def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], work: Work, sandbox: str) -> list[str]:
@@ -168,13 +172,18 @@ def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], work: Wo
             undone = _from_memory(ctx, work, opened, sandbox)
         left = [f"{row.step.key}: {why}" for row, why in undone.left]
         if opened.restore and not left:
-            left = restore(ctx, opened.restore, opened.id)
+            _, left = restore(ctx, opened.restore, opened.id)
         ctx.journal.lenient = True
         if not left:
-            ctx.journal.finish()
-    except Damaged as e:
-        left = [f"the store: {e.message}"]
+            ctx.journal.finish((), opened.id)
+    except NsctlError as e:
+        left = [_told(e)]
     return left
+
+
+def _told(error: NsctlError) -> str:
+    what = str(getattr(error, "message", error))
+    return f"the store: {what}" if isinstance(error, (Unwritable, Damaged)) else what
 
 
 def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:
@@ -225,11 +234,22 @@ def _kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
         return []
     rows = ctx.journal.sandboxes()
     kept = []
-    for name in names:
+
+    def depth(name: str) -> int:
+        target = rows[name].info.get("shares")
+        return 1 + depth(target) if target in rows else 0
+
+    for name in sorted(names, key=depth):  # who shares a network comes back after its owner
         row = rows[name]
         steps = tuple(r.step for r in ctx.journal.steps(name))
         plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings)
         kept.append(
-            {"plan": plan.to_json(), "source": row.source, "created": row.created, "created_boot": row.created_boot}
+            {
+                "plan": plan.to_json(),
+                "source": row.source,
+                "created": row.created,
+                "created_boot": row.created_boot,
+                "confirm_by": row.confirm_by,
+            }
         )
     return kept

@@ -8,13 +8,12 @@ the kernel, not the store, says what is left.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.plan import Step, step_from_json, step_to_json
+from nsctl.engine.plan import Step, step_from_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Unwritable
 from nsctl.engine.store.rows import (
@@ -30,13 +29,13 @@ from nsctl.engine.store.rows import (
     intact,
     loads,
 )
+from nsctl.engine.store.values import building, each, sandbox_values
 
 __all__ = ["Journal"]
 
 _MANY = 200
 """Questions after which it pays to know all keys."""
 _STATES = frozenset({INTENT, STARTED, DONE})
-_FIXED = ("mode", "options", "isolate", "command", "settings", "created", "created_boot", "owner", "source")
 
 
 class Journal:
@@ -117,13 +116,18 @@ class Journal:
 
     def transaction(self) -> Transaction | None:
         """
-        The transaction that a dead nsctl left open.
+        The transaction that a dead nsctl left open; of several, all as one: what each had to bring back is still owed.
         """
+        found: Transaction | None = None
         for tx, operation, restore, crc in self._rows("SELECT id, operation, restore, crc FROM transactions"):
             if not intact(crc, tx, operation, restore):
                 raise Damaged(f"the store's row of transaction {tx!r} is damaged")
-            return Transaction(tx, operation, loads(restore))
-        return None
+            one = Transaction(tx, operation, loads(restore))
+            if found is None:
+                found = one
+            else:
+                found.restore.extend(one.restore)
+        return found
 
     def sandboxes(self) -> dict[str, SandboxRow]:
         """
@@ -252,15 +256,15 @@ class Journal:
         opened = (transaction.id, transaction.operation, dumps(transaction.restore))
         self._write(
             ("INSERT INTO transactions VALUES(?, ?, ?, ?)", [(*opened, checksum(*opened))]),
-            *_building(rows, new, held),
-            (_REMOVING, _each(removing)),
+            *building(rows, new, held),
+            (_REMOVING, each(removing)),
         )
 
     def build(self, rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]) -> None:
         """
         More sandboxes for the transaction that is open.
         """
-        self._write(*_building(rows, new, held))
+        self._write(*building(rows, new, held))
 
     def started(self, keys: Iterable[str]) -> None:
         """
@@ -285,40 +289,52 @@ class Journal:
         These steps' results are gone.
         """
         gone = set(keys)
-        if gone.issuperset(self.keys()):  # SQLite drops a table's rows at once
+        if self._all_of_them(gone):  # SQLite drops a table's rows at once
             self._write(("DELETE FROM steps", [()]), ("DELETE FROM holders", [()]))
         else:
-            values = _each(gone)
+            values = each(gone)
             self._write(("DELETE FROM steps WHERE key = ?", values), ("DELETE FROM holders WHERE key = ?", values))
+
+    def _all_of_them(self, keys: set[str]) -> bool:
+        try:
+            return keys.issuperset(self.keys())
+        except Unwritable:  # even a read opens the journal's file: to undo, nothing needs to be known
+            return False
 
     def removing(self, names: Iterable[str]) -> None:
         """
         These sandboxes are being taken down.
         """
-        self._write((_REMOVING, _each(names)))
+        self._write((_REMOVING, each(names)))
 
     def removed(self, names: Iterable[str]) -> None:
         """
         These sandboxes hold nothing any more.
         """
-        values = _each(names)
+        values = each(names)
         self._write(
             ("UPDATE steps SET held = held - 1 WHERE key IN (SELECT key FROM holders WHERE name = ?)", values),
             ("DELETE FROM holders WHERE name = ?", values),
             ("DELETE FROM sandboxes WHERE name = ?", values),
         )
 
-    def finish(self, up: Iterable[str] = ()) -> None:
+    def finish(self, up: Iterable[str] = (), transaction: str | None = None) -> None:
         """
         The transaction is over; these sandboxes are up.
+
+        Args:
+            up: The sandboxes.
+            transaction: Which; None for all that are open. One that still has something to bring back stays open
+                beside others.
         """
-        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", _each(up)), ("DELETE FROM transactions", [()]))
+        over = ("DELETE FROM transactions WHERE id = ?1 OR ?1 IS NULL", [(transaction,)])
+        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(up)), over)
 
     def keep(self, names: Iterable[str]) -> None:
         """
         These sandboxes are up again, within a transaction that goes on.
         """
-        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", _each(names)))
+        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(names)))
 
     def confirm(self, name: str) -> None:
         """
@@ -326,7 +342,7 @@ class Journal:
         """
         row = replace(self.sandboxes()[name], confirm_by=None)
         self._write(
-            ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(_sandbox_values(row)[-1], name)])
+            ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(sandbox_values(row)[-1], name)])
         )
 
     def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
@@ -362,37 +378,3 @@ _EMPTY = (
     "DELETE FROM meta",
 )
 _REMOVING = "UPDATE sandboxes SET state = 'removing' WHERE name = ?"
-
-
-def _each(words: Iterable[str]) -> list[tuple[Any, ...]]:
-    return [(w,) for w in words]
-
-
-def _building(
-    rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]
-) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
-    encoded = [(s.key, dumps(step_to_json(s))) for s in new]
-    counts = Counter(key for key, _ in held)
-    fresh = {key for key, _ in encoded}
-    return (
-        (
-            "INSERT INTO sandboxes(name, data, state, info, confirm_by, crc) VALUES(?, ?, ?, ?, ?, ?)",
-            [_sandbox_values(r) for r in rows],
-        ),
-        (
-            "INSERT INTO steps(key, data, crc, state, mark_crc, held) VALUES(?, ?, ?, ?, ?, ?)",
-            [(k, data, checksum(k, data), INTENT, checksum(k, "", ""), counts[k]) for k, data in encoded],
-        ),
-        ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
-        (
-            "UPDATE steps SET held = (SELECT count(*) FROM holders WHERE holders.key = steps.key) WHERE key = ?",
-            _each(key for key in counts if key not in fresh),
-        ),
-    )
-
-
-def _sandbox_values(row: SandboxRow) -> tuple[Any, ...]:
-    data = dumps({k: getattr(row, k) for k in _FIXED})
-    info = dumps(row.info)
-    confirm_by = None if row.confirm_by is None else float(row.confirm_by)
-    return row.name, data, row.state, info, confirm_by, checksum(row.name, data, info, repr(confirm_by))
