@@ -33,9 +33,10 @@ def listed(lab: Lab) -> dict[str, tuple[str, object, object]]:
 
 
 def up(lab: Lab, text: str) -> Shims:
+    shims = shim(lab, ["ip", "unshare"])  # first: a process shows by which path it was started
     done = apply(lab, text)
     assert (done.returncode, done.stderr) == (0, ""), done
-    return shim(lab, ["ip", "unshare"])
+    return shims
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,8 @@ def test_nothing_is_started_in_a_strangers_namespace_that_a_plan_names_by_a_pid(
     pid = lab.run(["sh", "-c", f"{someone}; sleep 0.3"], check=True).stdout.strip()
     words = ("--name", "c", "--dry-run", "--format", "json", "--", "touch", "/run/ran")
     saved = lab.nsctl("up", "container", "--target", pid, *words, check=True).stdout
+    # Held on to, or the kernel gives its number to the stranger's.
+    lab.run(["ip", "netns", "attach", "pin", pid], check=True)
     again = f"kill -9 {pid}; sleep 0.1; echo {int(pid) - 1} >/proc/sys/kernel/ns_last_pid; {someone}; sleep 0.3"
     assert lab.run(["sh", "-c", again], check=True).stdout.strip() == pid
     lab.write("/run/plan.json", saved)
