@@ -137,7 +137,8 @@ def _process(pid: int) -> Process | None:
     start = process.start_of(pid)
     try:
         fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as e:
+        process.not_there(e)
         return None
     netns = os.fstat(fd).st_ino
     if _pinned.setdefault(netns, fd) != fd:
@@ -150,7 +151,8 @@ def _text(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as f:
             return f.read()
-    except OSError:
+    except OSError as e:
+        process.not_there(e)
         return None
 
 

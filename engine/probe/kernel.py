@@ -260,7 +260,8 @@ class Kernel:
         """
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
+        except OSError as e:
+            process.not_there(e)
             return None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -306,7 +307,8 @@ def read_sysctl(key: str) -> str | None:
     try:
         with open(f"/proc/sys/{key}") as f:
             return f.read().strip()
-    except OSError:
+    except OSError as e:
+        process.not_there(e)
         return None
 
 

@@ -5,8 +5,32 @@ Processes, read from /proc.
 from __future__ import annotations
 
 import os
+from errno import EMFILE, ENFILE, ENOMEM
 
-__all__ = ["children", "command_of", "init_of", "netns_inode_of", "outputs_of", "pid_in", "someone_in", "start_of"]
+__all__ = [
+    "children",
+    "command_of",
+    "init_of",
+    "netns_inode_of",
+    "not_there",
+    "outputs_of",
+    "pid_in",
+    "someone_in",
+    "start_of",
+]
+
+
+def not_there(error: OSError) -> None:
+    """
+    Take a failed look for an absent thing, unless it failed for want of descriptors or memory.
+
+    What only could not be looked at must not count as gone: it would never be undone.
+
+    Raises:
+        OSError: The very error.
+    """
+    if error.errno in {EMFILE, ENFILE, ENOMEM}:
+        raise error
 
 
 def start_of(pid: int) -> int | None:
@@ -89,7 +113,8 @@ def command_of(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:
             return os.fsdecode(f.read())
-    except OSError:
+    except OSError as e:
+        not_there(e)
         return ""
 
 

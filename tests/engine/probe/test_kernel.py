@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from nsctl.engine.effect import LinkIs, State
 from nsctl.engine.errors import NsctlError
+from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel, read_sysctl
 from nsctl.engine.probe.netlink import Netlink, RestlessError
 from nsctl.engine.probe.observe import observe
@@ -296,3 +298,22 @@ def test_no_privilege_to_enter_a_namespace_is_an_error_and_not_absent() -> None:
 
     with pytest.raises(PermissionError):
         kernel._there("web", refused)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: read_sysctl("net/ipv4/ip_forward"),
+        lambda: Kernel(Reader()).file("/etc/passwd"),
+        lambda: process.command_of(os.getpid()),
+    ],
+)
+def test_what_there_is_no_descriptor_for_does_not_count_as_missing(look: Callable[[], object]) -> None:
+    assert look()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
