@@ -28,7 +28,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from nsctl.engine.errors import Invalid, NsctlError
 from nsctl.engine.names import display, said_by
 
-__all__ = ["Field", "fields_of", "from_plain", "from_strings", "nearest", "plain_value", "to_plain"]
+__all__ = ["Field", "check_plain", "fields_of", "from_plain", "from_strings", "nearest", "plain_value", "to_plain"]
 
 _ADDRESSES = (IPv4Address, IPv6Address)
 _WITH_PREFIX = (IPv4Interface, IPv4Network, IPv6Interface, IPv6Network)
@@ -167,6 +167,16 @@ def from_plain(options_type: type, given: Mapping[str, Any]) -> Any:
     return _build(options_type, given, lambda f: f"'{f.name}'")
 
 
+def check_plain(options_type: type, given: Mapping[str, Any]) -> None:
+    """
+    Check each value as `from_plain` does, where more of them may come.
+
+    Raises:
+        Invalid: A key is unknown, or a value is wrong.
+    """
+    _values({f.name: f for f in fields_of(options_type)}, given, lambda f: f"'{f.name}'")
+
+
 def to_plain(options: Any) -> dict[str, Any]:
     """
     The options as plain data, defaults included.
@@ -185,6 +195,19 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def _build(options_type: type, given: Mapping[str, Any], label: Callable[[Field], str]) -> Any:
     known = {f.name: f for f in fields_of(options_type)}
+    values = _values(known, given, label)
+    missing = [label(f) for f in known.values() if f.required and f.name not in values]
+    if missing:
+        raise Invalid(f"{missing[0]} is missing", hint=f"it must be given: {_helps(known, missing, label)}")
+    try:
+        return options_type(**values)
+    except (NsctlError, KeyboardInterrupt):
+        raise
+    except BaseException as e:  # a mode's own class may check its values, in its own way
+        raise Invalid(said_by(e)) from e
+
+
+def _values(known: Mapping[str, Field], given: Mapping[str, Any], label: Callable[[Field], str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, raw in given.items():
         field = known.get(str(key).replace("-", "_"))
@@ -198,15 +221,7 @@ def _build(options_type: type, given: Mapping[str, Any], label: Callable[[Field]
         if field.name in values:
             raise Invalid(f"the option '{field.name}' is given twice")
         values[field.name] = _value(field, raw, label(field))
-    missing = [label(f) for f in known.values() if f.required and f.name not in values]
-    if missing:
-        raise Invalid(f"{missing[0]} is missing", hint=f"it must be given: {_helps(known, missing, label)}")
-    try:
-        return options_type(**values)
-    except (NsctlError, KeyboardInterrupt):
-        raise
-    except BaseException as e:  # a mode's own class may check its values, in its own way
-        raise Invalid(said_by(e)) from e
+    return values
 
 
 def _helps(known: Mapping[str, Field], missing: list[str], label: Callable[[Field], str]) -> str:

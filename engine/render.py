@@ -13,7 +13,7 @@ from itertools import groupby
 
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 
-__all__ = ["json", "sh", "shell_of", "text"]
+__all__ = ["expecting", "json", "sh", "shell_of", "text"]
 
 _PRESENT = "in place already, shared"
 
@@ -185,7 +185,7 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
             continue
         if isinstance(step.do, Spawn):  # what a process says is nobody else's
             parts.append(f"(umask 077; : >>{shlex.quote(step.do.log)})\n")
-        parts.append(_expecting(step.do) + "\n")
+        parts.append(expecting(step.do) + "\n")
         if isinstance(step.do, Spawn):
             waited = step.do.ready or step.do.pidfile
             # It runs already, whether or not it gets ready: from here on it is undone.
@@ -197,11 +197,11 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
 
 def _undo_sh(number: int, step: Step) -> str:
     # Heredocs can't be indented: so nothing is.
-    commands = "\n".join(_expecting(c) for c in step.undo)
+    commands = "\n".join(expecting(c) for c in step.undo)
     return f"if [ $done -ge {number} ]; then\n{commands}\nfi\n"
 
 
-def _expecting(command: Command | Spawn) -> str:
+def expecting(command: Command | Spawn) -> str:
     """
     A command whose other good exit statuses than 0 count as 0 too.
     """

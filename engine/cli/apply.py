@@ -29,7 +29,8 @@ __all__ = ["apply", "parse_plan", "read_plan", "read_text"]
 
 FORMS = ("text", "sh", "json")
 _HOW = "save a plan with: nsctl up MODE --dry-run --format json"
-_HEADER = re.compile(r"^[ \t]*\[(network|sandbox)\b", re.MULTILINE)
+_WHAT = "a plan that --dry-run --format json printed, or a lab file in TOML, is UTF-8"
+_HEADER = re.compile(r"^[ \t]*(\[+[ \t]*(network|sandbox)\b|(network|sandbox)[ \t]*[.=])", re.MULTILINE)
 """What no JSON begins a line with, and every lab file does."""
 LARGEST = 64 << 20
 """Characters; a plan of a thousand sandboxes is a tenth of this."""
@@ -49,8 +50,14 @@ def apply(
         bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", show_default=False)
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", metavar="text|sh|json", help="How a lab file's dry run shows the commands.")
-    ] = "text",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="text|sh|json",
+            help="How a lab file's dry run shows the commands.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Say as JSON what a lab file changes.", show_default=False)
     ] = False,
@@ -70,17 +77,19 @@ def apply(
 
     world: World = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
+    if form is not None and form not in FORMS:
+        raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
+    if form is not None and not dry_run:
+        raise Invalid("--format says how a dry run is shown", hint="add --dry-run")
     text = read_text(file)
     if file.endswith(".toml") or _HEADER.search(text):
-        from nsctl.engine.cli.labs import apply_lab
+        from nsctl.engine.cli.labs import apply_lab, show_lab
 
         if len(text) > LARGEST_LAB:
             raise Invalid(f"{display(file)} is too large for a lab file", hint="count = N makes many alike")
-        if form not in FORMS:
-            raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
-        return apply_lab(
-            world, file, text, dry_run=dry_run, as_json=as_json, form=form, step_timeout=timeout, fuse=not no_fuse
-        )
+        if dry_run:
+            return show_lab(world, file, text, as_json=as_json, form=form or "text")
+        return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_fuse)
     plan = parse_plan(file, text)
     planner.validate(plan)
     if dry_run:
@@ -130,7 +139,7 @@ def read_text(file: str) -> str:
     except OSError as e:
         raise Invalid(f"{display(file)} can't be read: {e.strerror}") from e
     except UnicodeDecodeError as e:
-        raise Invalid(f"{display(file)} is not UTF-8 text", hint=_HOW) from e
+        raise Invalid(f"{display(file)} is not UTF-8 text", hint=_WHAT) from e
     if len(text) > LARGEST:
         raise Invalid(f"{display(file)} is too large for a plan")
     return text

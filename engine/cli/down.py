@@ -10,12 +10,13 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
-from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.cli.world import need_root, no_sandbox, settled
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
+    from nsctl.engine.store import SandboxRow
 
 __all__ = ["down"]
 
@@ -53,35 +54,52 @@ def down(
     chosen = [check_name(name) for name in names or ()]
     if bool(chosen) + every + (file is not None) != 1:
         raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
-    if file is not None:
-        from nsctl.engine.cli.labs import made_by
-
-        need_root(world)
-        chosen = made_by(world, file)
-        if not chosen:
-            out.done("nothing is up that this file made")
-            return 0
     if dry_run:
-        from nsctl.engine.render import shell_of
-
-        if world.hidden:
-            need_root(world)
-        with world.look() as session:
-            if session is None and chosen:
-                raise no_sandbox(chosen[0], ())
-            steps = session.plan_down(chosen or list(session.sandboxes()), force=force or every) if session else []
-        going = {step.key for step in steps}
-        for number, step in enumerate(steps, 1):
-            undo = () if step.goes_with in going else step.undo
-            commands = [shell_of(c) for c in undo] or [f"# goes with {step.goes_with or 'the rest'}"]
-            out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))
+        _show(world, chosen, every=every, force=force, file=file)
         return 0
     with world.changing("down", step_timeout=timeout, fuse=not no_fuse) as session:
-        if every:
-            chosen = list(session.sandboxes())
+        # Only now: what a dead nsctl left has been taken down or brought back.
+        if every or file is not None:
+            chosen = _of(session.sandboxes(), file)
         gone = session.down(chosen, force=force or every) if chosen else []
     for name in gone:
         out.done(f"{name} is down")
     if not gone:
-        out.done("nothing is up")
+        out.done(_nothing(file))
     return 0
+
+
+def _of(rows: dict[str, SandboxRow], file: str | None) -> list[str]:
+    # All of them, or those that a lab file made.
+    if file is None:
+        return list(rows)
+    from nsctl.engine.cli.labs import source_of
+
+    source = source_of(file)
+    return [name for name, row in rows.items() if row.source == source]
+
+
+def _nothing(file: str | None) -> str:
+    return "nothing is up" if file is None else "nothing is up that this file made"
+
+
+def _show(world: World, chosen: list[str], *, every: bool, force: bool, file: str | None) -> None:
+    from nsctl.engine.render import shell_of
+
+    if world.hidden:
+        need_root(world)
+    with world.look() as session:
+        rows = settled(session)
+        for name in chosen:
+            if name not in rows:
+                raise no_sandbox(name, rows)
+        if every or file is not None:
+            chosen = _of(rows, file)
+        steps = session.plan_down(chosen, force=force or every) if session is not None and chosen else []
+    if not chosen:
+        out.done(_nothing(file))
+    going = {step.key for step in steps}
+    for number, step in enumerate(steps, 1):
+        undo = () if step.goes_with in going else step.undo
+        commands = [shell_of(c) for c in undo] or [f"# goes with {step.goes_with or 'the rest'}"]
+        out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))

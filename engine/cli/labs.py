@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,11 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.up import RESERVED, Wish, plan_of
-from nsctl.engine.cli.words import capabilities, environment
-from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.cli.words import capabilities, variables
+from nsctl.engine.cli.world import settled
+from nsctl.engine.errors import Conflict, Invalid, Refused
 from nsctl.engine.inventory import extend
-from nsctl.engine.lab import Difference, Lab, compare, read_lab
+from nsctl.engine.lab import STDIN, Difference, Lab, Reserved, compare, read_lab
 from nsctl.engine.lab import schema as lab_schema
 from nsctl.engine.mode import Mode
 from nsctl.engine.names import display
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
     from nsctl.engine.facts import Facts
 
-__all__ = ["apply_lab", "load_lab", "made_by", "schema"]
+__all__ = ["apply_lab", "load_lab", "schema", "show_lab", "source_of"]
+
+_BEFORE = """\
+# What goes first does so one by one; the first command of these that fails ends the script.
+# What they take down is not brought back by it (nsctl apply would), whatever fails and when."""
 
 
 def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
@@ -46,10 +52,18 @@ def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
     return read_lab(path, text, mode_of, lambda: list(found), _settings), plugins
 
 
+def source_of(path: str) -> str:
+    """
+    What is noted of the sandboxes that a lab file makes, so that it knows them again.
+    """
+    return STDIN if path == STDIN else os.path.realpath(path)
+
+
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    example = 'env = { LANG = "C" }'
     env = given.get("env", {})
     if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-        raise Invalid("'env' is a table of texts", hint='for example env = { LANG = "C" }')
+        raise Invalid("'env' is a table of texts", hint=f"for example {example}")
     privileged = given.get("privileged", False)
     if not isinstance(privileged, bool):
         raise Invalid("'privileged' is a switch", hint="it is true or false")
@@ -57,7 +71,7 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
         "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
         "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
         "privileged": privileged,
-        "env": environment([f"{k}={v}" for k, v in env.items()], {}),
+        "env": variables(env, "'env'", example),
     }
 
 
@@ -68,49 +82,51 @@ def _list(given: Mapping[str, Any], key: str) -> list[str]:
     return value
 
 
-def apply_lab(
-    world: World, path: str, text: str, *, dry_run: bool, as_json: bool, form: str, step_timeout: float, fuse: bool
-) -> int:
+def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:
     """
-    Bring the host to what the file says, or show how.
+    Bring the host to what the file says.
     """
-    lab, plugins = load_lab(path, text)
-    for line in plugins.warnings:
-        out.warning(line)
-    plugins.warnings.clear()
-    source = os.path.realpath(path)
-    if dry_run:
-        with world.look() as session:
-            present = {} if session is None else session.sandboxes()
-            change = compare(lab, present, source)
-            going = change.take_down()
-            facts = world.facts(session) if session is None or not going else session.facts(without=going)
-            undone = [] if session is None or not going else session.plan_down(going, force=True)
-            present_by_then: list[frozenset[str]] = []
-            plans = _plans(lab, change, facts, plugins, present_by_then)
-        shown = list(zip(plans, present_by_then, strict=True))
-        _show(change, shown, undone, as_json=as_json, form=form)
-        return 0
+    lab, plugins = _loaded(path, text)
+    source = source_of(path)
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-        change = compare(lab, session.sandboxes(), source)
+        change = compare(lab, session.sandboxes(), source, lambda row: session.pid(row) is None)
         if not change.nothing:
             going = change.take_down()
             facts = session.facts(without=going)
             with session.planning():
                 plans = _plans(lab, change, facts, plugins)
-            session.up(plans, replace=going, source=source)
+            session.up([plan for plan, _ in plans], replace=going, source=source)
     out.data(_as_json(change) if as_json else _summary(change))
     return 0
 
 
-def made_by(world: World, path: str) -> list[str]:
+def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) -> int:
     """
-    The sandboxes that a file made.
+    Show how the host would be brought to what the file says.
     """
-    source = os.path.realpath(path)
+    lab, plugins = _loaded(path, text)
+    world.note_hidden()
     with world.look() as session:
-        rows = {} if session is None else session.sandboxes()
-    return [name for name, row in rows.items() if row.source == source]
+        present = settled(session)
+        if session is None:
+            change = compare(lab, present, source_of(path))
+            facts, undone = world.facts(None), []
+        else:
+            change = compare(lab, present, source_of(path), lambda row: session.pid(row) is None)
+            going = change.take_down()
+            facts = session.facts(without=[*going, *(n for n in session.sandboxes() if n not in present)])
+            undone = session.plan_down(going, force=True) if going else []
+        plans = _plans(lab, change, facts, plugins)
+    _show(change, plans, undone, as_json=as_json, form=form)
+    return 0
+
+
+def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
+    lab, plugins = load_lab(path, text)
+    for line in plugins.warnings:
+        out.warning(line)
+    plugins.warnings.clear()
+    return lab, plugins
 
 
 def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.")]) -> int:
@@ -126,21 +142,37 @@ def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab
     return 0
 
 
-def _plans(
-    lab: Lab, change: Difference, facts: Facts, plugins: Plugins, present: list[frozenset[str]] | None = None
-) -> list[Plan]:
-    # `present` gets, for each plan, the keys that are in place by then.
+def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list[tuple[Plan, frozenset[str]]]:
+    # The plans, each with the keys that are in place by then. A chosen address is kept for who is still to come.
     plans = []
-    for one in change.make(lab):
+    wanted = change.make(lab)
+    chosen: dict[str, str] = {}
+    for one in wanted:
+        if one.address and one.address not in facts.taken:
+            chosen.setdefault(one.address, one.request.name)
+    for one in wanted:
+        name = one.request.name
+        if chosen.get(one.address) == name:
+            del chosen[one.address]
+        kept = replace(facts, taken=Reserved(facts.taken, chosen)) if chosen else facts
         try:
-            plan = plan_of(Wish(one.mode, one.request, one.options), facts, plugins)
+            plan = plan_of(Wish(one.mode, one.request, one.options), kept, plugins)
+            there = frozenset(s.key for s in plan.steps if s.key in facts.steps)
+            _check_shared(plan, there, facts)
         except Refused as e:
-            raise lab.source.wrong(f"{one.request.name}: {e.message}", one.table, None, e.hint) from e
-        plans.append(plan)
-        if present is not None:
-            present.append(frozenset(s.key for s in plan.steps if s.key in facts.steps))
+            raise lab.source.wrong(f"{name}: {e.message}", one.table, None, e.hint) from e
+        plans.append((plan, there))
         facts = extend(facts, plan)
     return plans
+
+
+def _check_shared(plan: Plan, there: frozenset[str], facts: Facts) -> None:
+    for step in plan.steps:
+        if step.key in there and not step.same_work(facts.steps[step.key]):
+            raise Conflict(
+                f"it would make {step.key} another way than what is planned or in place",
+                hint="choose another name or ifname for one of the two, or the same settings",
+            )
 
 
 @cache
@@ -157,9 +189,9 @@ def _show(
         out.data(_as_json(change))
         return
     from nsctl.engine.fuse import undo_items
-    from nsctl.engine.render import shell_of
+    from nsctl.engine.render import expecting, shell_of
 
-    undo = [shell_of(item.command) for item in undo_items(undone)]
+    undo = [(expecting if form == "sh" else shell_of)(item.command) for item in undo_items(undone)]
     if form == "json":
         import json
 
@@ -184,7 +216,7 @@ def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset
     # All plans as one: what two of them share is made once, and a failure undoes all of it.
     parts = ["#!/bin/sh", *(f"# {display(line)}" for line in lines or ["nothing to do"])]
     if undo:
-        parts += ['if [ "${1-}" != down ]; then', *undo, "fi"]
+        parts += [_BEFORE, 'if [ "${1-}" != down ]; then', "set -e", *undo, "fi"]
     if plans:
         steps = {step.key: step for plan, _ in plans for step in plan.steps}
         there: set[str] = set()

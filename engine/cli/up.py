@@ -236,8 +236,7 @@ def described(row: SandboxRow) -> str:
 def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
     from nsctl.engine import render
 
-    if world.hidden:
-        out.note("note: what nsctl has made can't be seen without root: planned as if there were no sandbox")
+    world.note_hidden()
     with world.look() as session:
         facts = world.facts(session)
         plan = plan_of(want, facts, plugins)

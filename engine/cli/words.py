@@ -12,7 +12,7 @@ from nsctl.engine.names import display
 from nsctl.engine.options import nearest
 from nsctl.engine.plan import NAMESPACES
 
-__all__ = ["capabilities", "environment", "namespaces", "seconds"]
+__all__ = ["capabilities", "environment", "namespaces", "seconds", "variables"]
 
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -67,16 +67,32 @@ def environment(wanted: Iterable[str], here: Mapping[str, str]) -> dict[str, str
     found: dict[str, str] = {}
     for word in wanted:
         name, given, value = word.partition("=")
-        if not _VARIABLE.fullmatch(name):
-            raise Invalid(f"--env: '{display(name)}' is not a variable's name", hint="write it like --env NAME=VALUE")
-        if not given:
+        if not given and _VARIABLE.fullmatch(name):
             if name not in here:
                 raise Invalid(f"--env: '{name}' is not set here", hint=f"give its value: --env {name}=VALUE")
             value = here[name]
-        if not value.isprintable():
-            raise Invalid(f"--env: the value of '{name}' holds characters that can't be printed")
-        found[name] = value
+        found |= variables({name: value}, "--env", "--env NAME=VALUE")
     return found
+
+
+def variables(given: Mapping[str, str], where: str, example: str) -> dict[str, str]:
+    """
+    Variables for a command, checked.
+
+    Args:
+        given: Name → value.
+        where: What they were given with, for messages.
+        example: How to write one.
+
+    Raises:
+        Invalid: A name is not one, or a value can't be passed on.
+    """
+    for name, value in given.items():
+        if not _VARIABLE.fullmatch(name):
+            raise Invalid(f"{where}: '{display(name)}' is not a variable's name", hint=f"write it like {example}")
+        if not value.isprintable():
+            raise Invalid(f"{where}: the value of '{name}' holds characters that can't be printed")
+    return dict(given)
 
 
 def capabilities(wanted: Iterable[str], flag: str) -> list[str]:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from nsctl.engine.events import Event
     from nsctl.engine.executor import Session
     from nsctl.engine.facts import Facts
+    from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["World", "need_root", "no_sandbox"]
+__all__ = ["World", "need_root", "no_sandbox", "settled"]
 
 _UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
 
@@ -71,6 +72,13 @@ class World:
         Whether there is a state that only root may read.
         """
         return self.state_dir.exists() and not os.access(self.state_dir, os.R_OK | os.X_OK)
+
+    def note_hidden(self) -> None:
+        """
+        Say before a dry run, if it is so, that it can't know what is up.
+        """
+        if self.hidden:
+            out.note("note: what nsctl has made can't be seen without root: planned as if there were no sandbox")
 
     def facts(self, session: Session | None) -> Facts:
         """
@@ -141,6 +149,17 @@ def need_root(world: World) -> None:
     if os.geteuid() != 0:
         command = shlex.join(world.words)
         raise Refused("this needs root", hint="sudo nsctl " + command.replace("\n", "\\n"))
+
+
+def settled(session: Session | None) -> dict[str, SandboxRow]:
+    """
+    The sandboxes that are up, for a dry run: without what another nsctl is at, or was killed at; which is said.
+    """
+    if session is None:
+        return {}
+    if session.unfinished:
+        out.note("note: another nsctl is at work, or was killed: shown as if nothing of that came to be")
+    return {name: row for name, row in session.sandboxes().items() if row.state == "up"}
 
 
 def no_sandbox(name: str, names: Iterable[str]) -> Invalid:

@@ -2,14 +2,15 @@
 Lab files: many sandboxes in one TOML file, brought up as one plan.
 
 `text` reads the file and knows its lines, `file` checks what it says, `difference` compares it with what is up,
-`schema` is for editors.
+`planning` says in which order, and `schema` is for editors.
 All of it is pure.
 """
 
 from __future__ import annotations
 
-from nsctl.engine.lab.difference import Difference, compare
+from nsctl.engine.lab.difference import STDIN, Difference, compare
 from nsctl.engine.lab.file import Lab, Wanted, read_lab
+from nsctl.engine.lab.planning import Reserved
 from nsctl.engine.lab.schema import schema
 
-__all__ = ["Difference", "Lab", "Wanted", "compare", "read_lab", "schema"]
+__all__ = ["STDIN", "Difference", "Lab", "Reserved", "Wanted", "compare", "read_lab", "schema"]

@@ -4,7 +4,7 @@ A lab file against what is up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["Difference", "Present", "compare"]
+__all__ = ["STDIN", "Difference", "Present", "compare"]
+
+STDIN = "-"
+"""The source of what came from standard input, wherever that was."""
+_ENDED = "its init has ended"
 
 
 class Present(Protocol):
@@ -32,6 +36,8 @@ class Present(Protocol):
     settings: dict[str, Any]
     info: dict[str, Any]
     source: str
+    owner: tuple[int, int] | None
+    confirm_by: float | None
 
 
 @dataclass(slots=True)
@@ -58,11 +64,17 @@ class Difference:
         """
         return not (self.new or self.changed or self.gone)
 
+    def planned(self) -> list[Wanted]:
+        """
+        What has to be planned.
+        """
+        return [*self.new, *(w for w, _ in self.changed)]
+
     def make(self, lab: Lab) -> list[Wanted]:
         """
-        What has to be planned, in an order in which it can be.
+        The same, in an order in which it can be.
         """
-        names = {w.request.name for w in self.new} | {w.request.name for w, _ in self.changed}
+        names = {w.request.name for w in self.planned()}
         return [w for w in lab.sandboxes if w.request.name in names]
 
     def take_down(self) -> list[str]:
@@ -72,7 +84,9 @@ class Difference:
         return [*self.gone, *(w.request.name for w, _ in self.changed)]
 
 
-def compare(lab: Lab, present: Mapping[str, Present], source: str) -> Difference:
+def compare(
+    lab: Lab, present: Mapping[str, Present], source: str, ended: Callable[[Any], bool] = lambda _: False
+) -> Difference:
     """
     What has to be done to bring the host to what the file says.
 
@@ -80,9 +94,10 @@ def compare(lab: Lab, present: Mapping[str, Present], source: str) -> Difference
         lab: The file.
         present: The sandboxes that are up.
         source: The file's canonical path: what it made earlier bears it.
+        ended: Whether the init of a sandbox that is up (a row of `present`) has ended.
 
     Raises:
-        Conflict: A sandbox of that name is up, was not made by this file, and is another one;
+        Conflict: A sandbox of that name is up, was not made by this file, and is another one, or will not stay;
             or one that must go is shared by one that the file does not name.
     """
     out = Difference()
@@ -92,19 +107,47 @@ def compare(lab: Lab, present: Mapping[str, Present], source: str) -> Difference
         if row is None:
             out.new.append(one)
             continue
-        why = _reason(row, one)
-        if not why:
+        _stays(row)
+        differs = _reason(row, one)
+        if not differs and not (row.info.get("init") and ended(row)):
             out.same.append(name)
         elif row.source == source:
-            out.changed.append((one, why))
+            out.changed.append((one, differs or _ENDED))
         else:
+            why = f"differs in {differs}" if differs else _ENDED
             raise Conflict(
-                f"'{name}' is up already, was not made by this file, and differs in {why}",
+                f"'{name}' is up already, was not made by this file, and {why}",
                 hint=f"take it down first: nsctl down {name}",
             )
-    out.gone = [n for n, row in present.items() if row.source == source and n not in named]
+    # Several files may come through standard input: what one does not name may be another's.
+    if source != STDIN:
+        out.gone = [n for n, row in present.items() if row.source == source and n not in named]
+    _make_room(out, named, present, source)
     _drag_along(out, named, present)
     return out
+
+
+def _stays(row: Present) -> None:
+    if row.owner is not None:
+        raise Conflict(
+            f"'{row.name}' is up already, and belongs to a running nsctl run",
+            hint="wait for it to end, or choose another name",
+        )
+    if row.confirm_by is not None:
+        raise Conflict(f"'{row.name}' is up already, and waits for its confirmation", hint=f"nsctl confirm {row.name}")
+
+
+def _make_room(out: Difference, named: Mapping[str, Wanted], present: Mapping[str, Present], source: str) -> None:
+    # Who was given an address that another one asks for now gets a new one.
+    asked = {w.address: w.request.name for w in out.planned() if w.address}
+    if not asked:
+        return
+    for name in out.same[:]:
+        row = present[name]
+        by = next((asked[a] for a in row.info.get("own", ()) if a in asked), "")
+        if by and row.source == source and not named[name].address:
+            out.same.remove(name)
+            out.changed.append((named[name], f"{by} asks for its address"))
 
 
 def _drag_along(out: Difference, named: Mapping[str, Wanted], present: Mapping[str, Present]) -> None:

@@ -9,15 +9,16 @@ What a lab file says.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.errors import Invalid
+from nsctl.engine.lab.planning import in_order
 from nsctl.engine.lab.text import Source
 from nsctl.engine.mode import Mode, Request
-from nsctl.engine.names import check_name, display
-from nsctl.engine.options import fields_of, from_plain, nearest, to_plain
+from nsctl.engine.names import check_name, display, said_by
+from nsctl.engine.options import check_plain, fields_of, from_plain, nearest, to_plain
 from nsctl.engine.plan import NAMESPACES
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ COMMON = {
     "privileged": "whether it keeps all capabilities",
 }
 """What every sandbox may say, whatever its mode."""
+_OF_SANDBOXES = ("network", "count")
+"""What no network may say of them."""
 COUNT_MAX = 4096
+SHARING = "container"
+"""The mode whose `target` is whose network it shares."""
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 SANDBOXES_MAX = 10_000
 """In one file; one network namespace and a dozen steps each."""
@@ -62,6 +67,14 @@ class Wanted:
     options: dict[str, Any]
     table: tuple[str, ...]
 
+    @property
+    def address(self) -> str:
+        """
+        The address it asks for, without a prefix; nothing if it takes what it gets.
+        """
+        chosen = self.options.get("ip")
+        return chosen.partition("/")[0] if isinstance(chosen, str) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Lab:
@@ -70,7 +83,7 @@ class Lab:
 
     Args:
         source: The file.
-        sandboxes: What it wants, in an order in which it can be planned: chosen addresses first, sharers after targets.
+        sandboxes: What it wants, in the file's order, but sharers after their targets.
     """
 
     source: Source
@@ -106,18 +119,12 @@ def read_lab(
             None,
             _near(unknown[0], ("network", "sandbox")),
         )
-    networks = _tables(source, "network")
-    for name, table in networks.items():
-        if not isinstance(table.get("mode"), str):
-            raise source.wrong(
-                f"network '{display(name)}' names no mode", ("network", name), "mode", 'for example mode = "bridge"'
-            )
-        own = next((k for k in ("network", "count") if k in table), None)
-        if own is not None:
-            raise source.wrong(f"'{own}' is for sandboxes, not for networks", ("network", name), own)
+    reader = _Reader(source, mode_of, modes, settings_of)
+    for name, table in _tables(source, "network").items():
+        reader.read_network(name, table)
     wanted: dict[str, Wanted] = {}
     for name, table in _tables(source, "sandbox").items():
-        for one in _sandboxes(source, name, table, networks, mode_of, modes, settings_of):
+        for one in reader.sandboxes(name, table):
             if one.request.name in wanted:
                 raise source.wrong(f"there are two sandboxes '{one.request.name}'", one.table)
             wanted[one.request.name] = one
@@ -138,67 +145,120 @@ def _tables(source: Source, kind: str) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _sandboxes(
-    source: Source,
-    name: str,
-    table: dict[str, Any],
-    networks: dict[str, dict[str, Any]],
-    mode_of: Callable[[str], Mode | None],
-    modes: Callable[[], list[str]],
-    settings_of: Callable[[Mapping[str, Any]], dict[str, Any]],
-) -> list[Wanted]:
-    place = ("sandbox", name)
-    merged = _spelt_one_way(source, place, table)
-    network = merged.pop("network", None)
-    if network is not None:
-        if not isinstance(network, str) or network not in networks:
-            raise source.wrong(
-                f"there is no network '{display(str(network))}'", place, "network", _near(str(network), networks)
-            )
-        if merged.get("mode", networks[network]["mode"]) != networks[network]["mode"]:
-            raise source.wrong(
-                f"network '{network}' is of mode '{networks[network]['mode']}'", place, "mode", "leave the mode out"
-            )
-        merged = {**_spelt_one_way(source, ("network", network), networks[network]), **merged}
+@dataclass(slots=True)
+class _Reader:
+    """
+    Reads the tables of a file, networks first.
 
-    def table_of(key: str) -> tuple[str, ...]:
-        own = network is None or key in {k.replace("-", "_") for k in table}
-        return place if own else ("network", network)
+    Args:
+        networks: Those read so far: their keys, spelt one way.
+    """
 
-    named = merged.pop("mode", None)
-    if not isinstance(named, str):
-        raise source.wrong(
-            f"sandbox '{name}' names neither a mode nor a network", place, None, 'for example mode = "bridge"'
-        )
-    mode = mode_of(named)
-    if mode is None:
-        raise source.wrong(f"there is no mode '{display(named)}'", table_of("mode"), "mode", _near(named, modes()))
-    common = {k: merged.pop(k) for k in [k for k in merged if k in COMMON]}
-    known = [*(f.name for f in fields_of(mode.options)), *COMMON]
-    for key in merged:
-        if key not in known:
-            raise source.wrong(
-                f"mode '{mode.name}' has no option '{display(key)}'", table_of(key), key, _near(key, known)
+    source: Source
+    mode_of: Callable[[str], Mode | None]
+    modes: Callable[[], list[str]]
+    settings_of: Callable[[Mapping[str, Any]], dict[str, Any]]
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def read_network(self, name: str, table: dict[str, Any]) -> None:
+        """
+        A network, which is checked whether or not a sandbox names it.
+        """
+        place = ("network", name)
+        spelt = _spelt_one_way(self.source, place, table)
+        own = next((k for k in _OF_SANDBOXES if k in spelt), None)
+        if own is not None:
+            raise self.source.wrong(f"'{own}' is for sandboxes, not for networks", place, own)
+        if not isinstance(spelt.get("mode"), str):
+            raise self._nameless(place, spelt, f"network '{name}' names no mode", ("mode",))
+        self.networks[name] = spelt
+        given = {k: v for k, v in spelt.items() if k != "mode"}
+        self._read(check_plain, self._mode(spelt["mode"], place), given, lambda _: place, _OF_SANDBOXES)
+
+    def sandboxes(self, name: str, table: dict[str, Any]) -> list[Wanted]:
+        """
+        The sandboxes of a table: one, or as many as it counts.
+        """
+        place = ("sandbox", name)
+        own = _spelt_one_way(self.source, place, table)
+        network = own.pop("network", None)
+        merged = {**self._network(place, network, own), **own}
+
+        def table_of(key: str | None) -> tuple[str, ...]:
+            return place if network is None or key is None or key in own else ("network", network)
+
+        named = merged.pop("mode", None)
+        if not isinstance(named, str):
+            what = f"sandbox '{name}' names neither a mode nor a network"
+            raise self._nameless(place, own, what, ("network", "mode"))
+        mode = self._mode(named, table_of("mode"))
+        names = _names(self.source, place, name, merged.pop("count", None))
+        options, settings, isolate, command = self._read(from_plain, mode, merged, table_of)
+        plain = to_plain(options)
+        for key in ("ip", "mac"):
+            if len(names) > 1 and plain.get(key) is not None:
+                raise self.source.wrong(
+                    f"{len(names)} sandboxes can't have one address",
+                    table_of(key),
+                    key,
+                    "leave it out: each gets one of its own",
+                )
+        return [Wanted(mode, Request(n, options, isolate, command, settings), plain, place) for n in names]
+
+    def _network(self, place: tuple[str, ...], network: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+        # The defaults of a sandbox that names this network.
+        if network is None:
+            return {}
+        found = self.networks.get(network) if isinstance(network, str) else None
+        if found is None:
+            shown = said_by(network)
+            raise self.source.wrong(f"there is no network '{shown}'", place, "network", _near(shown, self.networks))
+        if own.get("mode", found["mode"]) != found["mode"]:
+            raise self.source.wrong(
+                f"network '{network}' is of mode '{found['mode']}'", place, "mode", "leave the mode out"
             )
-    try:
-        options = from_plain(mode.options, merged)
-        settings = settings_of(common)
-        isolate = _isolate(common.get("isolate"), mode)
-        command = _words(common.get("command", []))
-    except Invalid as e:
-        at = next((k for k in (*merged, *common) if e.message.startswith((f"'{k}'", f"--{k}"))), None)
-        raise source.wrong(e.message, place if at is None else table_of(at), at, e.hint) from e
-    names = _names(source, place, name, common.get("count"))
-    plain = to_plain(options)
-    for key in ("ip", "mac"):
-        if len(names) > 1 and plain.get(key) is not None:
-            raise source.wrong(
-                f"{len(names)} sandboxes can't have one address",
-                table_of(key),
-                key,
-                "leave it out: each gets one of its own",
+        return found
+
+    def _mode(self, named: str, place: tuple[str, ...]) -> Mode:
+        mode = self.mode_of(named)
+        if mode is None:
+            raise self.source.wrong(f"there is no mode '{display(named)}'", place, "mode", _near(named, self.modes()))
+        return mode
+
+    def _nameless(self, place: tuple[str, ...], table: Mapping[str, Any], what: str, meant: Iterable[str]) -> Invalid:
+        # Without a mode, nobody knows what else may stand there; but a misspelt one can be told.
+        for key in table:
+            if key not in COMMON and (near := nearest(key, meant)):
+                return self.source.wrong(f"there is no key '{display(key)}'", place, key, f"did you mean '{near}'?")
+        return self.source.wrong(what, place, "mode", 'for example mode = "bridge"')
+
+    def _read(
+        self,
+        read: Callable[[type, Mapping[str, Any]], Any],
+        mode: Mode,
+        given: Mapping[str, Any],
+        table_of: Callable[[str | None], tuple[str, ...]],
+        not_here: tuple[str, ...] = (),
+    ) -> tuple[Any, dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+        # The options, as `read` has them, and what every sandbox may say.
+        common = {k: v for k, v in given.items() if k in COMMON}
+        own = {k: v for k, v in given.items() if k not in COMMON}
+        known = [*(f.name for f in fields_of(mode.options)), *(k for k in COMMON if k not in not_here)]
+        for key in own:
+            if key not in known:
+                raise self.source.wrong(
+                    f"mode '{mode.name}' has no option '{display(key)}'", table_of(key), key, _near(key, known)
+                )
+        try:
+            return (
+                read(mode.options, own),
+                self.settings_of(common),
+                _isolate(common.get("isolate"), mode),
+                _words(common.get("command", [])),
             )
-    return [Wanted(mode, Request(n, options, isolate, command, settings), plain, place) for n in names]
+        except Invalid as e:
+            at = next((k for k in given if e.message.startswith(f"'{k}'")), None)
+            raise self.source.wrong(e.message, table_of(at), at, e.hint) from e
 
 
 def _names(source: Source, place: tuple[str, ...], name: str, count: Any) -> list[str]:
@@ -250,16 +310,12 @@ def _near(word: str, words: Any) -> str:
 
 
 def _plannable(source: Source, wanted: dict[str, Wanted]) -> list[Wanted]:
-    # Chosen addresses first, so that no other sandbox is given one of them; who shares a namespace after its owner.
-    out: dict[str, Wanted] = {}
-    for first in sorted(wanted.values(), key=lambda w: w.options.get("ip") is None):
-        chain: dict[str, Wanted] = {}
-        one: Wanted | None = first
-        while one is not None and one.request.name not in out:
-            name = one.request.name
-            if name in chain:
-                raise source.wrong(f"sandbox '{name}' shares, through others, its own network", one.table, "target")
-            chain[name] = one
-            one = wanted.get(str(one.options.get("target")))
-        out |= dict(reversed(chain.items()))
-    return list(out.values())
+    # Who shares a namespace after its owner; what `target` means to a plugin's mode nobody knows: it may be a peer.
+    targets = {name: target for name, one in wanted.items() if isinstance(target := one.options.get("target"), str)}
+    sharers = {name for name, one in wanted.items() if one.mode.name == SHARING}
+    order, circular = in_order(wanted, targets, sharers)
+    if circular:
+        raise source.wrong(
+            f"sandbox '{circular}' shares, through others, its own network", wanted[circular].table, "target"
+        )
+    return [wanted[name] for name in order]

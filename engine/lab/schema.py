@@ -10,7 +10,7 @@ from typing import Any
 
 from nsctl.engine.lab.file import COMMON, COUNT_MAX
 from nsctl.engine.mode import Mode
-from nsctl.engine.options import Field, fields_of
+from nsctl.engine.options import Field, fields_of, plain_value
 from nsctl.engine.plan import NAMESPACES
 
 __all__ = ["schema"]
@@ -31,17 +31,20 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
     The schema, with the options of these modes.
     """
     known = list(modes)
-    every: dict[str, Any] = {"mode": {"enum": [m.name for m in known], "description": COMMON["mode"]}}
+    found: dict[str, list[dict[str, Any]]] = {}
     branches = []
     for mode in known:
         properties = {f.name: _property(f) for f in fields_of(mode.options)}
-        every |= properties
+        for key, rule in properties.items():
+            found.setdefault(key, []).append(rule)
         branches.append(
             {
                 "if": {"properties": {"mode": {"const": mode.name}}, "required": ["mode"]},
-                "then": {"properties": properties},
+                "then": {"properties": _spelt(properties)},
             }
         )
+    every: dict[str, Any] = {"mode": {"enum": [m.name for m in known], "description": COMMON["mode"]}}
+    every |= {key: _any_of(rules) for key, rules in found.items()}
     common: dict[str, Any] = {
         "network": {"type": "string"},
         "count": {"type": "integer", "minimum": 0, "maximum": COUNT_MAX},
@@ -68,7 +71,7 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
                 "additionalProperties": {
                     "type": "object",
                     "required": ["mode"],
-                    "properties": {**every, **shared},
+                    "properties": _spelt({**every, **shared}),
                     "additionalProperties": False,
                 },
             },
@@ -77,7 +80,7 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
                 "propertyNames": name,
                 "additionalProperties": {
                     "type": "object",
-                    "properties": {**every, **common},
+                    "properties": _spelt({**every, **common}),
                     "additionalProperties": False,
                     "anyOf": [{"required": ["mode"]}, {"required": ["network"]}],
                     "allOf": branches,
@@ -85,6 +88,19 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _spelt(properties: dict[str, Any]) -> dict[str, Any]:
+    # `allow-overlap` and `allow_overlap` are one key.
+    return {way: rule for key, rule in properties.items() for way in (key, key.replace("_", "-"))}
+
+
+def _any_of(rules: list[dict[str, Any]]) -> dict[str, Any]:
+    # What several modes call alike need not be alike; and which mode it is, may stand in another table.
+    first, *others = rules
+    if all(rule == first for rule in others):
+        return first
+    return {"anyOf": rules, "description": "; or ".join(dict.fromkeys(rule["description"] for rule in rules))}
 
 
 def _property(field: Field) -> dict[str, Any]:
@@ -100,5 +116,5 @@ def _property(field: Field) -> dict[str, Any]:
         one = {"type": "array", "items": one}
     one["description"] = field.help
     if field.default is not None:
-        one["default"] = field.default if isinstance(field.default, (bool, int, float, str)) else str(field.default)
+        one["default"] = plain_value(field.default)
     return one

@@ -9,6 +9,7 @@ import pytest
 from nsctl.engine.cli.labs import _settings
 from nsctl.engine.errors import Conflict
 from nsctl.engine.lab import Difference, Lab, compare, read_lab
+from nsctl.engine.lab.difference import STDIN
 from nsctl.engine.plan import NAMESPACES
 from nsctl.modes import bridge, container, none
 
@@ -30,6 +31,8 @@ class Row:
     settings: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     source: str = HERE
+    owner: tuple[int, int] | None = None
+    confirm_by: float | None = None
 
 
 def read(text: str) -> Lab:
@@ -165,3 +168,96 @@ def test_what_others_made_never_goes() -> None:
     present = made(LAB, ELSEWHERE)
     assert told(compare(read(""), present, HERE)) == ([], {}, [], [])
     assert told(compare(read('[sandbox.own]\nmode = "none"\n'), present, HERE)) == (["own"], {}, [], [])
+
+
+NEIGHBOURS = """\
+[sandbox.a]
+mode = "bridge"
+subnet = "10.0.3.0/24"
+
+[sandbox.probe]
+mode = "container"
+target = "a"
+
+[sandbox.b]
+mode = "bridge"
+subnet = "10.0.3.0/24"
+"""
+
+
+def neighbours(source: str = HERE) -> dict[str, Row]:
+    """
+    Two on a network that were given an address each.
+    """
+    present = made(NEIGHBOURS, source)
+    present["a"].info["own"] = ["10.0.3.2"]
+    present["b"].info["own"] = ["10.0.3.3"]
+    return present
+
+
+def test_who_was_given_an_address_that_another_asks_for_makes_room_and_so_do_its_sharers() -> None:
+    change = compare(read(NEIGHBOURS + 'ip = "10.0.3.2"\n'), neighbours(), HERE)
+    assert {w.request.name: why for w, why in change.changed} == {
+        "b": "ip (unset → 10.0.3.2)",
+        "a": "b asks for its address",
+        "probe": "a, whose network it shares",
+    }
+    assert change.same == []
+    present = neighbours()
+    del present["b"]
+    change = compare(read(NEIGHBOURS + 'ip = "10.0.3.2"\n'), present, HERE)
+    assert told(change)[:2] == (["b"], {"a": "b asks for its address", "probe": "a, whose network it shares"})
+
+
+def test_nobody_makes_room_who_chose_the_address_or_is_not_of_this_file() -> None:
+    text = NEIGHBOURS.replace('/24"\n\n[', '/24"\nip = "10.0.3.2"\n\n[')
+    present = made(text) | {"b": neighbours()["b"]}
+    present["a"].info["own"] = ["10.0.3.2"]
+    assert [w.request.name for w, _ in compare(read(text + 'ip = "10.0.3.2"\n'), present, HERE).changed] == ["b"]
+    present = neighbours(ELSEWHERE) | {"b": neighbours()["b"]}
+    change = compare(read(NEIGHBOURS + 'ip = "10.0.3.2"\n'), present, HERE)
+    assert told(change)[1] == {"b": "ip (unset → 10.0.3.2)"}
+
+
+def test_one_whose_init_has_ended_is_replaced() -> None:
+    asked = []
+
+    def ended(row: Row) -> bool:
+        asked.append(row.name)
+        return row.name == "web"
+
+    present = made(LAB)
+    for name in ("web", "client-1", "client-2"):
+        present[name].info["init"] = f"init/{name}"
+    text = LAB.replace("count = 3", 'count = 3\nisolate = ["net"]')
+    present["client-2"].isolate = ("net",)
+    change = compare(read(text), present, HERE, ended)
+    assert {w.request.name: why for w, why in change.changed}["web"] == "its init has ended"
+    assert asked == ["web", "client-2"]
+    present["web"].source = ELSEWHERE
+    with pytest.raises(Conflict) as caught:
+        compare(read(LAB), present, HERE, ended)
+    assert caught.value.message == "'web' is up already, was not made by this file, and its init has ended"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says", "hint"),
+    [
+        ("owner", (17, 4), "belongs to a running nsctl run", "wait for it to end"),
+        ("confirm_by", 12.5, "waits for its confirmation", "nsctl confirm web"),
+    ],
+)
+def test_one_that_will_not_stay_is_not_as_the_file_says(key: str, value: Any, says: str, hint: str) -> None:
+    present = made(LAB, "")
+    setattr(present["web"], key, value)
+    with pytest.raises(Conflict) as caught:
+        compare(read(LAB), present, HERE)
+    assert f"'web' is up already, and {says}" in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_what_came_through_standard_input_takes_nothing_away_and_can_be_replaced() -> None:
+    present = made(LAB, STDIN)
+    assert told(compare(read('[sandbox.own]\nmode = "none"\n'), present, STDIN)) == (["own"], {}, [], [])
+    change = compare(read(LAB.replace("count = 3", 'count = 1\nisolate = ["net"]')), present, STDIN)
+    assert told(change)[1:3] == ({"client-1": "isolate"}, [])

@@ -21,8 +21,14 @@ class Tunnel:
     keys: tuple[int, ...] = opt((), "keys")
 
 
+@dataclass(frozen=True)
+class Peer:
+    target: str = opt(help="the other one")
+
+
 MODES = {m.name: m for m in (none.MODE, host.MODE, bridge.MODE, container.MODE)}
 MODES["tunnel"] = Mode("tunnel", "a plugin's", Tunnel, lambda _request, _facts: [], isolate=("net", "uts"))
+MODES["peer"] = Mode("peer", "a plugin's, too", Peer, lambda _request, _facts: [])
 PLAIN: dict[str, Any] = {"cap_add": [], "cap_drop": [], "privileged": False, "env": {}}
 EXAMPLE = """\
 [network.lan]                      # optional: named defaults for its sandboxes
@@ -127,19 +133,43 @@ def test_a_plugins_mode_has_its_own_options_and_its_own_namespaces() -> None:
     assert (wanted.options, wanted.request.isolate) == ({"remote": "there", "keys": [1, 2]}, ("net", "uts"))
 
 
-def test_chosen_addresses_are_planned_first_and_sharers_after_their_targets() -> None:
+def test_the_order_is_the_files_but_sharers_come_after_their_targets() -> None:
     lab = read(
         '[sandbox.x]\nmode = "container"\ntarget = "y"\n'
         '[sandbox.y]\nmode = "container"\ntarget = "z-1"\n'
         '[sandbox.z]\nmode = "bridge"\ncount = 2\n'
         '[sandbox.chosen]\nmode = "bridge"\nsubnet = "10.0.3.0/24"\nip = "10.0.3.2"\n'
     )
-    assert names(lab) == ["chosen", "z-1", "y", "x", "z-2"]
+    assert names(lab) == ["z-1", "y", "x", "z-2", "chosen"]
 
 
 def test_a_long_chain_of_sharers_is_no_trouble() -> None:
     text = "".join(f'[sandbox.s{n}]\nmode = "container"\ntarget = "s{n + 1}"\n' for n in range(2000))
     assert names(read(text + '[sandbox.s2000]\nmode = "none"\n'))[:2] == ["s2000", "s1999"]
+
+
+def test_a_plugins_targets_may_be_each_others_and_who_shares_still_comes_after_its_own() -> None:
+    assert names(read(peers(a="b", b="a"))) == ["a", "b"]
+    assert names(read(peers(a="a"))) == ["a"]
+    mixed = '[sandbox.c]\nmode = "container"\ntarget = "a"\n'
+    assert names(read(mixed + peers(a="b", b="c"))) == ["a", "c", "b"]
+    assert names(read(peers(b="c") + mixed + peers(a="b"))) == ["b", "a", "c"]
+
+
+def peers(**targets: str) -> str:
+    return "".join(f'[sandbox.{name}]\nmode = "peer"\ntarget = "{target}"\n' for name, target in targets.items())
+
+
+def test_a_network_may_leave_to_its_sandboxes_what_must_be_given() -> None:
+    assert one('[network.n]\nmode = "tunnel"\nkeys = [1]\n[sandbox.a]\nnetwork = "n"\nremote = "x"\n').options == {
+        "remote": "x",
+        "keys": [1],
+    }
+
+
+@pytest.mark.parametrize("value", [f"network = 0x{'f' * 5000}", "network" + ".x" * 5000 + " = 1"])
+def test_a_network_that_is_nothing_to_print_is_refused(value: str) -> None:
+    refused(f"[sandbox.a]\n{value}\n", 2, "there is no network '")
 
 
 def test_a_target_that_the_file_does_not_name_may_be_up_already() -> None:
@@ -163,9 +193,19 @@ NETWORK = '[network.lan]\nmode = "bridge"\n'
         ('\n[sandbox.""]\nmode = "none"\n', 2, "is not allowed", "use lower-case"),
         ('[network.LAN]\nmode = "bridge"\n', 1, "network name 'LAN' is not allowed", "use lower-case"),
         ("[sandbox.a]\nip = 1\n", 1, "'a' names neither a mode nor a network", 'mode = "bridge"'),
-        ("[sandbox.a]\nmode = 5\n", 1, "names neither a mode nor a network", ""),
+        ("[sandbox.a]\nmode = 5\n", 2, "names neither a mode nor a network", ""),
         ('[sandbox.a]\nmode = "brigde"\n', 2, "there is no mode 'brigde'", "did you mean 'bridge'?"),
         ('[sandbox.a]\nmode = "\\u001b[31m"\n', 2, "there is no mode '\\x1b[31m'", "known: none, host"),
+        ('[sandbox.a]\nip = 1\nnetwrok = "lan"\n', 3, "there is no key 'netwrok'", "did you mean 'network'?"),
+        ('[sandbox.a]\nmdoe = "bridge"\n', 2, "there is no key 'mdoe'", "did you mean 'mode'?"),
+        ('[network.lan]\nmtu = 1400\nmdoe = "bridge"\n', 3, "there is no key 'mdoe'", "did you mean 'mode'?"),
+        ('[network.lan]\nmode = "brigde"\n', 2, "there is no mode 'brigde'", "did you mean 'bridge'?"),
+        (NETWORK + 'subnett = "x"\n', 3, "mode 'bridge' has no option 'subnett'", "did you mean 'subnet'?"),
+        (NETWORK + 'cuont = "x"\n', 3, "mode 'bridge' has no option 'cuont'", "known: "),
+        (NETWORK + 'mtu = "big"\n', 3, "'mtu': 'big' is not a whole number", "write it in decimal"),
+        (NETWORK + 'isolate = ["nte"]\n', 3, "'nte' is not a kind of namespace", "did you mean 'net'?"),
+        (NETWORK + 'command = "true"\n', 3, "'command' is a list of words", ""),
+        (NETWORK + 'cap-add = ["kil"]\n', 3, "'kil' is not a capability", "did you mean 'kill'?"),
         ("[network.lan]\nmtu = 1400\n", 1, "network 'lan' names no mode", 'mode = "bridge"'),
         ("[network.lan]\n\nmode = 1\n", 3, "network 'lan' names no mode", ""),
         (NETWORK + "count = 3\n", 3, "'count' is for sandboxes", ""),
@@ -205,7 +245,9 @@ NETWORK = '[network.lan]\nmode = "bridge"\n'
         (HEAD + 'command = ["a\\u0000"]\n', 3, "'command' is a list of words", ""),
         (HEAD + 'env = ["A=1"]\n', 3, "'env' is a table of texts", "env = {"),
         (HEAD + "env = { A = 1 }\n", 3, "'env' is a table of texts", "env = {"),
-        (HEAD + 'env = { "A B" = "1" }\n', 3, "'A B' is not a variable's name", ""),
+        (HEAD + 'env = { "A B" = "1" }\n', 3, "'env': 'A B' is not a variable's name", 'like env = { LANG = "C" }'),
+        (HEAD + 'env = { "A=B" = "x" }\n', 3, "'env': 'A=B' is not a variable's name", ""),
+        (HEAD + 'env = { A = "\\u001b" }\n', 3, "'env': the value of 'A' holds characters", ""),
         (HEAD + 'cap_add = "kill"\n', 3, "'cap_add' is a list of words", ""),
         (HEAD + 'cap-drop = ["kil"]\n', 3, "'kil' is not a capability", "did you mean 'kill'?"),
         (HEAD + "privileged = 1\n", 3, "'privileged' is a switch", "true or false"),

@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 
 import pytest
@@ -167,3 +168,42 @@ def test_every_key_says_what_it_is_for() -> None:
     assert COMMON.keys() <= properties.keys()
     assert all(p.get("description") for p in properties.values())
     assert properties["ifname"]["default"] == "eth0"
+
+
+@pytest.mark.parametrize("key", ["allow-overlap", "allow_overlap"])
+def test_a_key_may_be_spelt_with_hyphens(key: str) -> None:
+    for kind in ("network", "sandbox"):
+        table = {"mode": "bridge", key: True, "cap-add": ["kill"], "cap_drop": []}
+        assert valid({kind: {"a": table}}, SCHEMA)
+        assert not valid({kind: {"a": table | {key: "yes"}}}, SCHEMA)
+
+
+class Kind(Enum):
+    FAST = "fast"
+    SAFE = "safe"
+
+
+@dataclass(frozen=True)
+class Other:
+    rate: str = opt("slow", "how")
+    kind: Kind = opt(Kind.SAFE, "what kind")
+    words: tuple[str, ...] = opt(("a", "b"), "words")
+
+
+def test_modes_may_mean_different_things_by_one_word() -> None:
+    found = schema([TUNNEL, Mode("other", "another plugin's", Other, lambda _request, _facts: [])])
+    networks: dict[str, Any] = {"t": {"mode": "tunnel", "rate": 2.5}, "o": {"mode": "other", "rate": "fast"}}
+    sandboxes: dict[str, Any] = {name: {"network": name, "rate": table["rate"]} for name, table in networks.items()}
+    assert valid({"network": networks, "sandbox": sandboxes}, found)
+    assert not valid({"sandbox": {"a": {"mode": "other", "rate": 2.5}}}, found)
+    assert not valid({"sandbox": {"a": {"network": "t", "rate": True}}}, found)
+    every = found["properties"]["sandbox"]["additionalProperties"]["properties"]
+    assert every["rate"]["description"] == "rate; or how"
+
+
+def test_defaults_are_what_a_file_would_say() -> None:
+    found = schema([Mode("other", "another plugin's", Other, lambda _request, _facts: [])])
+    every = found["properties"]["sandbox"]["additionalProperties"]["properties"]
+    assert (every["kind"]["default"], every["words"]["default"]) == ("safe", ["a", "b"])
+    for rule in every.values():
+        assert "default" not in rule or valid(rule["default"], rule)
