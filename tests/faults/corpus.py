@@ -116,7 +116,7 @@ LABS: dict[str, tuple[str | bytes, int | None]] = {
     "itself as its target": (CONTAINER + 'target = "a"', 3),
     "a ring of targets": (CONTAINER + 'target = "b"\n[sandbox.b]\nmode = "container"\ntarget = "a"', 3),
     "an unknown mode": ('[sandbox.a]\nmode = "\\u001b[2J"', 2),
-    "a mode of no text": ("[sandbox.a]\nmode = [[]]", 1),
+    "a mode of no text": ("[sandbox.a]\nmode = [[]]", 2),
     "a sandbox of no table": ("[sandbox]\na = 1979-05-27T07:32:00Z", 1),
     "a name of megabytes": ("[sandbox." + "x" * 4_000_000 + "]\nmode = 'none'", 1),
     "an option of megabytes": (BRIDGE + "x" * 4_000_000 + " = 1", 3),

@@ -258,15 +258,29 @@ def calls_of_a_replacing_apply(lab: Lab, shims: Shims, *, anew: bool) -> list[tu
     ]
 
 
+def replaced(lab: Lab, shims: Shims, number: int, action: str) -> subprocess.CompletedProcess[str]:
+    """
+    A replacing apply in which this happens at that call.
+    """
+    while True:
+        lab.write(FILE, CHANGED)
+        shims.plan({number: action})
+        done = lab.nsctl("apply", FILE)
+        if action.endswith("before") or shims.calls[number - 1].argv[0] == "ip":
+            return done
+        # Two tools at once came in the other order: nsctl does not wait for this one's end. Again.
+        shims.plan({})
+        lab.nsctl("recover", check=True)
+        apply(lab, SMALL)
+
+
 def test_a_failing_step_in_a_replacing_apply_brings_the_old_sandboxes_back(lab: Lab) -> None:
     apply(lab, SMALL)
     shims = shim(lab, ["ip", "unshare"])
     cases = calls_of_a_replacing_apply(lab, shims, anew=True)
     there, kept = alike(lab), inodes(lab)
     for number, when in cases:
-        lab.write(FILE, CHANGED)
-        shims.plan({number: f"fail-{when}"})
-        done = lab.nsctl("apply", FILE)
+        done = replaced(lab, shims, number, f"fail-{when}")
         assert (done.returncode, done.stdout, len(shims.injected)) == (1, "", 1), (number, when, done)
         shims.plan({})
         lab.write(FILE, SMALL)
@@ -283,16 +297,7 @@ def test_a_replacing_apply_that_is_killed_is_recovered_from(lab: Lab) -> None:
     cases = calls_of_a_replacing_apply(lab, shims, anew=False)
     there = alike(lab)
     for number, when in cases:
-        while True:
-            lab.write(FILE, CHANGED)
-            shims.plan({number: f"kill-parent-{when}"})
-            done = lab.nsctl("apply", FILE)
-            if when == "before" or shims.calls[number - 1].argv[0] == "ip":
-                break
-            # Two tools at once came in the other order: nsctl does not wait for this one's end. Again.
-            shims.plan({})
-            lab.nsctl("recover", check=True)
-            apply(lab, SMALL)
+        done = replaced(lab, shims, number, f"kill-parent-{when}")
         assert (done.returncode, len(shims.injected)) == (-9, 1), (number, when, done)
         shims.plan({})
         done = lab.nsctl("recover")
