@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.up import described
 from nsctl.engine.cli.words import seconds
 from nsctl.engine.errors import Conflict, Invalid
@@ -61,12 +62,8 @@ def apply(
     as_json: Annotated[
         bool, typer.Option("--json", help="Say as JSON what a lab file changes.", show_default=False)
     ] = False,
-    step_timeout: Annotated[
-        str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")
-    ] = "30s",
-    no_fuse: Annotated[
-        bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
-    ] = False,
+    step_timeout: StepTimeout = "30s",
+    no_fuse: NoFuse = False,
 ) -> int:
     """
     Carry out a saved plan, step for step, or bring the host to what a lab file says.

@@ -10,6 +10,7 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.world import need_root, no_sandbox, settled
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
@@ -37,12 +38,8 @@ def down(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)
     ] = False,
-    step_timeout: Annotated[
-        str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")
-    ] = "30s",
-    no_fuse: Annotated[
-        bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
-    ] = False,
+    step_timeout: StepTimeout = "30s",
+    no_fuse: NoFuse = False,
 ) -> int:
     """
     Take sandboxes down: undo what only these hold, last applied first.

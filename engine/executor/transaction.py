@@ -73,8 +73,9 @@ def up(
     try:
         apply(ctx, todo, opened.id, sandbox)
         # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
-        for row in rows if confirm is not None else ():
-            watcher.start(ctx, row.name, confirm or 0.0)
+        if confirm is not None:
+            for row in rows:
+                watcher.start(ctx, row.name, confirm)
         ctx.journal.finish(names, opened.id)
     except BaseException as e:
         left = _roll_back(ctx, opened, names, work, sandbox)
@@ -105,7 +106,7 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
     ctx.journal.begin(opened, [], [], [], names)
     try:
         undone = release(ctx, names, opened.id, rows)
-        ctx.journal.finish((), opened.id)
+        ctx.journal.finish(transaction=opened.id)
         left = [f"{row.step.key}: {why}" for row, why in undone.left]
     except NsctlError as e:  # found on the way: something has been undone, so this is no refusal any more
         left = [_told(e)]
@@ -175,15 +176,14 @@ def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], work: Wo
             _, left = restore(ctx, opened.restore, opened.id)
         ctx.journal.lenient = True
         if not left:
-            ctx.journal.finish((), opened.id)
+            ctx.journal.finish(transaction=opened.id)
     except NsctlError as e:
         left = [_told(e)]
     return left
 
 
 def _told(error: NsctlError) -> str:
-    what = str(getattr(error, "message", error))
-    return f"the store: {what}" if isinstance(error, (Unwritable, Damaged)) else what
+    return f"the store: {error.message}" if isinstance(error, (Unwritable, Damaged)) else error.message
 
 
 def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:

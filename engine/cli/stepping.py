@@ -1,0 +1,16 @@
+"""
+Options of commands that carry out steps: how long one may take, and whether they are fused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["NoFuse", "StepTimeout"]
+
+StepTimeout = Annotated[str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")]
+NoFuse = Annotated[
+    bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
+]
