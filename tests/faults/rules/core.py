@@ -1,39 +1,16 @@
 """
-nsctl's protective rules, each with the change that takes it out and a test that must notice.
-
-`test_ablation` tries them. The old text has to be there exactly once, so a rule that moves or goes is found out.
+The rules of transactions, store, signals and privilege.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.faults.rules.rule import Rule
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES"]
 
 _TRANSACTIONS = "tests/engine/executor/test_transactions.py"
 _SESSION = "tests/engine/executor/test_session.py"
 _OBSERVE = "tests/engine/probe/test_observe.py"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """
-    Something that protects.
-
-    Args:
-        name: What it says.
-        file: Where it stands.
-        old: Its text there.
-        new: The text without it.
-        test: The test that fails then.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
-
 
 RULES = (
     # Before anything is changed.

@@ -1,0 +1,14 @@
+"""
+nsctl's protective rules, each with the change that takes it out and a test that must notice.
+
+`test_ablation` tries them. The old text has to be there exactly once, so a rule that moves or goes is found out.
+"""
+
+from __future__ import annotations
+
+from tests.faults.rules import bounds, core, identity, mending, network, stores, trail
+from tests.faults.rules.rule import Rule
+
+__all__ = ["RULES", "Rule"]
+
+RULES = tuple(rule for area in (core, identity, stores, bounds, trail, network, mending) for rule in area.RULES)

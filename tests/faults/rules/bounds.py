@@ -1,0 +1,11 @@
+"""
+Bounds, files, workloads, and what root reads.
+"""
+
+from __future__ import annotations
+
+from tests.faults.rules.rule import Rule
+
+__all__ = ["RULES"]
+
+RULES: tuple[Rule, ...] = ()
