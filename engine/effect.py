@@ -127,6 +127,9 @@ class RouteVia:
 class SysctlIs:
     """
     A sysctl (key with slashes: `net/ipv4/conf/br0/forwarding`) has `value`; `before` is what was found.
+
+    `globally` is what `conf/all` had when the step was planned, for a setting that the kernel copies from there to
+    every link: whoever switches it on there since relies on this one too.
     """
 
     kind: ClassVar[str] = "sysctl"
@@ -134,6 +137,7 @@ class SysctlIs:
     value: str
     before: str
     netns: str | None = None
+    globally: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.effect_links import command_on_link, host_link_of
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
-from nsctl.engine.probe.observe import Seen, mark_of, observe
+from nsctl.engine.probe.observe import Seen
 from nsctl.engine.probe.process import init_of, pid_in
 from nsctl.engine.runner.crew import Outcome, carry_out
 from nsctl.engine.runner.native import own_namespaces, processes_in, stop_and_wait
@@ -82,11 +83,9 @@ def _settle(ctx: Context, rows: Sequence[StepRow]) -> None:
     ctx.kernel.forget()
     settled = []
     for row in rows:
-        effect = row.step.effect
-        sight = observe(effect, ctx.kernel, in_flight=True) if effect is not None else None
+        sight = ctx.sight(row, in_flight=True) if row.step.effect is not None else None
         if sight is None or (sight.state is State.OURS and not sight.drift):
-            mark = mark_of(effect, ctx.kernel) if effect is not None else None
-            settled.append((row.step.key, mark, ctx.tools(row.step.do.argv[0])))
+            settled.append((row.step.key, ctx.mark(row.step), row.tools or ctx.tools(row.step.do.argv[0])))
     if settled:
         ctx.journal.done(settled)
 
@@ -141,6 +140,9 @@ def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str,
     if sight is not None and sight.state is State.FOREIGN:
         ctx.warnings.append(f"{step.key} is not nsctl's any more and was left alone: {sight.found}")
         why = f"not ours, left alone: {sight.found}"
+    elif sight is not None and sight.taken:
+        ctx.warnings.append(f"{step.key} stays as it is, since others rely on it: {sight.taken}")
+        why = f"left as it is: {sight.taken}"
     elif sight is not None:
         why = "was gone already"
     elif row.state == INTENT:
@@ -172,10 +174,9 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
             if step.undo:
                 going.add(step.key)
             continue
-        in_flight = row.state == STARTED and row.mark is None
-        sight = observe(step.effect, ctx.kernel, row.mark, in_flight=in_flight, own_macs=macs)
+        sight = ctx.sight(row, in_flight=row.state == STARTED and row.mark is None, own_macs=macs)
         seen[step.key] = sight
-        if sight.state is State.OURS and step.undo:
+        if sight.state is State.OURS and step.undo and not sight.taken:
             going.add(step.key)
         elif sight.state is State.FOREIGN:
             strangers.add(step.key)
@@ -183,11 +184,14 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
 
 
 def _under_its_name(step: Step, sight: Seen | None) -> Step:
-    # A link that somebody renamed is found by its index and hardware address: undo it under the name it has now.
-    if sight is None or sight.renamed is None or not isinstance(step.effect, LinkIs):
+    # A link that somebody renamed is found by its index: it, and what was set on it, is undone under its new name.
+    if sight is None or step.effect is None:
         return step
-    old, new = step.effect.name, sight.renamed
-    return replace(step, undo=tuple(replace(c, argv=tuple(new if w == old else w for w in c.argv)) for c in step.undo))
+    new = sight.renamed or sight.link
+    old = step.effect.name if isinstance(step.effect, LinkIs) else host_link_of(step.effect)
+    if new is None or old is None:
+        return step
+    return replace(step, undo=tuple(command_on_link(c, old, new) for c in step.undo))
 
 
 def _run(
@@ -283,7 +287,7 @@ def _still_there(ctx: Context, row: StepRow, said: tuple[str, str, float] | None
     complaint = said[1] if said else ""
     if effect is None:
         return complaint
-    sight = observe(effect, ctx.kernel, row.mark, in_flight=row.mark is None)
+    sight = ctx.sight(row)
     if sight.state is State.ABSENT or (sight.state is State.FOREIGN and not complaint):
         return ""
     return complaint or f"still there: {sight.found}"

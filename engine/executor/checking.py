@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import Effect, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.observe import Seen, mark_of, observe
+from nsctl.engine.probe.observe import Seen
 from nsctl.engine.store import StepRow
 from nsctl.engine.store.rows import DONE
 
@@ -82,19 +82,20 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
         rows = {r.step.key: r for r in ctx.journal.steps()}
     ctx.kernel.forget()
     ctx.kernel.expect(row.step.effect for row in rows.values())
+    ctx.kernel.visit(row.step.effect for row in rows.values())
     ordered = sorted(rows.values(), key=lambda r: r.seq)
-    return [(r, _sight(ctx, r, r.step.effect) if r.step.effect is not None else None) for r in ordered]
+    return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
 
 
-def _sight(ctx: Context, row: StepRow, effect: Effect) -> Seen:
+def _sight(ctx: Context, row: StepRow) -> Seen:
     # A repair that was killed leaves steps that nobody knows to have run.
-    return observe(effect, ctx.kernel, row.mark, in_flight=row.state != DONE and row.mark is None)
+    return ctx.sight(row, in_flight=row.state != DONE and row.mark is None)
 
 
 def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None:
     # What a killed repair put in place is done.
     ctx.journal.done(
-        (r.step.key, mark_of(r.step.effect, ctx.kernel), ctx.tools(r.step.do.argv[0]))
+        (r.step.key, ctx.mark(r.step), r.tools or ctx.tools(r.step.do.argv[0]))
         for r, s in sights
         if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS and not s.drift
     )
@@ -124,7 +125,8 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
             undone = undo_rows(ctx, list(reversed(restart)), ident, "", record=False)
             if undone.left:
                 raise StepFailed(f"{undone.left[0][0].step.key} can't be undone: {undone.left[0][1]}")
-        apply(ctx, todo, ident, "")
+        backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
+        apply(ctx, todo, ident, "", backend=backend)
     except (NsctlError, OSError) as e:
         ctx.tell(PlanFinished(ident, "", "repair", "left"))
         if isinstance(e, Interrupted):

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from nsctl.engine.effect import ProcessIs
 from nsctl.engine.events import Event
 from nsctl.engine.executor.signals import HeldSignals
+from nsctl.engine.plan import Step
 from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, StepRow
 
@@ -39,6 +41,7 @@ class Context:
         fuse: Whether steps may be fused.
         warnings: Lines for the user, gathered on the way.
         left: What recovery could not undo.
+        marks: The marks of what was made in this session, by key: the store may be gone when they are needed.
     """
 
     journal: Journal
@@ -49,6 +52,7 @@ class Context:
     fuse: bool = True
     warnings: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    marks: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def tell(self, event: Event) -> None:
         """
@@ -61,11 +65,49 @@ class Context:
             if line not in self.warnings:
                 self.warnings.append(line)
 
-    def tools(self, tool: str) -> dict[str, str]:
+    def tools(self, tool: str, backend: str = "") -> dict[str, str]:
         """
         Which back end a tool's name stands for, to be recorded with the step.
+
+        Args:
+            tool: The name.
+            backend: The back end that was chosen; the one in use, if empty.
         """
-        return {"iptables": iptables_backend()} if "tables" in tool else {}
+        return {"iptables": backend or iptables_backend()} if "tables" in tool else {}
+
+    def sight(self, row: StepRow, *, in_flight: bool | None = None, own_macs: frozenset[str] = frozenset()) -> Seen:
+        """
+        A journalled step's effect beside the kernel: by its mark, and in the back end that it was made with.
+
+        Args:
+            row: The step; it has an effect.
+            in_flight: As for `observe`; where there is no mark, if not given.
+            own_macs: As for `observe`.
+
+        Raises:
+            ValueError: It has no effect.
+        """
+        if row.step.effect is None:
+            raise ValueError(f"{row.step.key} has no effect to look at")
+        return observe(
+            row.step.effect,
+            self.kernel,
+            row.mark,
+            in_flight=row.mark is None if in_flight is None else in_flight,
+            own_macs=own_macs,
+            backend=row.tools.get("iptables", ""),
+        )
+
+    def mark(self, step: Step) -> dict[str, int] | None:
+        """
+        The mark of what a step has just made; see `mark_of`.
+        """
+        if step.effect is None:
+            return None
+        found = mark_of(step.effect, self.kernel, of_others=step.goes_with is None)
+        if found is not None:
+            self.marks[step.key] = found
+        return found
 
 
 def boot_time() -> float:

@@ -16,8 +16,8 @@ from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
-from nsctl.engine.probe.observe import mark_of, observe
-from nsctl.engine.runner import find_tool, missing_tool
+from nsctl.engine.probe.observe import observe
+from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.runner.crew import Outcome, carry_out
 from nsctl.engine.store.rows import StepRow
 
@@ -138,16 +138,29 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
     for key, row in work.rows.items():
         if row.step.effect is None:
             continue
-        sight = observe(row.step.effect, kernel, row.mark)
+        made_with = row.tools.get("iptables", "")
+        if made_with and made_with != iptables_backend():
+            raise Conflict(
+                f"{key} is in the {made_with} back end, and iptables drives {iptables_backend()} now",
+                hint="set iptables back (update-alternatives --config iptables), or take down first: nsctl down --all",
+            )
+        sight = ctx.sight(row, in_flight=False)
         if sight.state is State.FOREIGN:
             raise Conflict(f"{key} has been changed by somebody else: {sight.found}", hint="see: nsctl check")
         if sight.state is State.ABSENT:
             work.mend.append(row.step)
 
 
-def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -> None:
+def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *, backend: str = "") -> None:
     """
     Do steps that are in the journal.
+
+    Args:
+        ctx: The context.
+        steps: The steps.
+        transaction: For the events.
+        sandbox: For the events.
+        backend: The iptables back end to use; the one in use, if empty.
 
     Raises:
         StepFailed: One failed; the caller rolls back.
@@ -179,13 +192,13 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
         ctx.kernel.expect(step.effect for step, _ in finished if isinstance(step.effect, LinkIs))
         rows = []
         for step, outcome in finished:
-            mark = mark_of(step.effect, ctx.kernel) if step.effect is not None else None
+            mark = ctx.mark(step)
             if isinstance(step.effect, NetnsIs) and (step.effect.inode or step.effect.source):
                 sight = observe(step.effect, ctx.kernel)
                 if sight.state is not State.OURS:  # the target ended, and its PID may be a stranger's by now
                     gone = StepFailed(f"{step.why} failed: {sight.found}; the target has ended")
                     failures.append((position[step.key], gone))
-            rows.append((step.key, mark, ctx.tools(step.do.argv[0])))
+            rows.append((step.key, mark, ctx.tools(step.do.argv[0], backend)))
             result = outcome.result
             ctx.tell(
                 StepDone(
@@ -206,7 +219,15 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str) -
             flush()  # a process's mark is best read while it surely lives
 
     runs = compile_runs(do_items(steps), fuse=ctx.fuse, most=BATCH_MOST)
-    never = carry_out(runs, ctx.runner, starting=starting, ended=ended, stop=ctx.signals.pending, meanwhile=flush)
+    never = carry_out(
+        runs,
+        ctx.runner,
+        starting=starting,
+        ended=ended,
+        stop=ctx.signals.pending,
+        meanwhile=flush,
+        backend=backend,
+    )
     flush()
     if failures:
         raise min(failures, key=lambda failure: failure[0])[1]

@@ -101,10 +101,15 @@ def born_with(step: Step) -> str | None:
     The key of the second link that a step makes: the peer of a veth pair.
     """
     words = step.do.argv
-    if words[:3] != ("ip", "link", "add") or "peer" not in words:
+    if words[:4] != ("ip", "link", "add", "dev"):
         return None
-    peer = words[words.index("peer") + 1 :]
-    return link_key(peer[1], peer[3] if peer[2:3] == ("netns",) else step.do.netns)
+    # In pairs: names of links may be words of ip's, too.
+    properties = list(zip(words[3::2], words[4::2], strict=False))
+    kind = next((n for n, (word, _) in enumerate(properties) if word == "type"), len(properties))
+    peer = words[3 + 2 * kind + 2 :]
+    if peer[:2] != ("peer", "name"):
+        return None
+    return link_key(peer[2], peer[4] if peer[3:4] == ("netns",) else step.do.netns)
 
 
 @shared

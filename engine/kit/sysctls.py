@@ -16,6 +16,8 @@ from nsctl.engine.plan import Command, Step
 __all__ = ["sysctl"]
 
 _KEY = re.compile(r"[a-z0-9_]+(/[A-Za-z0-9_.-]+)+")
+_COPIED = frozenset({"net/ipv4/conf/{}/forwarding", "net/ipv6/conf/{}/forwarding", "net/ipv6/conf/{}/disable_ipv6"})
+"""What the kernel writes to every link when `conf/all` is written to (ip-sysctl.rst)."""
 _OF_LINK = re.compile(r"(?P<head>net/ipv[46]/(?:conf|neigh))/(?P<link>[^/]+)/(?P<tail>.+)")
 
 
@@ -51,10 +53,13 @@ def sysctl(
     goes_with = f"netns/{netns}" if netns is not None else link_key(link, None) if link else None
     after = needs(link, netns) if link else (f"netns/{netns}",) if netns is not None else ()
     found = facts.sysctls.get(key) if netns is None else None
+    globally = None
     if found is not None:
         if found.split() == value.split():
             return None
         before = found
+        if of_link is not None and link is not None and f"{of_link['head']}/{{}}/{of_link['tail']}" in _COPIED:
+            globally = facts.sysctls.get(f"{of_link['head']}/all/{of_link['tail']}")
     elif before is None and of_link is not None:
         # The link is not there yet: it begins with the defaults.
         before = facts.sysctls.get(f"{of_link['head']}/default/{of_link['tail']}")
@@ -65,7 +70,7 @@ def sysctl(
         why=why or f"set {key} to {value}",
         do=Command(("sysctl", "-qw", f"{key}={value}"), netns=netns),
         undo=(Command(("sysctl", "-qw", f"{key}={before}"), netns=netns),),
-        effect=SysctlIs(key, value, before, netns),
+        effect=SysctlIs(key, value, before, netns, globally),
         goes_with=goes_with,
         after=after,
     )

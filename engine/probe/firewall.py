@@ -8,9 +8,10 @@ import os
 import re
 from struct import Struct
 
+from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Firewall
 
-__all__ = ["TOOL_PATH", "Rules", "backend", "words"]
+__all__ = ["TOOL_PATH", "Rules", "backend", "save_tool", "words"]
 
 TOOL_PATH = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where tools are looked for: directories that only root writes to."""
@@ -76,17 +77,47 @@ class Rules:
         return self._parsed[key]
 
 
-def backend() -> Firewall:
+def save_tool(family: int, wanted: str = "") -> str:
     """
-    Which back end the host's `iptables` drives, found by its symbolic links; no process is started.
+    The tool that prints the rules of a back end.
+
+    Args:
+        family: 4 or 6.
+        wanted: `nft` or `legacy`; the back end that `iptables` drives, if empty.
+
+    Raises:
+        NsctlError: `iptables` drives another one by now, and the tool of this one is missing.
+    """
+    plain = "iptables" if family == 4 else "ip6tables"  # noqa: PLR2004 - of IP
+    if wanted in {"", backend_in_use()}:
+        return f"{plain}-save"
+    tool = f"{plain}-{wanted}-save"
+    if not any(os.access(f"{directory}/{tool}", os.X_OK) for directory in TOOL_PATH):
+        raise NsctlError(
+            f"rules were made with the {wanted} back end of iptables, and {tool} is missing",
+            hint="install it again, or set iptables to that back end: update-alternatives --config iptables",
+        )
+    return tool
+
+
+def backend_in_use() -> str:
+    """
+    `nft` or `legacy`, by what the symbolic links of `iptables` lead to; empty where it is missing.
     """
     for directory in TOOL_PATH:
         path = f"{directory}/iptables"
         if os.access(path, os.X_OK):
             target = os.path.basename(os.path.realpath(path))
-            nft = "nft" in target or "compat" in target
-            return Firewall("nft", "legacy" if _legacy_has_rules() else "") if nft else Firewall("legacy")
-    return Firewall("")
+            return "nft" if "nft" in target or "compat" in target else "legacy"
+    return ""
+
+
+def backend() -> Firewall:
+    """
+    Which back end the host's `iptables` drives, found by its symbolic links; no process is started.
+    """
+    found = backend_in_use()
+    return Firewall(found, "legacy" if found == "nft" and _legacy_has_rules() else "")
 
 
 def _legacy_has_rules() -> bool:

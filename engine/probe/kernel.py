@@ -14,8 +14,8 @@ from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.probe import process, rtnl
-from nsctl.engine.probe.firewall import Rules
-from nsctl.engine.probe.netlink import NoNamespaceError, in_netns
+from nsctl.engine.probe.firewall import Rules, save_tool
+from nsctl.engine.probe.netlink import NoNamespaceError, in_netns, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 
@@ -27,7 +27,6 @@ Reader = Callable[[tuple[str, ...], str | None], tuple[int, str]]
 """Runs a read-only command, in a named network namespace or on the host, and returns its exit status and output."""
 
 _FILE_LIMIT = 16 << 20
-_IPV4 = 4
 
 
 class Kernel:
@@ -51,7 +50,8 @@ class Kernel:
         Drop everything that was read.
         """
         self._views: dict[str | None, View | None] = {None: View()}
-        self._rules: dict[tuple[int, str | None], Rules] = {}
+        self._rules: dict[tuple[str, str | None], Rules] = {}
+        self._tools: dict[tuple[int, str], str] = {}
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
         self._inodes: dict[str, int | None] = {}
         self._starts: dict[int, int | None] = {}
@@ -114,6 +114,15 @@ class Kernel:
         if view is not None:
             view.expect(len({link for e in effects if (link := _link_of(e)) is not None}))
 
+    def visit(self, effects: Iterable[Effect | None]) -> None:
+        """
+        Look into the named namespaces that these effects are in: each is entered once, whatever there is to see.
+        """
+        names = {netns for e in effects if (netns := getattr(e, "netns", None)) is not None}
+        there = [name for name in sorted(names - self._views.keys()) if self.netns_inode(name) is not None]
+        if len(there) > 1:  # one by itself is looked at when it is asked for, at the same price
+            self._views.update(visited(there, View.here))
+
     def addresses(self, link: str, netns: str | None = None) -> frozenset[str]:
         """
         The addresses of a link, with their prefix lengths.
@@ -148,26 +157,36 @@ class Kernel:
 
     # The firewall and sysctls.
 
-    def rules(self, table: str, chain: str, family: int = 4, netns: str | None = None) -> list[tuple[str, ...]] | None:
+    def rules(
+        self, table: str, chain: str, family: int = 4, netns: str | None = None, backend: str = ""
+    ) -> list[tuple[str, ...]] | None:
         """
         The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain.
+
+        Args:
+            table: filter, nat, mangle or raw.
+            chain: The chain.
+            family: 4 or 6.
+            netns: The named network namespace; the host's, if None.
+            backend: `nft` or `legacy`: the back end to look into, whatever `iptables` stands for now.
 
         Raises:
             NsctlError: The rules can't be read.
         """
         if netns is not None and self.netns_inode(netns) is None:
             return None
-        key = (family, netns)
-        if key not in self._rules:
-            # Without `-t`: only tables that are in use are read, so none is brought to life by looking.
-            tool = "iptables-save" if family == _IPV4 else "ip6tables-save"
+        # Without `-t`: only tables that are in use are read, so none is brought to life by looking.
+        tool = self._tools.get((family, backend))
+        if tool is None:
+            tool = self._tools[(family, backend)] = save_tool(family, backend)
+        if (tool, netns) not in self._rules:
             status, output = self._reader((tool,), netns)
             if status != 0:
                 raise NsctlError(
                     f"the firewall's rules can't be read: {tool} exits with {status}", hint=f"run {tool} and see"
                 )
-            self._rules[key] = Rules(output)
-        return self._rules[key].chain(table, chain)
+            self._rules[(tool, netns)] = Rules(output)
+        return self._rules[(tool, netns)].chain(table, chain)
 
     def sysctl(self, key: str, netns: str | None = None) -> str | None:
         """
@@ -175,12 +194,14 @@ class Kernel:
         """
         place = (key, netns)
         if place not in self._sysctls:
-            self._sysctls[place] = (
-                read_sysctl(key)
-                if netns is None
-                else self._there(netns, lambda: in_netns(netns, lambda: read_sysctl(key)))
-            )
+            self._sysctls[place] = read_sysctl(key) if netns is None else self._sysctl_there(key, netns)
         return self._sysctls[place]
+
+    def _sysctl_there(self, key: str, netns: str) -> str | None:
+        # Of a namespace that was looked at as a whole, its links' messages hold most of them already.
+        view = self._views.get(netns)
+        found = view.sysctl(key) if view is not None else None
+        return found if found is not None else self._there(netns, lambda: in_netns(netns, lambda: read_sysctl(key)))
 
     # Namespaces.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EAGAIN, EINVAL, ENOBUFS
 from struct import Struct
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Netlink", "NoNamespaceError", "RestlessError", "attributes", "in_netns", "socket_in"]
+__all__ = ["Netlink", "NoNamespaceError", "RestlessError", "attributes", "in_netns", "socket_in", "visited"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ _NOOP, _MSG_ERROR, _DONE = 1, 2, 3
 _BUFFER = 65536
 """Bytes; the kernel fills at most 32 KiB at a time unless one message alone is larger."""
 _LARGEST = 1 << 24
+_VISITORS = 2
+"""Threads that look into namespaces: more only wait for each other."""
 _ATTEMPTS = 25
 _PAUSE_MAX = 0.25
 """Seconds between attempts, doubled up to here: five seconds in all."""
@@ -95,6 +97,59 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def visited(names: Sequence[str], look: Callable[[str], T]) -> dict[str, T | None]:
+    """
+    What a function sees in each of these network namespaces; None where there is no such namespace.
+
+    A few threads go from one to the next and end in the last: nobody has to come back.
+
+    Args:
+        names: The namespaces.
+        look: Called in each, with its name.
+
+    Raises:
+        OSError: No privilege, no descriptor, or no thread to be had.
+    """
+    import threading
+
+    todo = iter(names)
+    taking = threading.Lock()
+    found: dict[str, T | None] = {}
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            while not errors:
+                with taking:
+                    name = next(todo, None)
+                if name is None:
+                    return
+                try:
+                    _enter(name)
+                except NoNamespaceError:
+                    found[name] = None
+                else:
+                    found[name] = look(name)
+        except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(e)
+
+    threads = [threading.Thread(target=body, name="visitor") for _ in range(min(_VISITORS, len(names)))]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError as e:
+        if not started:
+            raise OSError(EAGAIN, "no thread to look into network namespaces with") from e
+    finally:
+        for thread in started:
+            thread.join()
+    if errors:
+        raise errors[0]
+    return found
 
 
 def _enter(name: str) -> None:

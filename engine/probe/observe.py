@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nsctl.engine import effect as e
 from nsctl.engine.effect import Effect, State
+from nsctl.engine.effect_links import host_link_of, key_on_link, on_link
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
@@ -37,12 +39,27 @@ class Seen:
         found: A short phrase for people.
         drift: What somebody else changed about a thing that is still ours; empty where nothing.
         renamed: The name under which our link is found now.
+        link: The name that the link has now which the setting is of.
+        taken: Why others rely on it by now, so that it is left as it is; empty where they don't.
     """
 
     state: State
     found: str
     drift: str = ""
     renamed: str | None = None
+    link: str | None = None
+    taken: str = ""
+
+
+class Known(NamedTuple):
+    """
+    What is known of a step besides its effect; see `observe`.
+    """
+
+    mark: Mark | None
+    in_flight: bool
+    own_macs: frozenset[str]
+    backend: str
 
 
 def _ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
@@ -64,6 +81,7 @@ def observe(
     *,
     in_flight: bool = False,
     own_macs: frozenset[str] = frozenset(),
+    backend: str = "",
 ) -> Seen:
     """
     Compare an effect with the kernel.
@@ -74,28 +92,42 @@ def observe(
         mark: What `mark_of` returned right after the step.
         in_flight: The step had started when nsctl died, so nobody knows whether it ran.
         own_macs: With `in_flight`: the hardware addresses of links that nsctl may have put into the namespace by then.
+        backend: The iptables back end that a rule or chain was made with; the one in use, if empty.
     """
-    match effect:
-        case e.LinkIs():
-            return _link(effect, kernel, mark)
-        case e.NetnsIs():
-            return _netns(effect, kernel, mark, own_macs if in_flight else None)
-        case e.ProcessIs():
-            return _process(effect, kernel, mark)
-        case e.FileIs():
-            return _file(effect, kernel, in_flight=in_flight)
-        case _:
-            return _OBSERVERS[type(effect)](effect, kernel)
+    known = Known(mark, in_flight, own_macs, backend)
+    if mark and "index" in mark and (name := host_link_of(effect)) is not None:
+        return _of_link(effect, name, kernel, known)
+    return _OBSERVERS[type(effect)](effect, kernel, known)
 
 
-def mark_of(effect: Effect, kernel: Kernel) -> dict[str, int] | None:
+def _of_link(effect: Effect, name: str, kernel: Kernel, known: Known) -> Seen:
+    # A setting of a link that nsctl did not make: the link is known by its index, which the host gives only once.
+    link = kernel.link_by_index((known.mark or {})["index"])
+    if link is None:
+        other = kernel.link(name)
+        return _foreign(f"{name} is another link now") if other is not None else _absent(f"{name} is gone")
+    if link.name == name:
+        return _OBSERVERS[type(effect)](effect, kernel, known)
+    sight = _OBSERVERS[type(effect)](on_link(effect, link.name), kernel, known)
+    return replace(sight, found=f"{sight.found}; {name} is called {link.name} now", link=link.name)
+
+
+def mark_of(effect: Effect, kernel: Kernel, *, of_others: bool = False) -> dict[str, int] | None:
     """
     What tells the thing that a step has just made from another of the same name.
 
     None where the effect alone tells.
 
     Read it right after the step, from a kernel that has forgotten what it saw before.
+
+    Args:
+        effect: The effect.
+        kernel: The kernel.
+        of_others: It is a setting of a link that no step makes: then the link's index belongs to the mark.
     """
+    if of_others and (name := host_link_of(effect)) is not None:
+        link = kernel.link(name)
+        return {"index": link.index} if link and link.name == name else None
     if isinstance(effect, e.LinkIs):
         link = kernel.link(effect.name, effect.netns)
         return {"index": link.index} if link and link.name == effect.name else None
@@ -115,23 +147,28 @@ def mark_of(effect: Effect, kernel: Kernel) -> dict[str, int] | None:
     return None
 
 
-def _link(effect: e.LinkIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _link(effect: e.LinkIs, kernel: Kernel, known: Known) -> Seen:
+    index = known.mark.get("index") if known.mark else None
     named = kernel.link(effect.name, effect.netns)
     link = named if named is not None and named.name == effect.name else None
     if link is None or link.mac != effect.mac:
-        marked = kernel.link_by_index(mark["index"], effect.netns) if mark and "index" in mark else None
+        marked = kernel.link_by_index(index, effect.netns) if index is not None else None
         if marked is not None and marked.mac == effect.mac:
             return _our_link(effect, marked)  # renamed, whoever has the name now
         if named is None:
             return _absent()
         if link is None:
             return _foreign(f"an alternative name of {named.name}")
+        # The host gives no index twice: it is our link, with another address. A namespace of the same name might.
         if effect.netns is not None or marked is None or marked.index != link.index:
             return _foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
-        # The host gives no index twice: it is our link, with another address. A namespace of the same name might.
+    wrong = ""
     if effect.type and link.type != effect.type:
-        return _foreign(f"type {link.type or 'none'}, expected {effect.type}")
-    return _our_link(effect, link)
+        wrong = f"type {link.type or 'none'}, expected {effect.type}"
+    elif effect.netns is None and index is not None and link.index != index:
+        # The hardware address is derived from names: whoever knows them can give it to a link of his own.
+        wrong = f"another link with the same hardware address (index {link.index}, not {index})"
+    return _foreign(wrong) if wrong else _our_link(effect, link)
 
 
 def _our_link(effect: e.LinkIs, link: Link) -> Seen:
@@ -148,7 +185,7 @@ def _our_link(effect: e.LinkIs, link: Link) -> Seen:
     return _ours(drift or "in place", drift, link.name if link.name != effect.name else None)
 
 
-def _up(effect: e.LinkUp, kernel: Kernel) -> Seen:
+def _up(effect: e.LinkUp, kernel: Kernel, _: Known) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
         return _absent("no such link")
@@ -158,7 +195,7 @@ def _up(effect: e.LinkUp, kernel: Kernel) -> Seen:
 _SWITCHES = {"on": "on", "1": "on", "true": "on", "yes": "on", "off": "off", "0": "off", "false": "off", "no": "off"}
 
 
-def _linkset(effect: e.LinkSet, kernel: Kernel) -> Seen:
+def _linkset(effect: e.LinkSet, kernel: Kernel, _: Known) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
         return _absent("no such link")
@@ -170,7 +207,7 @@ def _linkset(effect: e.LinkSet, kernel: Kernel) -> Seen:
     return _ours() if found == wanted else _absent(f"{effect.attribute} {found or 'none'}, expected {effect.value}")
 
 
-def _address(effect: e.AddrOn, kernel: Kernel) -> Seen:
+def _address(effect: e.AddrOn, kernel: Kernel, _: Known) -> Seen:
     found = kernel.addresses(effect.link, effect.netns)
     if effect.address in found or (":" in effect.address and _same_address(effect.address, found)):
         return _ours()
@@ -185,7 +222,7 @@ def _same_address(wanted: str, found: frozenset[str]) -> bool:
     return any(ip_interface(address) == value for address in found if ":" in address)
 
 
-def _route(effect: e.RouteVia, kernel: Kernel) -> Seen:
+def _route(effect: e.RouteVia, kernel: Kernel, _: Known) -> Seen:
     six = ":" in effect.destination or ":" in (effect.via or "")
     # What `ip route add` gives a route whose metric is not said.
     metric = effect.metric if effect.metric is not None else (_METRIC_6 if six else 0)
@@ -209,23 +246,33 @@ def _destination(text: str) -> str:
     return text if "/" in text else f"{text}/{128 if ':' in text else 32}"
 
 
-def _sysctl(effect: e.SysctlIs, kernel: Kernel) -> Seen:
+def _sysctl(effect: e.SysctlIs, kernel: Kernel, _: Known) -> Seen:
     found = kernel.sysctl(effect.key, effect.netns)
     if found is None:
         return _absent("no such key")
     if found.split() == effect.value.split():
-        return _ours(f"value {found}")
+        return Seen(State.OURS, f"value {found}", taken=_taken_over(effect, kernel))
     if found.split() == effect.before.split():
         return _absent(f"value {found}, expected {effect.value}")
     return _foreign(f"value {found}, expected {effect.value}")
 
 
-def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, in_flight: frozenset[str] | None) -> Seen:
+def _taken_over(effect: e.SysctlIs, kernel: Kernel) -> str:
+    # Docker, libvirt and administrators switch forwarding on for all links: who does so after us relies on ours, too.
+    if effect.globally is None or effect.netns is not None or effect.globally.split() == effect.value.split():
+        return ""
+    key = key_on_link(effect.key, "all")
+    now = kernel.sysctl(key)
+    return f"{key} is {now} by now" if now is not None and now.split() == effect.value.split() else ""
+
+
+def _netns(effect: e.NetnsIs, kernel: Kernel, known: Known) -> Seen:
+    mark = known.mark
     if not kernel.netns_taken(effect.name):
         return _absent()
     inode = kernel.netns_inode(effect.name)
     if inode is None:
-        if (mark or in_flight is not None) and kernel.netns_left_over(effect.name):
+        if (mark or known.in_flight) and kernel.netns_left_over(effect.name):
             # `ip netns add` was killed between making the file and mounting on it, or somebody unmounted it.
             return _ours("no namespace is mounted there", "no namespace is mounted there")
         return _foreign("a file that is no network namespace")
@@ -237,9 +284,9 @@ def _netns(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None, in_flight: froz
         expected = kernel.netns_inode(effect.source)
     if expected is not None:
         return _ours() if inode == expected else _foreign("another network namespace")
-    if in_flight is None:
+    if not known.in_flight:
         return _foreign("a network namespace that nsctl did not make")
-    return _pristine(effect.name, kernel, in_flight)
+    return _pristine(effect.name, kernel, known.own_macs)
 
 
 def _pristine(name: str, kernel: Kernel, own_macs: frozenset[str]) -> Seen:
@@ -251,18 +298,20 @@ def _pristine(name: str, kernel: Kernel, own_macs: frozenset[str]) -> Seen:
     return _foreign(f"a network namespace in use by process {pid}") if pid is not None else _ours()
 
 
-def _chain(effect: e.ChainIs, kernel: Kernel) -> Seen:
-    return _ours() if kernel.rules(effect.table, effect.chain, effect.family, effect.netns) is not None else _absent()
+def _chain(effect: e.ChainIs, kernel: Kernel, known: Known) -> Seen:
+    rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns, known.backend)
+    return _ours() if rules is not None else _absent()
 
 
-def _rule(effect: e.RuleTagged, kernel: Kernel) -> Seen:
-    rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns)
+def _rule(effect: e.RuleTagged, kernel: Kernel, known: Known) -> Seen:
+    rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns, known.backend)
     if rules is None:
         return _absent("no such chain")
     return _ours() if effect.spec in rules else _absent()
 
 
-def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
+def _process(effect: e.ProcessIs, kernel: Kernel, known: Known) -> Seen:
+    mark = known.mark
     if mark and "start" in mark:
         # Not the pidfile's: somebody else may have written to it, and start times count only in hundredths of a second.
         pid = mark["pid"]
@@ -278,7 +327,7 @@ def _process(effect: e.ProcessIs, kernel: Kernel, mark: Mark | None) -> Seen:
     return _absent("not running")
 
 
-def _file(effect: e.FileIs, kernel: Kernel, *, in_flight: bool) -> Seen:
+def _file(effect: e.FileIs, kernel: Kernel, known: Known) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
         return _absent()
@@ -287,19 +336,19 @@ def _file(effect: e.FileIs, kernel: Kernel, *, in_flight: bool) -> Seen:
     content = kernel.file(effect.path)
     if content == effect.content:
         return _ours()
-    if in_flight and content is not None and effect.content.startswith(content):
+    if known.in_flight and content is not None and effect.content.startswith(content):
         return _ours("half written", "half written")  # nsctl died between making it and writing the last of it
     return _foreign("other content")
 
 
-def _directory(effect: e.DirIs, kernel: Kernel) -> Seen:
+def _directory(effect: e.DirIs, kernel: Kernel, _: Known) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
         return _absent()
     return _ours() if kind == "directory" else _foreign("not a directory")
 
 
-def _command(effect: e.CommandSucceeds, kernel: Kernel) -> Seen:
+def _command(effect: e.CommandSucceeds, kernel: Kernel, _: Known) -> Seen:
     result = kernel.output(effect.argv, effect.netns)
     if result is None:
         return _absent()
@@ -311,14 +360,18 @@ def _command(effect: e.CommandSucceeds, kernel: Kernel) -> Seen:
     return _ours()
 
 
-_OBSERVERS: dict[type[Effect], Callable[[Any, Kernel], Seen]] = {
+_OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
+    e.LinkIs: _link,
+    e.NetnsIs: _netns,
+    e.ProcessIs: _process,
+    e.FileIs: _file,
+    e.ChainIs: _chain,
+    e.RuleTagged: _rule,
     e.LinkUp: _up,
     e.LinkSet: _linkset,
     e.AddrOn: _address,
     e.RouteVia: _route,
     e.SysctlIs: _sysctl,
-    e.ChainIs: _chain,
-    e.RuleTagged: _rule,
     e.DirIs: _directory,
     e.CommandSucceeds: _command,
 }

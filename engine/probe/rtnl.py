@@ -16,6 +16,7 @@ __all__ = [
     "LinkRow",
     "RouteRow",
     "addresses",
+    "conf",
     "link_attribute",
     "link_by_index",
     "link_by_name",
@@ -34,6 +35,7 @@ _ROUTE = Struct("=BBBBBBBBI")  # family, dst_len, src_len, tos, table, protocol,
 _NEXT_HOP = Struct("=HBBi")  # length, flags, hops, index
 _ATTRIBUTE = Struct("=HH")
 _U32 = Struct("=I")
+_S32 = Struct("=i")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
@@ -41,6 +43,18 @@ _INFO_KIND, _INFO_SLAVE_DATA = 1, 5
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _INET6_ADDR_GEN_MODE = 8
 _IFF_UP, _IFF_PROMISC = 0x1, 0x100
+_INET_CONF, _INET6_CONF = 1, 2
+_CONF = {
+    # linux/ip.h counts from 1, linux/ipv6.h from 0; neither ever changes.
+    ("ipv4", "forwarding"): 0,
+    ("ipv4", "rp_filter"): 7,
+    ("ipv4", "arp_notify"): 21,
+    ("ipv6", "forwarding"): 0,
+    ("ipv6", "accept_ra"): 3,
+    ("ipv6", "autoconf"): 5,
+    ("ipv6", "disable_ipv6"): 26,
+}
+"""Settings of a link that its message holds as an array, and where."""
 _ADDR_GEN_MODES = ("eui64", "none", "stable_secret", "random")
 
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -187,6 +201,24 @@ def link_attribute(row: LinkRow, attribute: str) -> str | None:
         value = port.get(_BRPORT_MODE if attribute == "hairpin" else _BRPORT_ISOLATED)
         return _switch(value[0]) if value else None
     return None
+
+
+def conf(row: LinkRow, key: str) -> str | None:
+    """
+    A setting below `net/ipv4/conf` or `net/ipv6/conf`, as the link's message has it; None where it has not.
+
+    Args:
+        row: The link.
+        key: `net/ipv4/conf/eth0/forwarding`.
+    """
+    _, family, what, _, name = key.split("/")
+    place = _CONF.get((family, name)) if what == "conf" else None
+    if place is None:
+        return None
+    af, kind = (_AF_INET, _INET_CONF) if family == "ipv4" else (_AF_INET6, _INET6_CONF)
+    spec = attributes(attributes(row.raw, _LINK.size).get(_IFLA_AF_SPEC, b""))
+    values = attributes(spec.get(af, b"")).get(kind, b"")
+    return str(_S32.unpack_from(values, 4 * place)[0]) if len(values) >= 4 * place + 4 else None
 
 
 def _switch(value: int) -> str:

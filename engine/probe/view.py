@@ -5,11 +5,15 @@ One network namespace as the kernel shows it, cached.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import rtnl
 from nsctl.engine.probe.netlink import Netlink, RestlessError, socket_in
 from nsctl.engine.probe.rtnl import LinkRow, RouteRow
+
+if TYPE_CHECKING:
+    from socket import socket
 
 __all__ = ["View"]
 
@@ -21,6 +25,8 @@ Most commands ask for a handful, on a host that may have thousands.
 """
 _DEARER = 2
 """A single get costs about as much as so many links of a dump (0.021 ms and 0.011 to 0.020)."""
+_PARTS = 5
+"""Of a link's setting: `net/ipv4/conf/eth0/forwarding`."""
 _FEW = 4
 """Attempts to read at once what can be read one by one, too."""
 
@@ -58,12 +64,39 @@ class View:
         Raises:
             NoNamespaceError: There is none.
         """
+        return cls._whole_of(netns, socket_in(netns))
+
+    @classmethod
+    def here(cls, netns: str) -> View:
+        """
+        Everything in the namespace that the calling thread is in.
+
+        Args:
+            netns: Its name.
+        """
+        return cls._whole_of(netns, socket_in(None))
+
+    @classmethod
+    def _whole_of(cls, netns: str, sock: socket) -> View:
         view = cls(netns)
-        with Netlink(socket_in(netns)) as netlink:
+        with Netlink(sock) as netlink:
             view._read_links(netlink)
             view._read_addresses(netlink)
-            view._routes = {family: tuple(rtnl.routes(netlink, family)) for family in (4, 6)}
+            view._routes = {4: tuple(rtnl.routes(netlink, 4))}
+            # Without an address there is no route, but for those that `ip -6` adds to a link by itself.
+            view._routes[6] = tuple(rtnl.routes(netlink, 6)) if view._has_ipv6() else ()
         return view
+
+    def _has_ipv6(self) -> bool:
+        return any(rtnl.conf(row, f"net/ipv6/conf/{row.name}/disable_ipv6") == "0" for row in self.links())
+
+    def sysctl(self, key: str) -> str | None:
+        """
+        A setting of a link as its message has it; None where it has none, or the link is not there.
+        """
+        parts = key.split("/")
+        row = self._names.get(parts[3]) if len(parts) == _PARTS else None
+        return rtnl.conf(row, key) if row is not None and row.name == parts[3] else None
 
     def expect(self, count: int) -> None:
         """

@@ -131,13 +131,15 @@ def test_a_stranger_in_the_place_of_our_link_is_foreign(host: Host, ip: Ip) -> N
 
 
 @pytest.mark.system
-def test_a_link_that_repair_made_again_is_ours_with_its_new_index(host: Host, ip: Ip) -> None:
+def test_a_link_that_was_made_again_is_ours_by_its_new_index_only(host: Host, ip: Ip) -> None:
     effect = LinkIs("br0", MAC, "bridge")
     ip(f"link add name br0 address {MAC} type bridge")
     mark = host.mark(effect)
     ip("link del dev br0", f"link add name br0 address {MAC} type bridge")
-    assert host.see(effect, mark) == Seen(OURS, "in place")
-    assert host.mark(effect) != mark
+    again = host.mark(effect)
+    assert host.see(effect, again) == Seen(OURS, "in place")
+    found = f"another link with the same hardware address (index {again['index']}, not {mark['index']})"
+    assert host.see(effect, mark) == Seen(FOREIGN, found)
 
 
 @pytest.mark.system

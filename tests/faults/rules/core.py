@@ -155,8 +155,8 @@ RULES = (
     Rule(
         "an undo runs only where its effect is ours",
         "engine/executor/backward.py",
-        "if sight.state is State.OURS and step.undo:",
-        "if step.undo:",
+        "if sight.state is State.OURS and step.undo and not",
+        "if step.undo and not",
         f"{_TRANSACTIONS}::test_a_strangers_replacement_is_left_alone_by_down",
     ),
     Rule(
@@ -183,14 +183,14 @@ RULES = (
     Rule(
         "a namespace that was just being made is ours only if nobody uses it",
         "engine/probe/observe.py",
-        "return _pristine(effect.name, kernel, in_flight)",
+        "return _pristine(effect.name, kernel, known.own_macs)",
         "return _ours()",
         f"{_OBSERVE}::test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it",
     ),
     Rule(
         "a half-written file is ours",
         "engine/probe/observe.py",
-        "if in_flight and content is not None and",
+        "if known.in_flight and content is not None and",
         "if False and content is not None and",
         f"{_OBSERVE}::test_a_file_that_nsctl_died_over_is_ours_to_finish_or_remove[]",
     ),

@@ -8,4 +8,70 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: tuple[Rule, ...] = ()
+_IDENTITY = "tests/system/test_identity.py"
+
+RULES = (
+    Rule(
+        "a setting that others rely on by now is left",
+        "engine/executor/backward.py",
+        "and step.undo and not sight.taken:",
+        "and step.undo:",
+        f"{_IDENTITY}::test_forwarding_that_others_switched_on_since_is_left_on",
+    ),
+    Rule(
+        "others rely on it only if they switched it on since",
+        "engine/probe/observe.py",
+        'effect.globally.split() == effect.value.split():\n        return ""',
+        'False:\n        return ""',
+        f"{_IDENTITY}::test_forwarding_that_was_on_for_all_links_before_is_no_reason_to_leave_ours",
+    ),
+    Rule(
+        "a setting is known by the index of its link",
+        "engine/probe/observe.py",
+        'if mark and "index" in mark and (name',
+        "if False and (name",
+        f"{_IDENTITY}::test_a_link_that_is_gone_and_made_anew_by_others_keeps_its_setting",
+    ),
+    Rule(
+        "a setting is undone under its link's new name",
+        "engine/executor/backward.py",
+        "new = sight.renamed or sight.link",
+        "new = sight.renamed",
+        f"{_IDENTITY}::test_an_uplink_that_was_renamed_gets_its_setting_back_under_its_new_name",
+    ),
+    Rule(
+        "a hardware address alone makes no link nsctl's",
+        "engine/probe/observe.py",
+        "elif effect.netns is None and index is not None and link.index != index:",
+        "elif False:",
+        f"{_IDENTITY}::test_a_bridge_of_the_same_name_and_hardware_address_is_a_strangers_all_the_same",
+    ),
+    Rule(
+        "of a command, only the link's name is replaced",
+        "engine/effect_links.py",
+        'argv[argv.index("dev") + 1] = new',
+        "argv = [new if word == old else word for word in argv]",
+        f"{_IDENTITY}::test_a_bridge_may_be_called_what_ip_calls_something_else[dev]",
+    ),
+    Rule(
+        "rules are looked for in the back end that made them",
+        "engine/executor/context.py",
+        'backend=row.tools.get("iptables", ""),',
+        'backend="",',
+        f"{_IDENTITY}::test_rules_are_removed_with_the_back_end_that_made_them[-legacy-nft]",
+    ),
+    Rule(
+        "rules of two back ends are not mixed",
+        "engine/executor/forward.py",
+        "if made_with and made_with != iptables_backend():",
+        "if False:",
+        f"{_IDENTITY}::test_rules_of_two_back_ends_are_not_mixed[nft-legacy]",
+    ),
+    Rule(
+        "a back end whose tool is missing is not one without rules",
+        "engine/probe/firewall.py",
+        'if not any(os.access(f"{directory}/{tool}", os.X_OK) for directory in TOOL_PATH):',
+        "if False:",
+        f"{_IDENTITY}::test_rules_whose_back_end_has_no_tool_any_more_do_not_count_as_gone",
+    ),
+)
