@@ -101,6 +101,7 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
         sandbox: The sandbox, for events; empty for several.
         record: Without it, the store is not told: it can't be written.
     """
+    _remember(ctx, rows)
     seen, going = _look(ctx, rows)
     # All of them: one that needs nothing may be all that says which of two others comes first.
     steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows]
@@ -120,10 +121,10 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
     result = Undone()
     for row in rows:
         key = row.step.key
+        error = _still_there(ctx, row, said.get(key)) if key in going else ""
+        if error:
+            result.left.append((row, error))
         if key in going:
-            error = _still_there(ctx, row, said.get(key))
-            if error:
-                result.left.append((row, error))
             tool, _, duration = said.get(key, ("", "", 0.0))
             ctx.tell(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
         elif key not in told:
@@ -132,6 +133,13 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
         left = {row.step.key for row, _ in result.left}
         ctx.journal.undone([row.step.key for row in rows if row.step.key not in left])
     return result
+
+
+def _remember(ctx: Context, rows: Sequence[StepRow]) -> None:
+    # What the store could not take any more, this very session may still know.
+    for row in rows:
+        if row.mark is None and row.state != INTENT:
+            row.mark = ctx.marks.get(row.step.key)
 
 
 def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str, sandbox: str) -> StepUndone:
@@ -165,7 +173,9 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
     macs = frozenset(word for step in links for word in step.do.argv)
     for row in reversed(rows):
         step = row.step
-        if row.state == INTENT or (step.goes_with in going and not isinstance(step.effect, ProcessIs)):
+        if row.state == INTENT:
+            continue
+        if step.goes_with in going and not isinstance(step.effect, ProcessIs):
             continue
         if step.goes_with in strangers and not isinstance(step.effect, ProcessIs):
             strangers.add(step.key)  # ours went with what the stranger's has replaced
@@ -176,11 +186,17 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
             continue
         sight = ctx.sight(row, in_flight=row.state == STARTED and row.mark is None, own_macs=macs)
         seen[step.key] = sight
-        if sight.state is State.OURS and step.undo and not sight.taken:
+        if step.undo and _is_to_go(ctx, row, sight):
             going.add(step.key)
         elif sight.state is State.FOREIGN:
             strangers.add(step.key)
     return seen, going
+
+
+def _is_to_go(ctx: Context, row: StepRow, sight: Seen) -> bool:
+    if sight.state is State.ABSENT:
+        return _alive(ctx, row) is not None
+    return sight.state is State.OURS and not sight.taken
 
 
 def _under_its_name(step: Step, sight: Seen | None) -> Step:
@@ -202,13 +218,14 @@ def _run(
     said: dict[str, tuple[str, str, float]],
     meanwhile: Callable[[], None],
 ) -> None:
-    watched = _processes(ctx, rows, [s for s in steps if s.key in going])
+    inodes: dict[str, set[int]] = {}
+    watched = _processes(ctx, rows, [s for s in steps if s.key in going], inodes)
     backends = {row.step.key: row.tools.get("iptables", "") for row in rows}
     deadline = time.monotonic() + ctx.runner.timeout
     # Processes first: a namespace with a process in it outlives its name.
     items = undo_items(steps, going)
     if ctx.fuse:
-        stop_and_wait(watched, deadline)
+        _end(ctx, watched, inodes, deadline)
         ended_here = {s.key for s in steps if isinstance(s.effect, ProcessIs | NetnsIs)}
         items = [i for i in items if not (i.key in ended_here and ends_processes(i.command))]
     # All of one sandbox's rules were made with one back end, and nsctl refuses to mix them.
@@ -251,11 +268,19 @@ def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
     return next(n for n in iter(lambda: int.from_bytes(os.urandom(3)) + 2**24, -1) if n not in taken)
 
 
-def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> dict[int, int]:
+def _end(ctx: Context, watched: dict[int, int], inodes: dict[str, set[int]], deadline: float) -> None:
+    # Until nobody is left in there: who forks while nsctl looks has children that it did not see.
+    while watched and stop_and_wait(watched, deadline) and time.monotonic() < deadline:
+        ctx.kernel.forget_processes()
+        watched = _alive_of(ctx, {p for kind, numbers in inodes.items() for p in processes_in(numbers, kind)})
+
+
+def _processes(
+    ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step], inodes: dict[str, set[int]]
+) -> dict[int, int]:
     # What the undo of these steps ends, with start times: inits with their first child, and whatever runs in a
-    # namespace that nsctl made.
+    # namespace that nsctl made. These namespaces are added to `inodes`, by kind.
     pids: set[int] = set()
-    inodes: set[int] = set()
     marks = {row.step.key: row.mark or {} for row in rows}
     for step in steps:
         if isinstance(step.effect, ProcessIs):
@@ -266,13 +291,18 @@ def _processes(ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step]) -> 
                     init = init_of(pid)
                     pids |= {pid, init}
                     # Without a PID namespace the others do not die with it: they are found by the namespaces it holds.
-                    kinds = ("mnt", "uts", "ipc") if init == pid else ()
-                    pids |= {p for k in kinds for p in processes_in(own_namespaces(pid, k), k)}
+                    for kind in ("mnt", "uts", "ipc") if init == pid else ():
+                        inodes.setdefault(kind, set()).update(own_namespaces(pid, kind))
         elif isinstance(step.effect, NetnsIs) and any(ends_processes(c) for c in step.undo):
-            inode = ctx.kernel.netns_inode(step.effect.name)
+            inode = ctx.kernel.netns_inode(step.effect.name) or marks[step.key].get("inode")
             if inode is not None:
-                inodes.add(inode)
-    pids.update(processes_in(inodes))
+                inodes.setdefault("net", set()).add(inode)
+    for kind, numbers in inodes.items():
+        pids.update(processes_in(numbers, kind))
+    return _alive_of(ctx, pids)
+
+
+def _alive_of(ctx: Context, pids: Iterable[int]) -> dict[int, int]:
     return {pid: start for pid in pids if (start := ctx.kernel.process(pid)) is not None}
 
 
@@ -282,12 +312,21 @@ def _complaint(outcome: Outcome) -> str:
     return outcome.result.stderr.strip() or f"exit status {outcome.result.status}"
 
 
+def _alive(ctx: Context, row: StepRow) -> int | None:
+    # A process in a namespace that nsctl made, whether it has its name or not: it outlives that.
+    effect, mark = row.step.effect, row.mark or {}
+    if not isinstance(effect, NetnsIs) or "inode" not in mark or effect.source is not None or effect.inode is not None:
+        return None
+    return ctx.kernel.someone_in_inode(mark["inode"], mark.get("cookie"))
+
+
 def _still_there(ctx: Context, row: StepRow, said: tuple[str, str, float] | None) -> str:
     effect = row.step.effect
     complaint = said[1] if said else ""
     if effect is None:
         return complaint
     sight = ctx.sight(row)
-    if sight.state is State.ABSENT or (sight.state is State.FOREIGN and not complaint):
-        return ""
+    if sight.state is State.ABSENT or sight.taken or (sight.state is State.FOREIGN and not complaint):
+        pid = _alive(ctx, row)
+        return "" if pid is None else f"process {pid} still runs in it"
     return complaint or f"still there: {sight.found}"

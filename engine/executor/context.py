@@ -41,7 +41,9 @@ class Context:
         fuse: Whether steps may be fused.
         warnings: Lines for the user, gathered on the way.
         left: What recovery could not undo.
-        marks: The marks of what was made in this session, by key: the store may be gone when they are needed.
+        begun: The keys of the steps whose commands were started in this session: the store may be gone when they are
+            needed.
+        marks: The marks of what was made in this session, by key.
     """
 
     journal: Journal
@@ -52,6 +54,7 @@ class Context:
     fuse: bool = True
     warnings: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
     marks: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def tell(self, event: Event) -> None:

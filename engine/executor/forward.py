@@ -179,7 +179,9 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
             flush()
             if failures:  # a target's namespace is a stranger's by now: nothing is started in there
                 raise min(failures, key=lambda failure: failure[0])[1]
-        ctx.journal.started(i.key for run in runs for i in run.items)
+        keys = [i.key for run in runs for i in run.items]
+        ctx.journal.started(keys)
+        ctx.begun.update(keys)
         for run in runs:
             for item in run.items:
                 ctx.tell(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], total))
@@ -189,7 +191,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
             return
         ctx.kernel.forget()
         # Of what concerns links, only these have a mark.
-        ctx.kernel.expect(step.effect for step, _ in finished if isinstance(step.effect, LinkIs))
+        ctx.kernel.expect(step.effect for step, _ in finished if isinstance(step.effect, LinkIs | NetnsIs))
         rows = []
         for step, outcome in finished:
             mark = ctx.mark(step)

@@ -15,10 +15,11 @@ from nsctl.engine.executor.backward import Undone, release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
 from nsctl.engine.executor.inventory import info_of
+from nsctl.engine.executor.postconditions import all_in_place
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
-from nsctl.engine.store.rows import STARTED
+from nsctl.engine.store.rows import INTENT, STARTED
 
 __all__ = ["confirm", "down", "left_over", "restore", "up"]
 
@@ -72,6 +73,7 @@ def up(
         raise
     try:
         apply(ctx, todo, opened.id, sandbox)
+        all_in_place(ctx, plans, work)
         # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
         if confirm is not None:
             for row in rows:
@@ -152,6 +154,7 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
             ctx.journal.lenient = False
             ctx.journal.build([row], work.new, work.held)
             apply(ctx, _in_order([plan], work), transaction, plan.name)
+            all_in_place(ctx, [plan], work)
             if row.confirm_by is not None:
                 watcher.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
         except NsctlError as e:
@@ -187,7 +190,7 @@ def _told(error: NsctlError) -> str:
 
 
 def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:
-    rows = [StepRow(0, step, STARTED) for step in reversed(work.new)]
+    rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(work.new)]
     ctx.journal.lenient = True
     return undo_rows(ctx, rows, opened.id, sandbox, record=False)
 

@@ -9,13 +9,13 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp
+from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.probe import process, rtnl
 from nsctl.engine.probe.firewall import Rules, save_tool
-from nsctl.engine.probe.netlink import NoNamespaceError, in_netns, visited
+from nsctl.engine.probe.netlink import NoNamespaceError, cookie_at, in_netns, own_cookie, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 
@@ -54,7 +54,9 @@ class Kernel:
         self._tools: dict[tuple[int, str], str] = {}
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
         self._inodes: dict[str, int | None] = {}
+        self._cookies: dict[str, int | None] = {}
         self._starts: dict[int, int | None] = {}
+        self._inhabitants: dict[int, int] | None = None
         self._outputs: dict[tuple[tuple[str, ...], str | None], tuple[int, str]] = {}
 
     # Links, addresses, routes.
@@ -109,16 +111,34 @@ class Kernel:
     def expect(self, effects: Iterable[Effect | None]) -> None:
         """
         Say what will be compared: if that concerns most of the host's links, they are read all at once.
+
+        So are the cookies of many namespaces.
         """
+        links, names = set(), []
+        for effect in effects:
+            if isinstance(effect, NetnsIs):
+                names.append(effect.name)
+            elif (link := _link_of(effect)) is not None:
+                links.add(link)
         view = self._view(None)
         if view is not None:
-            view.expect(len({link for e in effects if (link := _link_of(e)) is not None}))
+            view.expect(len(links))
+        there = [n for n in names if n not in self._cookies and self.netns_inode(n) is not None]
+        if len(there) > 1:
+            self._cookies.update(visited(there, lambda _: own_cookie()))
 
     def visit(self, effects: Iterable[Effect | None]) -> None:
         """
         Look into the named namespaces that these effects are in: each is entered once, whatever there is to see.
         """
-        names = {netns for e in effects if (netns := getattr(e, "netns", None)) is not None}
+        names: set[str] = set()
+        for effect in effects:
+            netns = getattr(effect, "netns", None)
+            if netns is None:
+                continue
+            if isinstance(effect, AddrOn) and ":" in effect.address:
+                return  # one by one, then: this is for labs of many, of which none has IPv6 yet
+            names.add(netns)
         there = [name for name in sorted(names - self._views.keys()) if self.netns_inode(name) is not None]
         if len(there) > 1:  # one by itself is looked at when it is asked for, at the same price
             self._views.update(visited(there, View.here))
@@ -247,7 +267,40 @@ class Kernel:
         inode = self.netns_inode(name)
         return process.someone_in(inode) if inode is not None else None
 
+    def someone_in_inode(self, inode: int, cookie: int | None = None) -> int | None:
+        """
+        The PID of a process in a network namespace, whatever its name is; one look at /proc for all that ask.
+
+        Args:
+            inode: The namespace's inode number.
+            cookie: Its cookie: another namespace of the same number does not count.
+        """
+        if self._inhabitants is None:
+            self._inhabitants = process.inhabitants()
+        pid = self._inhabitants.get(inode)
+        if pid is None or cookie is None or cookie_at(f"/proc/{pid}/ns/net") in {None, cookie}:
+            return pid
+        return None
+
+    def netns_cookie(self, name: str) -> int | None:
+        """
+        The kernel's own number for the network namespace /run/netns/NAME, which it gives to no other until it reboots.
+
+        Inode numbers are given again at once. None where there is none, or where the kernel has none (before 5.14).
+        """
+        if name not in self._cookies:
+            inode = self.netns_inode(name)
+            self._cookies[name] = cookie_at(f"{NETNS_DIR}/{name}") if inode is not None else None
+        return self._cookies[name]
+
     # Processes.
+
+    def forget_processes(self) -> None:
+        """
+        Drop what was read of processes, and nothing else.
+        """
+        self._starts = {}
+        self._inhabitants = None
 
     def process(self, pid: int) -> int | None:
         """

@@ -9,6 +9,7 @@ The layout of messages is that of linux/netlink.h.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,11 +25,22 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Netlink", "NoNamespaceError", "RestlessError", "attributes", "in_netns", "socket_in", "visited"]
+__all__ = [
+    "Netlink",
+    "NoNamespaceError",
+    "RestlessError",
+    "attributes",
+    "cookie_at",
+    "in_netns",
+    "own_cookie",
+    "socket_in",
+    "visited",
+]
 
 T = TypeVar("T")
 
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+_SO_NETNS_COOKIE = 71
 
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
@@ -41,8 +53,6 @@ _NOOP, _MSG_ERROR, _DONE = 1, 2, 3
 _BUFFER = 65536
 """Bytes; the kernel fills at most 32 KiB at a time unless one message alone is larger."""
 _LARGEST = 1 << 24
-_VISITORS = 2
-"""Threads that look into namespaces: more only wait for each other."""
 _ATTEMPTS = 25
 _PAUSE_MAX = 0.25
 """Seconds between attempts, doubled up to here: five seconds in all."""
@@ -76,34 +86,20 @@ def in_netns(name: str, function: Callable[[], T]) -> T:
         NoNamespaceError: There is no such namespace.
         OSError: No privilege, or no thread to be had.
     """
-    import threading
 
-    results: list[T] = []
-    errors: list[BaseException] = []
+    def body() -> T:
+        _enter(name)
+        return function()
 
-    def body() -> None:
-        try:
-            _enter(name)
-            results.append(function())
-        except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(e)
-
-    thread = threading.Thread(target=body, name=f"netns {name}")
-    try:
-        thread.start()
-    except RuntimeError as e:
-        raise OSError(EAGAIN, f"no thread to look into network namespace {name} with") from e
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return _in_thread(body, f"netns {name}")
 
 
 def visited(names: Sequence[str], look: Callable[[str], T]) -> dict[str, T | None]:
     """
     What a function sees in each of these network namespaces; None where there is no such namespace.
 
-    A few threads go from one to the next and end in the last: nobody has to come back.
+    One thread goes from one to the next and ends in the last: nothing has to come back. A second one gains nothing:
+    most of the time is Python's own.
 
     Args:
         names: The namespaces.
@@ -112,56 +108,86 @@ def visited(names: Sequence[str], look: Callable[[str], T]) -> dict[str, T | Non
     Raises:
         OSError: No privilege, no descriptor, or no thread to be had.
     """
-    import threading
-
-    todo = iter(names)
-    taking = threading.Lock()
     found: dict[str, T | None] = {}
-    errors: list[BaseException] = []
 
     def body() -> None:
-        try:
-            while not errors:
-                with taking:
-                    name = next(todo, None)
-                if name is None:
-                    return
-                try:
-                    _enter(name)
-                except NoNamespaceError:
-                    found[name] = None
-                else:
-                    found[name] = look(name)
-        except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(e)
+        for name in names:
+            try:
+                _enter(name)
+            except NoNamespaceError:
+                found[name] = None
+            else:
+                found[name] = look(name)
 
-    threads = [threading.Thread(target=body, name="visitor") for _ in range(min(_VISITORS, len(names)))]
-    started = []
-    try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except RuntimeError as e:
-        if not started:
-            raise OSError(EAGAIN, "no thread to look into network namespaces with") from e
-    finally:
-        for thread in started:
-            thread.join()
-    if errors:
-        raise errors[0]
+    _in_thread(body, "visitor")
     return found
 
 
-def _enter(name: str) -> None:
+def _in_thread(body: Callable[[], T], name: str) -> T:
+    import threading
+
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def caught() -> None:
+        try:
+            results.append(body())
+        except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(e)
+
+    thread = threading.Thread(target=caught, name=name)
     try:
-        fd = os.open(f"{NETNS_DIR}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError as e:
-        raise NoNamespaceError(name) from e
+        thread.start()
+    except RuntimeError as e:
+        raise OSError(EAGAIN, f"no thread to look into network namespaces with ({name})") from e
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def own_cookie() -> int | None:
+    """
+    The cookie of the network namespace that the calling thread is in; None on kernels before 5.14.
+    """
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        try:
+            return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+        except OSError:
+            return None
+
+
+def cookie_at(path: str) -> int | None:
+    """
+    The cookie of a network namespace by its file; None where there is none, or the kernel has none.
+    """
+
+    def body() -> int | None:
+        _enter_at(path)
+        return own_cookie()
+
+    try:
+        return _in_thread(body, path)
+    except NoNamespaceError:
+        return None
+
+
+def _enter(name: str) -> None:
+    _enter_at(f"{NETNS_DIR}/{name}")
+
+
+def _enter_at(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, ProcessLookupError) as e:
+        raise NoNamespaceError(path) from e
     try:
         setns(fd, NEWNET)
     except OSError as e:
         if e.errno == EINVAL:
-            raise NoNamespaceError(name) from e
+            raise NoNamespaceError(path) from e
         raise
     finally:
         os.close(fd)

@@ -51,6 +51,9 @@ class Seen:
     taken: str = ""
 
 
+_IN_PLACE = Seen(State.OURS, "in place")
+
+
 class Known(NamedTuple):
     """
     What is known of a step besides its effect; see `observe`.
@@ -63,7 +66,7 @@ class Known(NamedTuple):
 
 
 def _ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
-    return Seen(State.OURS, found, drift, renamed)
+    return Seen(State.OURS, found, drift, renamed) if found != "in place" or drift or renamed else _IN_PLACE
 
 
 def _absent(found: str = "missing") -> Seen:
@@ -132,8 +135,8 @@ def mark_of(effect: Effect, kernel: Kernel, *, of_others: bool = False) -> dict[
         link = kernel.link(effect.name, effect.netns)
         return {"index": link.index} if link and link.name == effect.name else None
     if isinstance(effect, e.NetnsIs):
-        inode = kernel.netns_inode(effect.name)
-        return {"inode": inode} if inode is not None else None
+        inode, cookie = kernel.netns_inode(effect.name), kernel.netns_cookie(effect.name)
+        return None if inode is None else {"inode": inode} if cookie is None else {"inode": inode, "cookie": cookie}
     if isinstance(effect, e.ProcessIs):
         pid = process.pid_in(effect.pidfile)
         start = kernel.process(pid) if pid is not None else None
@@ -283,10 +286,15 @@ def _netns(effect: e.NetnsIs, kernel: Kernel, known: Known) -> Seen:
     if expected is None and effect.source is not None:
         expected = kernel.netns_inode(effect.source)
     if expected is not None:
-        return _ours() if inode == expected else _foreign("another network namespace")
+        return _ours() if inode == expected and _same(effect, kernel, mark) else _foreign("another network namespace")
     if not known.in_flight:
         return _foreign("a network namespace that nsctl did not make")
     return _pristine(effect.name, kernel, known.own_macs)
+
+
+def _same(effect: e.NetnsIs, kernel: Kernel, mark: Mark | None) -> bool:
+    # The number of a namespace that is gone is given to the next one at once, the cookie never.
+    return not mark or "cookie" not in mark or kernel.netns_cookie(effect.name) in {None, mark["cookie"]}
 
 
 def _pristine(name: str, kernel: Kernel, own_macs: frozenset[str]) -> Seen:

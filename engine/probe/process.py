@@ -10,6 +10,7 @@ from errno import EMFILE, ENFILE, ENOMEM
 __all__ = [
     "children",
     "command_of",
+    "inhabitants",
     "init_of",
     "netns_inode_of",
     "not_there",
@@ -141,6 +142,18 @@ def pid_in(path: str) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return int(word) if word.isdigit() and int(word) > 0 else None
+
+
+def inhabitants() -> dict[int, int]:
+    """
+    For each network namespace that a living process is in: its inode number, and the PID of one.
+    """
+    found: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        inode = netns_inode_of(int(name)) if name.isdigit() else None
+        if inode is not None and inode not in found and start_of(int(name)) is not None:
+            found[inode] = int(name)
+    return found
 
 
 def someone_in(netns: int) -> int | None:

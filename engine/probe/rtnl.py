@@ -66,6 +66,8 @@ _RT_TABLE_MAIN, _RTN_UNICAST, _RTM_F_CLONED = 254, 1, 0x200
 class LinkRow(NamedTuple):
     """
     A link as the kernel tells it, its master by index; `raw` is the message, for the rarer properties.
+
+    `spec` is what of it is about address families: settings, one array for each family.
     """
 
     ifindex: int
@@ -78,6 +80,7 @@ class LinkRow(NamedTuple):
     group: int
     altnames: tuple[str, ...]
     raw: bytes
+    spec: bytes = b""
 
 
 class AddressRow(NamedTuple):
@@ -164,6 +167,7 @@ def _link(data: bytes) -> LinkRow:
         group=_number(found.get(_IFLA_GROUP)),
         altnames=_altnames(found[_IFLA_PROP_LIST]) if _IFLA_PROP_LIST in found else (),
         raw=data,
+        spec=found.get(_IFLA_AF_SPEC, b""),
     )
 
 
@@ -216,8 +220,7 @@ def conf(row: LinkRow, key: str) -> str | None:
     if place is None:
         return None
     af, kind = (_AF_INET, _INET_CONF) if family == "ipv4" else (_AF_INET6, _INET6_CONF)
-    spec = attributes(attributes(row.raw, _LINK.size).get(_IFLA_AF_SPEC, b""))
-    values = attributes(spec.get(af, b"")).get(kind, b"")
+    values = attributes(attributes(row.spec).get(af, b"")).get(kind, b"")
     return str(_S32.unpack_from(values, 4 * place)[0]) if len(values) >= 4 * place + 4 else None
 
 
@@ -225,12 +228,12 @@ def _switch(value: int) -> str:
     return "on" if value else "off"
 
 
-def addresses(netlink: Netlink, index: int = 0) -> list[AddressRow]:
+def addresses(netlink: Netlink, index: int = 0, *, families: tuple[int, ...] = (4, 6)) -> list[AddressRow]:
     """
-    All addresses, IPv4 and IPv6, or those of one link.
+    All addresses, or those of one link.
     """
     rows = []
-    for family in (_AF_INET, _AF_INET6):
+    for family in (_AF_INET if version == _IPV4 else _AF_INET6 for version in families):
         try:
             messages = netlink.dump(_GETADDR, _ADDRESS.pack(family, 0, 0, 0, index))
         except OSError as e:

@@ -5,15 +5,11 @@ One network namespace as the kernel shows it, cached.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import rtnl
 from nsctl.engine.probe.netlink import Netlink, RestlessError, socket_in
 from nsctl.engine.probe.rtnl import LinkRow, RouteRow
-
-if TYPE_CHECKING:
-    from socket import socket
 
 __all__ = ["View"]
 
@@ -52,6 +48,7 @@ class View:
         self._restless = False
         self._asked = 0
         self._count: int | None = None
+        self._known: dict[int, Link] = {}
         self._addresses: dict[int, frozenset[str]] = {}
         self._all_addresses = False
         self._routes: dict[int, tuple[RouteRow, ...]] = {}
@@ -64,31 +61,27 @@ class View:
         Raises:
             NoNamespaceError: There is none.
         """
-        return cls._whole_of(netns, socket_in(netns))
+        view = cls(netns)
+        with Netlink(socket_in(netns)) as netlink:
+            view._read_links(netlink)
+            view._read_addresses(netlink)
+            view._routes = {family: tuple(rtnl.routes(netlink, family)) for family in (4, 6)}
+        return view
 
     @classmethod
     def here(cls, netns: str) -> View:
         """
-        Everything in the namespace that the calling thread is in.
+        What there is of IPv4 in the namespace that the calling thread is in; what is asked for besides is read later.
 
         Args:
             netns: Its name.
         """
-        return cls._whole_of(netns, socket_in(None))
-
-    @classmethod
-    def _whole_of(cls, netns: str, sock: socket) -> View:
         view = cls(netns)
-        with Netlink(sock) as netlink:
+        with Netlink(socket_in(None)) as netlink:
             view._read_links(netlink)
-            view._read_addresses(netlink)
+            view._read_addresses(netlink, (4,))
             view._routes = {4: tuple(rtnl.routes(netlink, 4))}
-            # Without an address there is no route, but for those that `ip -6` adds to a link by itself.
-            view._routes[6] = tuple(rtnl.routes(netlink, 6)) if view._has_ipv6() else ()
         return view
-
-    def _has_ipv6(self) -> bool:
-        return any(rtnl.conf(row, f"net/ipv6/conf/{row.name}/disable_ipv6") == "0" for row in self.links())
 
     def sysctl(self, key: str) -> str | None:
         """
@@ -152,17 +145,20 @@ class View:
         """
         The link with its master's name.
         """
-        master = self.by_index(row.master) if row.master else None
-        return Link(
-            name=row.name,
-            index=row.ifindex,
-            mac=row.mac,
-            mtu=row.mtu,
-            type=row.type,
-            master=master.name if master else None,
-            up=row.up,
-            group=row.group,
-        )
+        known = self._known.get(row.ifindex)
+        if known is None:
+            master = self.by_index(row.master) if row.master else None
+            known = self._known[row.ifindex] = Link(
+                name=row.name,
+                index=row.ifindex,
+                mac=row.mac,
+                mtu=row.mtu,
+                type=row.type,
+                master=master.name if master else None,
+                up=row.up,
+                group=row.group,
+            )
+        return known
 
     def addresses(self, name: str) -> frozenset[str]:
         """
@@ -219,14 +215,15 @@ class View:
 
     def _read_links(self, netlink: Netlink) -> None:
         rows = rtnl.links(netlink)
+        self._known = {}
         self._indices = {row.ifindex: row for row in rows}
         self._names = {name: row for row in rows for name in row.altnames}
         self._names.update((row.name, row) for row in rows)
         self._whole = True
 
-    def _read_addresses(self, netlink: Netlink) -> None:
+    def _read_addresses(self, netlink: Netlink, families: tuple[int, ...] = (4, 6)) -> None:
         found: dict[int, set[str]] = {}
-        for row in rtnl.addresses(netlink):
+        for row in rtnl.addresses(netlink, families=families):
             found.setdefault(row.ifindex, set()).add(row.address)
         self._addresses = {index: frozenset(group) for index, group in found.items()}
         self._all_addresses = True

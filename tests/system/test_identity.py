@@ -4,11 +4,13 @@ Whose a thing is by now: what others rely on is left as it is, what was renamed 
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.lab import Lab, needs, snapshot
 from tests.lab.snapshot import assert_back
-from tests.system.support import down, up
+from tests.system.support import down, eventually, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
 
@@ -168,3 +170,33 @@ def test_rules_whose_back_end_has_no_tool_any_more_do_not_count_as_gone(lab: Lab
     assert lab.nsctl("recover").returncode == 0
     assert lab.nsctl("ls", "--json").stdout.strip() == "[]"
     assert "NSCTL" not in lab.run(["iptables-legacy-save"]).stdout
+
+
+def test_a_namespace_made_in_the_place_of_ours_is_a_strangers_though_it_has_the_same_number(lab: Lab) -> None:
+    up(lab, "none", "--name", "box", "--isolate", "net")
+    inode = lab.call(os.stat, "/run/netns/box").st_ino
+    sh(lab, "ip netns del box; ip netns add box")
+    for _ in range(50):
+        if lab.call(os.stat, "/run/netns/box").st_ino == inode:
+            break
+        sh(lab, "ip netns del box; ip netns add box")
+    else:
+        pytest.skip("this kernel does not give the number again")
+    theirs = lab.popen(["ip", "netns", "exec", "box", "sleep", "1000051"])
+    assert lab.nsctl("check").returncode == 4
+    done = lab.nsctl("down", "box")
+    assert done.returncode == 0
+    assert "netns/box is not nsctl's any more and was left alone: another network namespace" in done.stderr
+    assert theirs.poll() is None
+    sh(lab, "ip netns exec box true")
+
+
+def test_what_runs_in_a_namespace_whose_name_others_took_away_ends_with_down(lab: Lab) -> None:
+    before = snapshot(lab)
+    up(lab, "none", "--name", "box", "--isolate", "net")
+    child = lab.nsctl_popen("exec", "box", "--", "sleep", "1000053")
+    assert eventually(lambda: lab.run(["pgrep", "-xf", "sleep 1000053"]).stdout != "")
+    sh(lab, "ip netns del box")
+    down(lab, "box")
+    assert child.wait(10) != 0
+    assert_back(lab, before)

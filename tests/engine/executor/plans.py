@@ -27,12 +27,14 @@ __all__ = [
     "CHAIN",
     "CommandSucceeds",
     "Plan",
+    "Step",
     "changed",
     "command",
     "failing",
     "half_done",
     "network",
     "plan",
+    "replace",
     "sandbox",
 ]
 

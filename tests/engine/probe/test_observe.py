@@ -340,6 +340,17 @@ def test_a_name_whose_namespace_was_unmounted_is_still_ours_to_clear_away(host: 
 
 
 @pytest.mark.system
+def test_a_namespace_of_the_same_number_with_another_cookie_is_foreign(host: Host) -> None:
+    host.run("ip", "netns", "add", "web")
+    mark = host.mark(NetnsIs("web"))
+    assert host.see(NetnsIs("web"), mark).state is OURS
+    if "cookie" not in mark:
+        pytest.skip("this kernel has no cookies of network namespaces (Linux 5.14)")
+    assert host.see(NetnsIs("web"), mark | {"cookie": mark["cookie"] + 1}) == Seen(FOREIGN, "another network namespace")
+    assert host.see(NetnsIs("web"), {"inode": mark["inode"]}).state is OURS
+
+
+@pytest.mark.system
 def test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it(host: Host, ip: Ip) -> None:
     effect = NetnsIs("web")
     ip("netns add web")

@@ -65,7 +65,8 @@ def test_a_link_is_read_with_all_that_ip_shows_of_it(lab: Lab, ip: Ip) -> None:
         "link set dev v0 up",
     )
     row, bridge = known(lab, "v0"), known(lab, "br0")
-    assert row._replace(raw=b"", ifindex=0) == LinkRow(0, "v0", MAC, 1400, "veth", bridge.ifindex, True, 70000, (), b"")  # noqa: FBT003 - as the fields come
+    expected = LinkRow(0, "v0", MAC, 1400, "veth", bridge.ifindex, True, 70000, (), b"")  # noqa: FBT003 - as the fields come
+    assert row._replace(raw=b"", spec=b"", ifindex=0) == expected
     assert bridge.type == "bridge"
     assert not bridge.up
 

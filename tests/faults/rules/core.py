@@ -155,8 +155,8 @@ RULES = (
     Rule(
         "an undo runs only where its effect is ours",
         "engine/executor/backward.py",
-        "if sight.state is State.OURS and step.undo and not",
-        "if step.undo and not",
+        "return sight.state is State.OURS and not sight.taken",
+        "return not sight.taken",
         f"{_TRANSACTIONS}::test_a_strangers_replacement_is_left_alone_by_down",
     ),
     Rule(
@@ -176,8 +176,8 @@ RULES = (
     Rule(
         "a namespace is known by its inode",
         "engine/probe/observe.py",
-        "_ours() if inode == expected else",
-        "_ours() if expected else",
+        "_ours() if inode == expected and",
+        "_ours() if expected and",
         f"{_OBSERVE}::test_a_namespace_is_ours_by_its_inode",
     ),
     Rule(

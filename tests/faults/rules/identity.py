@@ -9,13 +9,14 @@ from tests.faults.rules.rule import Rule
 __all__ = ["RULES"]
 
 _IDENTITY = "tests/system/test_identity.py"
+_POST = "tests/system/test_postconditions.py"
 
 RULES = (
     Rule(
         "a setting that others rely on by now is left",
         "engine/executor/backward.py",
-        "and step.undo and not sight.taken:",
-        "and step.undo:",
+        "return sight.state is State.OURS and not sight.taken",
+        "return sight.state is State.OURS",
         f"{_IDENTITY}::test_forwarding_that_others_switched_on_since_is_left_on",
     ),
     Rule(
@@ -73,5 +74,40 @@ RULES = (
         'if not any(os.access(f"{directory}/{tool}", os.X_OK) for directory in TOOL_PATH):',
         "if False:",
         f"{_IDENTITY}::test_rules_whose_back_end_has_no_tool_any_more_do_not_count_as_gone",
+    ),
+    Rule(
+        "a namespace is known by its cookie",
+        "engine/probe/observe.py",
+        "inode == expected and _same(effect, kernel, mark) else",
+        "inode == expected else",
+        "tests/engine/probe/test_observe.py::test_a_namespace_of_the_same_number_with_another_cookie_is_foreign",
+    ),
+    Rule(
+        "a namespace outlives its name as long as a process is in it",
+        "engine/executor/backward.py",
+        "return ctx.kernel.someone_in_inode(",
+        "return (lambda *_: None)(",
+        f"{_IDENTITY}::test_what_runs_in_a_namespace_whose_name_others_took_away_ends_with_down",
+    ),
+    Rule(
+        "what is said to be up is in place",
+        "engine/executor/transaction.py",
+        "        all_in_place(ctx, plans, work)\n        # Before",
+        "        # Before",
+        f"{_POST}::test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone[iptables -F NSCTL-T]",
+    ),
+    Rule(
+        "what the store could not take is remembered for the rollback",
+        "engine/executor/backward.py",
+        "row.mark = ctx.marks.get(row.step.key)",
+        "pass",
+        f"{_POST}::test_where_the_store_is_spoilt_half_way_what_was_made_is_known_from_memory",
+    ),
+    Rule(
+        "who goes on forking is ended, too",
+        "engine/executor/backward.py",
+        "        watched = _alive_of(ctx, {p for",
+        "        watched = {} and _alive_of(ctx, {p for",
+        f"{_POST}::test_nothing_that_goes_on_forking_outlives_down[net]",
     ),
 )

@@ -1,0 +1,53 @@
+"""
+After the last step: one look at the kernel over all that the plans want, before anything is said to be up.
+
+Exit statuses say that commands ran; others may have been at work meanwhile, and a command may have done nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nsctl.engine.effect import ProcessIs, State
+from nsctl.engine.errors import StepFailed
+from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.forward import Work
+from nsctl.engine.plan import Plan
+from nsctl.engine.probe.observe import observe
+
+__all__ = ["all_in_place"]
+
+
+def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
+    """
+    Compare every effect of the plans with the kernel.
+
+    A workload may have ended by now: that is its own affair.
+
+    Args:
+        ctx: The context.
+        plans: The plans, whose steps have all been done.
+        work: What they amounted to.
+
+    Raises:
+        StepFailed: Something is not in place.
+    """
+    steps = {step.key: step for plan in plans for step in plan.steps if step.effect is not None}
+    steps |= {key: row.step for key, row in work.rows.items() if row.step.effect is not None}
+    workloads = {f"init/{plan.name}" for plan in plans if plan.command}
+    ctx.kernel.forget()
+    ctx.kernel.expect(step.effect for step in steps.values())
+    ctx.kernel.visit(step.effect for step in steps.values())
+    for number, (key, step) in enumerate(steps.items(), 1):
+        if step.effect is None:
+            continue
+        row = work.rows.get(key)
+        mark = ctx.marks.get(key) or (row.mark if row is not None else None)
+        backend = row.tools.get("iptables", "") if row is not None else ""
+        sight = observe(step.effect, ctx.kernel, mark, backend=backend)
+        found = sight.drift if sight.state is State.OURS else sight.found
+        if found and not (key in workloads and isinstance(step.effect, ProcessIs)):
+            raise StepFailed(
+                f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {found}",
+                hint="something else changes the host at the same time, or the command did nothing",
+            )
