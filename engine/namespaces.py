@@ -1,5 +1,5 @@
 """
-setns(2): how the probe, the runner and the command line get into a namespace.
+setns(2): how the probe, the runner and the command line get into a namespace; and what a network namespace is known by.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import sys
 from functools import cache
 from typing import Any
 
-__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "setns"]
+__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "own_cookie", "setns"]
 
 NETNS_DIR = "/run/netns"
 """Where `ip netns` and nsctl keep named network namespaces."""
+_SO_NETNS_COOKIE = 71
+"""Of asm-generic/socket.h."""
 NEWNET, NEWPID = 0x40000000, 0x20000000
 """CLONE_NEWNET and CLONE_NEWPID, of linux/sched.h."""
 
@@ -36,6 +38,21 @@ def setns(fd: int, kind: int) -> None:
     if _libc().setns(fd, kind) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def own_cookie() -> int | None:
+    """
+    The cookie of the network namespace that the calling thread is in: the kernel gives none twice until it reboots.
+
+    Inode numbers are given again at once. None on kernels before 5.14.
+    """
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        try:
+            return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+        except OSError:
+            return None
 
 
 @cache

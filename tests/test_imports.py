@@ -49,7 +49,10 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         "holds signals while steps run; two workers",
     ),
     "nsctl.engine.lean": (frozenset({"importlib"}), "imports libraries without their heavy parts"),
-    "nsctl.engine.namespaces": (frozenset({"ctypes", "os"}), "setns(2), before Python 3.12 through libc"),
+    "nsctl.engine.namespaces": (
+        frozenset({"ctypes", "os", "socket"}),
+        "setns(2), before Python 3.12 through libc; a namespace's cookie, by a socket in it",
+    ),
     "nsctl.engine.probe*": (
         frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "socket", "threading"}),
         "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules",

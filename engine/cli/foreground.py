@@ -72,7 +72,9 @@ def run_in(
             return 128 + caught if caught is not None else foreground(row, pid, command, stay=True, mask=before)
         finally:
             with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-                if name in session.sandboxes():
+                there = session.sandboxes().get(name)
+                # By now another sandbox may bear the name.
+                if there is not None and (there.owner, there.created_boot) == (row.owner, row.created_boot):
                     session.down([name], force=True)
     finally:
         # What came while the sandbox was taken down finds nothing left to end.

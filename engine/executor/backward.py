@@ -149,7 +149,8 @@ def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str,
         ctx.warnings.append(f"{step.key} is not nsctl's any more and was left alone: {sight.found}")
         why = f"not ours, left alone: {sight.found}"
     elif sight is not None and sight.taken:
-        ctx.warnings.append(f"{step.key} stays as it is, since others rely on it: {sight.taken}")
+        if step.key not in ctx.others:
+            ctx.warnings.append(f"{step.key} stays as it is, since others rely on it: {sight.taken}")
         why = f"left as it is: {sight.taken}"
     elif sight is not None:
         why = "was gone already"
@@ -185,6 +186,8 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
                 going.add(step.key)
             continue
         sight = ctx.sight(row, in_flight=row.state == STARTED and row.mark is None, own_macs=macs)
+        if held := ctx.others.shared(step.key):
+            sight = replace(sight, taken=f"held by {held}")
         seen[step.key] = sight
         if step.undo and _is_to_go(ctx, row, sight):
             going.add(step.key)

@@ -17,7 +17,7 @@ from nsctl.engine.plan import Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.observe import Seen, mark_of, observe
 from nsctl.engine.runner import Runner, iptables_backend
-from nsctl.engine.store import Journal, StepRow
+from nsctl.engine.store import Journal, Others, StepRow
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -38,6 +38,7 @@ class Context:
         kernel: What effects are compared with.
         emit: Where events go.
         signals: The signals that came.
+        others: What other stores of this host hold.
         fuse: Whether steps may be fused.
         warnings: Lines for the user, gathered on the way.
         left: What recovery could not undo.
@@ -51,6 +52,7 @@ class Context:
     kernel: Kernel
     emit: Callable[[Event], None]
     signals: HeldSignals
+    others: Others
     fuse: bool = True
     warnings: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)

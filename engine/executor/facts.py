@@ -15,14 +15,14 @@ from nsctl.engine.executor.inventory import described
 from nsctl.engine.facts import Facts, Sandbox
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.facts import gather
-from nsctl.engine.store import Journal, SandboxRow
+from nsctl.engine.store import Journal, Others, SandboxRow
 
 __all__ = ["Without", "facts_of"]
 
 V = TypeVar("V")
 
 
-def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> Facts:
+def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = (), others: Others | None = None) -> Facts:
     """
     The facts, from the store and the kernel.
 
@@ -30,6 +30,7 @@ def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> 
         state_dir: nsctl's directory under /run.
         journal: The store.
         without: Sandboxes to leave out, with what only they hold.
+        others: What other stores hold: of that, modes see what two stores may share.
     """
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
@@ -41,14 +42,14 @@ def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = ()) -> 
             taken.setdefault(address, name)
     facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}), networks=networks, taken=taken)
     if not without:
-        return with_fields(facts, steps=_Steps(journal, frozenset()))
+        return with_fields(facts, steps=_Steps(journal, frozenset(), others))
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
     links = {e.name for e in going.values() if isinstance(e, LinkIs) and e.netns is None}
     names = {e.name for e in going.values() if isinstance(e, NetnsIs)}
     before = {e.key: e.before for e in going.values() if isinstance(e, SysctlIs) and e.netns is None}
     return with_fields(
         facts,
-        steps=_Steps(journal, frozenset(going)),
+        steps=_Steps(journal, frozenset(going), others),
         links=Without(facts.links, links),
         sysctls=Without(facts.sysctls, (), before),
         netns=facts.netns - names,
@@ -61,14 +62,17 @@ class _Steps(Mapping[str, Step]):
     The steps in place, read when asked for.
     """
 
-    def __init__(self, journal: Journal, without: frozenset[str]) -> None:
+    def __init__(self, journal: Journal, without: frozenset[str], others: Others | None) -> None:
         self._journal = journal
         self._without = without
+        self._others = others
         self._seen: dict[str, Step | None] = {}
 
     def __getitem__(self, key: str) -> Step:
         if key not in self._seen:
             row = None if key in self._without else self._journal.step(key)
+            if row is None and self._others and (held := self._others.shared(key)) is not None:
+                row = held.row
             self._seen[key] = row.step if row is not None else None
         step = self._seen[key]
         if step is None:

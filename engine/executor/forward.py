@@ -19,7 +19,7 @@ from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.probe.observe import observe
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.runner.crew import Outcome, carry_out
-from nsctl.engine.store.rows import StepRow
+from nsctl.engine.store import Held, StepRow, can_be_shared
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -40,6 +40,7 @@ class Work:
         held: Pairs of key and sandbox name: who will hold what.
         rows: The rows of held steps that exist.
         owner: For each new step's key, the first sandbox that wants it.
+        adopted: What another store of this host has made already, and both hold from now on.
     """
 
     new: list[Step] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Work:
     held: list[tuple[str, str]] = field(default_factory=list)
     rows: dict[str, StepRow] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
+    adopted: list[StepRow] = field(default_factory=list)
 
 
 def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) -> Work:
@@ -83,6 +85,8 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
                 raise _other_work(first, step, holders)
     _tools_are_there(wanted.values())
     _nothing_in_the_way(ctx, work, going)
+    taken = {row.step.key for row in work.adopted}
+    work.new = [step for step in work.new if step.key not in taken]
     return work
 
 
@@ -122,9 +126,14 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
         if step.effect is None or step.key in going or step.goes_with in absent:
             absent.add(step.key)
             continue
+        held = ctx.others.get(step.key)
+        if held is not None and _adopt(ctx, work, step, held):
+            continue
         sight = observe(step.effect, kernel)
         if sight.state is State.ABSENT:
             absent.add(step.key)
+        elif held is not None:
+            raise Conflict(f"{step.key} is held by {held}", hint="use that store (NSCTL_STATE_DIR), or another name")
         elif sight.state is State.OURS:
             raise Conflict(
                 f"{step.key} is there already, and bears nsctl's mark, but no sandbox holds it",
@@ -149,6 +158,15 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
             raise Conflict(f"{key} has been changed by somebody else: {sight.found}", hint="see: nsctl check")
         if sight.state is State.ABSENT:
             work.mend.append(row.step)
+
+
+def _adopt(ctx: Context, work: Work, step: Step, held: Held) -> bool:
+    # What another store of this host has made, this one may hold, too: who lets go last undoes it.
+    row = held.row
+    if not can_be_shared(step) or not row.step.same_work(step) or ctx.sight(row).state is not State.OURS:
+        return False
+    work.adopted.append(row)
+    return True
 
 
 def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *, backend: str = "") -> None:

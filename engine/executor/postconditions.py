@@ -33,7 +33,8 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         StepFailed: Something is not in place.
     """
     steps = {step.key: step for plan in plans for step in plan.steps if step.effect is not None}
-    steps |= {key: row.step for key, row in work.rows.items() if row.step.effect is not None}
+    rows = work.rows | {row.step.key: row for row in work.adopted}
+    steps |= {key: row.step for key, row in rows.items() if row.step.effect is not None}
     workloads = {f"init/{plan.name}" for plan in plans if plan.command}
     ctx.kernel.forget()
     ctx.kernel.expect(step.effect for step in steps.values())
@@ -41,7 +42,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
     for number, (key, step) in enumerate(steps.items(), 1):
         if step.effect is None:
             continue
-        row = work.rows.get(key)
+        row = rows.get(key)
         mark = ctx.marks.get(key) or (row.mark if row is not None else None)
         backend = row.tools.get("iptables", "") if row is not None else ""
         sight = observe(step.effect, ctx.kernel, mark, backend=backend)

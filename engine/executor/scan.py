@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nsctl.engine import kit
-from nsctl.engine.effect import State
+from nsctl.engine.effect import ChainIs, DirIs, Effect, FileIs, LinkIs, NetnsIs, ProcessIs, RuleTagged, State
 from nsctl.engine.errors import Invalid
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
@@ -38,7 +38,8 @@ def scan(ctx: Context, *, remove: bool) -> list[str]:
         A line for each thing.
     """
     ctx.kernel.forget()
-    rows = [row for row in _found(ctx) if ctx.journal.step(row.step.key) is None]
+    held = _held(ctx)
+    rows = [row for row in _found(ctx) if _identity(row.step) not in held]
     if not remove:
         return [f"found {row.step.key}" for row in rows]
     rows.reverse()
@@ -46,6 +47,30 @@ def scan(ctx: Context, *, remove: bool) -> list[str]:
     left = {row.step.key: why for row, why in undone.left}
     ctx.warnings += [f"still left: {key}: {why}" for key, why in left.items()]
     return [f"removed {row.step.key}" for row in rows if row.step.key not in left]
+
+
+def _held(ctx: Context) -> set[object]:
+    # What any store of this host holds, by what it is: keys are spelt as whoever made the step spelt them.
+    own = (row.step for row in ctx.journal.steps())
+    return {_identity(step) for step in (*own, *(held.row.step for held in ctx.others.everything()))}
+
+
+_WHAT_IT_IS: dict[type[Effect], tuple[str, ...]] = {
+    LinkIs: ("name", "netns"),
+    NetnsIs: ("name",),
+    ProcessIs: ("pidfile",),
+    DirIs: ("path",),
+    FileIs: ("path",),
+    ChainIs: ("table", "chain", "family"),
+    RuleTagged: ("table", "chain", "spec", "family"),
+}
+
+
+def _identity(step: Step) -> object:
+    effect = step.effect
+    if effect is None or type(effect) not in _WHAT_IT_IS:
+        return step.key
+    return type(effect).kind, *(getattr(effect, name) for name in _WHAT_IT_IS[type(effect)])
 
 
 def _found(ctx: Context) -> Iterator[StepRow]:

@@ -21,9 +21,10 @@ from nsctl.engine.facts import Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
-from nsctl.engine.store import Damaged, Journal, Lock, SandboxRow, StepRow
-from nsctl.engine.store.files import ensure_ballast, ensure_private_dir
+from nsctl.engine.store import Damaged, Journal, Lock, Others, SandboxRow, StepRow
+from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
+from nsctl.engine.store.others import register
 
 __all__ = ["Session"]
 
@@ -97,8 +98,9 @@ class Session:
             Refused: The store can't be used, or was damaged and is now set aside.
         """
         with HeldSignals() as signals:
+            ensure_private_dir(HOST_DIR)
             ensure_private_dir(self.state_dir)
-            lock = Lock(self.state_dir / "lock", self._wait)
+            lock = Lock(HOST_DIR / "lock", self._wait)  # one for the host, whatever the directory of the state is
             try:
                 lock.acquire(signals.pending)
             except Busy:
@@ -118,10 +120,12 @@ class Session:
     def _opened(self, signals: HeldSignals) -> Iterator[None]:
         runner = Runner(self._timeout, LOCK_FD)
         try:
-            journal = Journal(self.state_dir)
+            journal = Journal(self.state_dir, host=HOST_DIR)
+            register(HOST_DIR, self.state_dir)
             ensure_ballast(self.state_dir)
             try:
-                self._context = Context(journal, runner, Kernel(runner.read), self._emit, signals, self._fuse)
+                others = Others(HOST_DIR, self.state_dir)
+                self._context = Context(journal, runner, Kernel(runner.read), self._emit, signals, others, self._fuse)
                 recovery.clear_stale(self.ctx)
                 yield
             except OSError as e:
@@ -131,7 +135,7 @@ class Session:
         except Damaged as e:
             from nsctl.engine.store import salvage
 
-            if salvage.is_sound(self.state_dir):
+            if salvage.is_sound(self.state_dir, HOST_DIR):
                 raise Refused(f"{e.message}; but on a second look it is sound", hint="try again") from e
             kept = salvage.set_aside(self.state_dir)
             raise Refused(
@@ -153,9 +157,10 @@ class Session:
             return
         session = cls(state_dir, lambda _: None)
         runner = Runner()
-        journal = Journal(state_dir, readonly=True)
+        journal = Journal(state_dir, readonly=True, host=HOST_DIR)
         try:
-            session._context = Context(journal, runner, Kernel(runner.read), session._emit, HeldSignals())
+            others = Others(HOST_DIR, state_dir)
+            session._context = Context(journal, runner, Kernel(runner.read), session._emit, HeldSignals(), others)
             yield session
         finally:
             journal.close()
@@ -194,7 +199,7 @@ class Session:
         Args:
             without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
         """
-        return facts_of(self.state_dir, self.ctx.journal, without)
+        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others)
 
     @contextmanager
     def planning(self) -> Iterator[None]:

@@ -63,9 +63,10 @@ def up(
                 left = [f"{row.step.key}: {why}" for row, why in undone.left]
                 ctx.tell(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
                 raise left_over(f"{', '.join(replace)} could not be taken down completely", left)
-            ctx.journal.build(rows, work.new, work.held)
+            ctx.journal.build(rows, _written(work), work.held)
         else:
-            ctx.journal.begin(opened, rows, work.new, work.held, ())
+            ctx.journal.begin(opened, rows, _written(work), work.held, ())
+        _keep_adopted(ctx, work)
     except (Unwritable, Damaged):
         if replace:
             _roll_back(ctx, opened, [], Work(), sandbox)
@@ -152,7 +153,8 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         try:
             work = prepare(ctx, [plan])
             ctx.journal.lenient = False
-            ctx.journal.build([row], work.new, work.held)
+            ctx.journal.build([row], _written(work), work.held)
+            _keep_adopted(ctx, work)
             apply(ctx, _in_order([plan], work), transaction, plan.name)
             all_in_place(ctx, [plan], work)
             if row.confirm_by is not None:
@@ -193,6 +195,16 @@ def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) ->
     rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(work.new)]
     ctx.journal.lenient = True
     return undo_rows(ctx, rows, opened.id, sandbox, record=False)
+
+
+def _written(work: Work) -> list[Step]:
+    # What was there first is undone last.
+    return [*(row.step for row in work.adopted), *work.new]
+
+
+def _keep_adopted(ctx: Context, work: Work) -> None:
+    if work.adopted:
+        ctx.journal.done((row.step.key, row.mark, row.tools) for row in work.adopted)
 
 
 def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:

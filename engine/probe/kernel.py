@@ -12,10 +12,10 @@ from typing import TypeVar
 from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
-from nsctl.engine.namespaces import NETNS_DIR
+from nsctl.engine.namespaces import NETNS_DIR, own_cookie
 from nsctl.engine.probe import process, rtnl
 from nsctl.engine.probe.firewall import Rules, save_tool
-from nsctl.engine.probe.netlink import NoNamespaceError, cookie_at, in_netns, own_cookie, visited
+from nsctl.engine.probe.netlink import NoNamespaceError, cookie_at, in_netns, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 

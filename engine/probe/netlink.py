@@ -9,7 +9,6 @@ The layout of messages is that of linux/netlink.h.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
 from nsctl.engine.errors import NsctlError
-from nsctl.engine.namespaces import NETNS_DIR, NEWNET, setns
+from nsctl.engine.namespaces import NETNS_DIR, NEWNET, own_cookie, setns
 
 if TYPE_CHECKING:
     import socket
@@ -32,7 +31,6 @@ __all__ = [
     "attributes",
     "cookie_at",
     "in_netns",
-    "own_cookie",
     "socket_in",
     "visited",
 ]
@@ -40,7 +38,6 @@ __all__ = [
 T = TypeVar("T")
 
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
-_SO_NETNS_COOKIE = 71
 
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
@@ -144,19 +141,6 @@ def _in_thread(body: Callable[[], T], name: str) -> T:
     if errors:
         raise errors[0]
     return results[0]
-
-
-def own_cookie() -> int | None:
-    """
-    The cookie of the network namespace that the calling thread is in; None on kernels before 5.14.
-    """
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
-        try:
-            return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
-        except OSError:
-            return None
 
 
 def cookie_at(path: str) -> int | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from nsctl.engine.errors import Refused
 
-__all__ = ["SCHEMA", "Damaged", "Database", "Unwritable"]
+__all__ = ["SCHEMA", "Damaged", "Database", "Elsewhere", "Unwritable"]
 
 SCHEMA = 1
 _TABLES = """
@@ -51,6 +51,12 @@ _UNWRITABLE = frozenset(
 class Unwritable(Refused):
     """
     The store can't be written: disk full, read-only, I/O error.
+    """
+
+
+class Elsewhere(Unwritable):
+    """
+    The store's rows speak of what can't be seen from here.
     """
 
 

@@ -11,8 +11,21 @@ from pathlib import Path
 
 from nsctl.engine.errors import Refused
 
-__all__ = ["BALLAST", "boot_id", "drop_ballast", "ensure_ballast", "ensure_private_dir", "netns_inode", "remove_tree"]
+__all__ = [
+    "BALLAST",
+    "HOST_DIR",
+    "boot_id",
+    "drop_ballast",
+    "ensure_ballast",
+    "ensure_private_dir",
+    "remove_tree",
+    "replace_file",
+    "secret",
+]
 
+HOST_DIR = Path("/run/nsctl")
+"""What is the whole host's, whatever directory the state is in: the lock, the key, the list of state directories."""
+_KEY_SIZE = 32
 BALLAST = 256 * 1024
 """Bytes kept back, so that `down` and `recover` can still write when the file system is full."""
 
@@ -24,11 +37,51 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def netns_inode() -> int:
+def secret(directory: Path, *, make: bool) -> bytes:
     """
-    The inode number of the network namespace that nsctl runs in: rows of another one's host are not ours to touch.
+    The key that rows are sealed with, which lives as long as the rows do; empty where there is none.
+
+    Args:
+        directory: Where it is kept.
+        make: Make it, if need be.
+
+    Raises:
+        OSError: It can't be read or made.
     """
-    return os.stat("/proc/self/ns/net").st_ino
+    path = directory / "key"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if not make:
+            return b""
+        key = os.urandom(_KEY_SIZE)
+        replace_file(path, key)
+        return key
+    try:
+        return os.read(fd, _KEY_SIZE)
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """
+    Write a file, for root alone: whole, or not at all.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.write(fd, content)
+        finally:
+            os.close(fd)
+        os.rename(new, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
 
 
 def ensure_private_dir(path: Path) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from nsctl.engine.plan import Step, step_from_json
 from nsctl.engine.store import files
-from nsctl.engine.store.database import Damaged, Database, Unwritable
+from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
+from nsctl.engine.store.home import check_home, here, netns_place
 from nsctl.engine.store.rows import (
     DONE,
     INTENT,
@@ -28,6 +29,7 @@ from nsctl.engine.store.rows import (
     dumps,
     intact,
     loads,
+    use_key,
 )
 from nsctl.engine.store.values import building, each, sandbox_values
 
@@ -45,10 +47,19 @@ class Journal:
     Args:
         state_dir: nsctl's directory; it exists.
         readonly: Only look.
+        host: The directory with the key that rows are sealed with; the same, if not given.
+        anywhere: Also where what the rows speak of can't be seen: for who only wants to know what is held at all.
     """
 
-    def __init__(self, state_dir: Path, *, readonly: bool = False) -> None:
+    def __init__(
+        self, state_dir: Path, *, readonly: bool = False, host: Path | None = None, anywhere: bool = False
+    ) -> None:
         self.state_dir = state_dir
+        self._host = host or state_dir
+        self._home: dict[str, str] = {}
+        self._used = False
+        self.at_home = True
+        """Whether what the rows speak of can be seen from here."""
         self.lenient = False
         self.failures: list[str] = []
         self._asked = 0
@@ -59,10 +70,21 @@ class Journal:
         self._db = Database(state_dir / "state.db", readonly=readonly)
         self._void = self._db.empty
         try:
-            self._void_if_elsewhere(readonly=readonly)
+            self._has_key = self._take_key(readonly=readonly)
+            self._void_if_elsewhere(readonly=readonly, anywhere=anywhere)
         except BaseException:
             self._db.close()
             raise
+
+    def _take_key(self, *, readonly: bool) -> bool:
+        # A store that is in use has its key already: a new one would fit none of its rows.
+        self._used = not self._void and any(self._db.rows(sql) for sql in _ANYTHING)
+        try:
+            key = files.secret(self._host, make=not readonly and not self._used)
+        except OSError as e:
+            raise Unwritable(f"the key {self._host}/key can't be read or made: {e.strerror}") from e
+        use_key(key)
+        return bool(key)
 
     def close(self) -> None:
         """
@@ -83,34 +105,57 @@ class Journal:
         self.transaction()
         return self._db.rows("PRAGMA quick_check") == [("ok",)]
 
-    def _void_if_elsewhere(self, *, readonly: bool) -> None:
-        # The rows speak of one boot and one network namespace; anywhere else they say nothing.
+    def _void_if_elsewhere(self, *, readonly: bool, anywhere: bool) -> None:
+        # The rows speak of one boot and of certain namespaces; after a reboot they say nothing, elsewhere too little.
         if self._void:
             return
-        boot, netns = files.boot_id(), str(files.netns_inode())
+        boot = files.boot_id()
         there = dict(self._db.rows("SELECT key, value FROM meta"))
-        used = any(self._db.rows(sql) for sql in _ANYTHING)
-        if there and not intact(there.get("crc"), there.get("boot_id"), there.get("netns")):
-            raise Damaged(f"the store {self._db.path} is damaged: nobody can tell which boot it is of")
-        if used and not there:
-            raise Damaged(f"the store {self._db.path} is damaged: it does not say which boot it is of")
         same_boot = there.get("boot_id") == boot
-        if same_boot and there["netns"] == netns:
-            return
+        if self._used:
+            self._check_meta(there, same_boot=same_boot)
+            if same_boot:
+                self._home = loads(there["home"])
+                self._check_home(anywhere=anywhere)
+                return
+        elif same_boot and intact(there.get("crc"), boot, there.get("home")):
+            self._home = loads(there["home"])
+            if here().items() <= self._home.items():
+                return
         if readonly:
-            self._void = not same_boot
+            self._void = True
             return
-        if same_boot and used:
-            raise Unwritable(
-                f"{self.state_dir} holds sandboxes of another network namespace's host",
-                hint="run nsctl where they were made, or set NSCTL_STATE_DIR",
-            )
-        self.stale = list(self._steps("ORDER BY seq"))
-        home = {"boot_id": boot, "netns": netns, "crc": checksum(boot, netns)}
+        self.stale = list(self._steps("ORDER BY seq")) if self._used and self._has_key else []
+        self._home = here()
+        if not self._has_key:
+            use_key(files.secret(self._host, make=True))
         with self._db.writing() as conn:
             for statement in _EMPTY:
                 conn.execute(statement)
-            conn.executemany("INSERT INTO meta VALUES(?, ?)", home.items())
+            conn.executemany("INSERT INTO meta VALUES(?, ?)", self._meta())
+
+    def _check_meta(self, there: Mapping[str, Any], *, same_boot: bool) -> None:
+        if not there:
+            raise Damaged(f"the store {self._db.path} is damaged: it does not say which boot it is of")
+        if not self._has_key and same_boot:
+            raise Unwritable(
+                f"{self._host}/key is missing, so nobody can tell whether {self._db.path} is as nsctl wrote it",
+                hint="put the file back; else move the store away, and see: nsctl recover --scan",
+            )
+        if self._has_key and not intact(there.get("crc"), there.get("boot_id"), there.get("home")):
+            raise Damaged(f"the store {self._db.path} is damaged: nobody can tell which boot it is of")
+
+    def _check_home(self, *, anywhere: bool) -> None:
+        try:
+            check_home(self._home, str(self.state_dir))
+        except Elsewhere:
+            self.at_home = False
+            if not anywhere:
+                raise
+
+    def _meta(self) -> list[tuple[str, str]]:
+        boot, home = files.boot_id(), dumps(self._home)
+        return [("boot_id", boot), ("home", home), ("crc", str(checksum(boot, home)))]
 
     # -- reading
 
@@ -328,7 +373,15 @@ class Journal:
                 beside others.
         """
         over = ("DELETE FROM transactions WHERE id = ?1 OR ?1 IS NULL", [(transaction,)])
-        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(up)), over)
+        home: list[tuple[Any, ...]] = []
+        if "dir" not in self._home and (place := netns_place()):  # the first namespace made it
+            self._home |= place
+            home = list(self._meta())
+        self._write(
+            ("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(up)),
+            over,
+            ("INSERT OR REPLACE INTO meta VALUES(?, ?)", home),
+        )
 
     def keep(self, names: Iterable[str]) -> None:
         """

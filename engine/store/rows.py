@@ -5,7 +5,7 @@ What is kept.
 from __future__ import annotations
 
 import json
-from binascii import crc32
+from _blake2 import blake2s  # hashlib would load libcrypto, 3 ms
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ __all__ = [
     "dumps",
     "intact",
     "loads",
+    "use_key",
 ]
 
 INTENT = "intent"
@@ -54,9 +55,26 @@ _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
 
 def checksum(*texts: str) -> int:
     """
-    Tells a flipped bit: a row that doesn't match is never acted on.
+    A row's seal: one that doesn't match, by a flipped bit or since nsctl did not write it, is never acted on.
+
+    It is keyed (`use_key`) with a secret that no sandbox can reach: the journal is data, and what runs as root from it
+    has to be nsctl's own.
     """
-    return crc32("\0".join(texts).encode())
+    seal = blake2s("\0".join(texts).encode(), key=_key, digest_size=_SEAL)
+    return int.from_bytes(seal.digest())
+
+
+_SEAL = 7
+"""Bytes; what SQLite keeps as one integer."""
+_key = b""
+
+
+def use_key(key: bytes) -> None:
+    """
+    Seal and compare rows with this key from now on; 32 bytes at most.
+    """
+    global _key  # noqa: PLW0603 - one process works on the stores of one host
+    _key = key
 
 
 def intact(crc: object, *texts: Any) -> bool:

@@ -16,12 +16,12 @@ from nsctl.engine.store.journal import Journal
 __all__ = ["is_sound", "set_aside"]
 
 
-def is_sound(state_dir: Path) -> bool:
+def is_sound(state_dir: Path, host: Path | None = None) -> bool:
     """
     Whether a second look finds nothing wrong with a store: then it was the reading that failed.
     """
     try:
-        journal = Journal(state_dir)
+        journal = Journal(state_dir, host=host)
         try:
             return journal.verify()
         finally:

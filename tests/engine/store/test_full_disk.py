@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.errors import Refused
-from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, salvage
+from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, home, salvage
 from nsctl.engine.store.files import BALLAST, ensure_ballast
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
 from tests.lab import Lab, full
@@ -26,7 +26,7 @@ def disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """
     A lab with a state directory on a file system of its own.
     """
-    monkeypatch.setattr(files, "netns_inode", lambda: 7)  # the test process is in no /proc of the lab's
+    monkeypatch.setattr(home, "_inode", lambda *_: "7")  # the test process is in no /proc of the lab's
     lab.call(make)
     return lab
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.plan import Plan
-from nsctl.engine.store import Damaged, Journal, SandboxRow, Transaction, Unwritable, files
+from nsctl.engine.store import Damaged, Journal, SandboxRow, Transaction, Unwritable, files, home
 from nsctl.engine.store.rows import DONE, INTENT, STARTED
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
 
@@ -122,7 +122,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, *, boot: str = "", netns: int = 0
     if boot:
         monkeypatch.setattr(files, "boot_id", lambda: boot)
     if netns:
-        monkeypatch.setattr(files, "netns_inode", lambda: netns)
+        there = home.here() | {"net": str(netns)}
+        monkeypatch.setattr(home, "here", lambda: there)
 
 
 def test_after_a_reboot_rows_are_void_and_only_remembered(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ RULES = (
     Rule(
         "what is there already is refused",
         "engine/executor/forward.py",
-        "    _nothing_in_the_way(ctx, work, going)\n    return work",
-        "    return work",
+        "    _nothing_in_the_way(ctx, work, going)\n    taken",
+        "    taken",
         f"{_TRANSACTIONS}::test_what_is_there_already_is_refused_before_anything_is_changed"
         "[ip netns add web-netns/web]",
     ),
@@ -61,7 +61,7 @@ RULES = (
     Rule(
         "intents are journalled before the first effect",
         "engine/executor/transaction.py",
-        "begin(opened, rows, work.new, work.held, ())",
+        "begin(opened, rows, _written(work), work.held, ())",
         "begin(opened, rows, [], [], ())",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[after-fused]",
     ),
@@ -95,9 +95,9 @@ RULES = (
     ),
     Rule(
         "rows of another network namespace are refused",
-        "engine/store/journal.py",
-        'if same_boot and there["netns"] == netns:',
-        "if same_boot:",
+        "engine/store/home.py",
+        'sight = ("net", "pid", "time")',
+        'sight = ("pid", "time")\n    now |= {"cookie": home.get("cookie", "")}',
         "tests/engine/store/test_journal.py::test_rows_of_another_network_namespace_are_refused_while_there_are_any",
     ),
     Rule(

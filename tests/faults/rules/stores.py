@@ -8,4 +8,77 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: tuple[Rule, ...] = ()
+_STORES = "tests/system/test_stores.py"
+
+RULES = (
+    Rule(
+        "sandboxes that can't be seen from here are not acted on",
+        "engine/store/home.py",
+        "    if away:\n",
+        "    if False:\n",
+        f"{_STORES}::test_from_where_sandboxes_cannot_be_seen_everything_is_refused[PID]",
+    ),
+    Rule(
+        "another mount namespace is one from where they can't be seen",
+        "engine/store/home.py",
+        'home["mnt"] != now.get("mnt") and not shared:',
+        "False:",
+        f"{_STORES}::test_from_where_sandboxes_cannot_be_seen_everything_is_refused[mount]",
+    ),
+    Rule(
+        "names that are covered are not gone",
+        "engine/store/home.py",
+        'if "dir" in home and netns_place()',
+        "if False and netns_place()",
+        f"{_STORES}::test_names_under_a_mount_that_covers_them_do_not_count_as_gone",
+    ),
+    Rule(
+        "what another store holds is let go without being undone",
+        "engine/executor/backward.py",
+        "if held := ctx.others.shared(step.key):",
+        "if held := None:",
+        f"{_STORES}::test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them",
+    ),
+    Rule(
+        "what another store holds is no stray",
+        "engine/executor/scan.py",
+        "*(held.row.step for held in ctx.others.everything())",
+        "*()",
+        f"{_STORES}::test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them",
+    ),
+    Rule(
+        "a stray is known by what it is, not by its key",
+        "engine/executor/scan.py",
+        "if _identity(row.step) not in held]",
+        "if ctx.journal.step(row.step.key) is None]",
+        f"{_STORES}::test_scan_finds_nothing_in_a_healthy_sandbox",
+    ),
+    Rule(
+        "a store that can't be read may hold anything",
+        "engine/store/others.py",
+        "if self._unreadable:",
+        "if False:",
+        f"{_STORES}::test_scan_refuses_where_another_store_cannot_be_read",
+    ),
+    Rule(
+        "a run takes down only what it made",
+        "engine/cli/foreground.py",
+        "if there is not None and (there.owner, there.created_boot) == (row.owner, row.created_boot):",
+        "if there is not None:",
+        f"{_STORES}::test_a_run_takes_down_what_it_made_and_no_namesake",
+    ),
+    Rule(
+        "rows are sealed with a secret",
+        "engine/store/rows.py",
+        "    return crc in {found, str(found)}",
+        "    from binascii import crc32\n\n    return crc in {found, str(found), crc32(chr(0).join(texts).encode())}",
+        f"{_STORES}::test_rows_that_nsctl_did_not_write_are_never_acted_on",
+    ),
+    Rule(
+        "a store whose key is gone is not taken for another",
+        "engine/store/journal.py",
+        "if not self._has_key and same_boot:",
+        "if False:",
+        f"{_STORES}::test_a_store_whose_key_is_gone_is_refused_and_not_forgotten",
+    ),
+)

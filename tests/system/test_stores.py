@@ -1,0 +1,213 @@
+"""
+From where sandboxes can be seen, several state directories on one host, and which sandbox a name means.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from tests.lab import Lab, assert_back, needs, nsctl_argv, snapshot
+from tests.lab.snapshot import assert_same
+from tests.system.support import down, eventually, init_of, up
+
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
+
+NET = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
+OTHER = {"NSCTL_STATE_DIR": "/run/other"}
+ELSEWHERE = {
+    "PID": ("unshare", "--pid", "--fork", "--mount-proc", "--propagation", "unchanged"),
+    "time": ("unshare", "--time", "--fork"),
+    "mount": ("unshare", "--mount", "--propagation", "private"),
+    "network": ("unshare", "--net"),
+}
+"""Another namespace of each kind, with the same /run."""
+COMMANDS = (
+    ("ls",),
+    ("inspect", "web"),
+    ("check",),
+    ("repair",),
+    ("repair", "--dry-run"),
+    ("down", "web"),
+    ("down", "web", "--dry-run"),
+    ("recover",),
+    ("recover", "--scan", "--yes"),
+    ("confirm", "web"),
+    ("up", "none", "--name", "box"),
+    ("up", "none", "--name", "box", "--dry-run"),
+    ("exec", "web", "--", "true"),
+    ("shell", "web"),
+    ("run", "none", "--name", "box", "--", "true"),
+)
+
+
+def at(lab: Lab, place: Sequence[str], *args: str) -> subprocess.CompletedProcess[str]:
+    return lab.run([*place, *nsctl_argv(*args)])
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_from_where_sandboxes_cannot_be_seen_everything_is_refused(lab: Lab, kind: str) -> None:
+    up(lab, *NET)
+    before = snapshot(lab)
+    for command in COMMANDS:
+        done = at(lab, ELSEWHERE[kind], *command)
+        expected = 125 if command[0] in {"exec", "shell", "run"} else 2
+        assert done.returncode == expected, (command, done)
+        first, *hint = done.stderr.splitlines()
+        assert re.search(f"were made in another ([a-zA-Z]+ and )*{kind}( and [a-z]+)* namespace", first), (
+            command,
+            done,
+        )
+        assert hint[0].startswith("hint: "), (command, done)
+        assert done.stdout == "", (command, done)
+    assert_same(before, snapshot(lab))
+    assert lab.nsctl("check").returncode == 0
+    down(lab, "web")
+
+
+def test_the_hint_leads_back(lab: Lab) -> None:
+    up(lab, *NET)
+    done = at(lab, ELSEWHERE["mount"], "ls")
+    found = re.search(r"hint: run it there: (nsenter -t \d+ -m) -- nsctl", done.stderr)
+    assert found, done
+    assert at(lab, [*ELSEWHERE["mount"], *found[1].split(), "--"], "ls").returncode == 0
+
+
+def test_a_mount_namespace_that_shares_what_is_mounted_will_do(lab: Lab) -> None:
+    lab.run(["sh", "-c", "mkdir -p /run/netns; mount --bind /run/netns /run/netns; mount --make-shared /run/netns"])
+    place = ("unshare", "--mount", "--propagation", "unchanged")
+    before = snapshot(lab)
+    up(lab, *NET)
+    assert at(lab, place, "check").returncode == 0
+    assert at(lab, place, "down", "web").returncode == 0
+    assert_back(lab, before)
+
+
+def test_names_under_a_mount_that_covers_them_do_not_count_as_gone(lab: Lab) -> None:
+    up(lab, "none", "--name", "box")
+    lab.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
+    for command in (("down", "box"), ("check",), ("recover",), ("ls",)):
+        done = lab.nsctl(*command)
+        assert done.returncode == 2, done
+        assert "/run/netns is another directory than it was" in done.stderr
+        assert "umount /run/netns" in done.stderr
+    lab.run(["umount", "/run/netns"], check=True)
+    assert lab.nsctl("check").returncode == 0
+    down(lab, "box")
+
+
+def test_where_nothing_is_up_a_store_may_be_used_from_anywhere(lab: Lab) -> None:
+    up(lab, "none", "--name", "box")
+    down(lab, "box")
+    assert at(lab, ELSEWHERE["PID"], "up", "none", "--name", "box", "--isolate", "net").returncode == 0
+
+
+def test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them(lab: Lab) -> None:
+    before = snapshot(lab)
+    up(lab, *NET)
+    one = snapshot(lab)
+    done = lab.nsctl("up", "bridge", "--name", "db", "--subnet", "10.0.4.0/24", env=OTHER)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "nsbr1" in done.stdout
+    for env in ({}, OTHER):
+        assert lab.nsctl("check", env=env).returncode == 0
+        assert lab.nsctl("recover", "--scan", "--yes", env=env).stdout == "nothing to recover\n"
+        assert lab.nsctl("check", env=env).returncode == 0
+    done = lab.nsctl("down", "web")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert lab.nsctl("check", env=OTHER).returncode == 0
+    assert lab.read("/proc/sys/net/ipv4/conf/eth0/forwarding").strip() == "1"
+    assert lab.nsctl("exec", "db", "--", "ping", "-c1", "-W3", "203.0.113.1", env=OTHER).returncode == 0
+    up(lab, *NET)
+    done = lab.nsctl("down", "db", env=OTHER)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    lab.run(["rm", "-rf", "/run/other"], check=True)
+    rules = [section for section in one.sections if "tables" in section or section == "sysctls"]
+    assert rules
+    now = snapshot(lab)
+    assert {s: now.sections[s] for s in rules} == {s: one.sections[s] for s in rules}
+    down(lab, "web")
+    assert_back(lab, before)
+
+
+def test_what_another_store_holds_alone_is_refused_with_its_name(lab: Lab) -> None:
+    up(lab, *NET)
+    before = snapshot(lab)
+    for words in (
+        ("bridge", "--name", "db", "--bridge", "nsbr0", "--subnet", "10.0.4.0/24"),
+        ("none", "--name", "web"),
+    ):
+        done = lab.nsctl("up", *words, env=OTHER)
+        assert done.returncode == 2, done
+    done = lab.nsctl("up", "bridge", "--name", "db", "--subnet", "10.0.3.0/24", env=OTHER)
+    assert done.returncode == 2, done
+    lab.run(["rm", "-rf", "/run/other"], check=True)
+    assert_same(before, snapshot(lab))
+    down(lab, "web")
+
+
+def test_scan_finds_nothing_in_a_healthy_sandbox(lab: Lab) -> None:
+    up(lab, *NET, "--", "sleep", "1000067")
+    up(lab, "none", "--name", "box")
+    init = init_of(lab, "box")
+    assert lab.nsctl("recover", "--scan").stdout == "nothing to recover\n"
+    assert lab.nsctl("recover", "--scan", "--yes").stdout == "nothing to recover\n"
+    assert init_of(lab, "box") == init
+    assert lab.nsctl("check").returncode == 0
+
+
+def test_scan_refuses_where_another_store_cannot_be_read(lab: Lab) -> None:
+    assert lab.nsctl("up", "none", "--name", "box", env=OTHER).returncode == 0
+    lab.run(["sh", "-c", "head -c 20000 /dev/urandom >/run/other/state.db"], check=True)
+    done = lab.nsctl("recover", "--scan", "--yes")
+    assert done.returncode == 2, done
+    assert "another store can't be read" in done.stderr
+    assert lab.exists("/run/netns/box")
+
+
+def test_a_run_takes_down_what_it_made_and_no_namesake(lab: Lab) -> None:
+    child = lab.nsctl_popen("run", "none", "--name", "rr", "--", "sleep", "1000069")
+    assert eventually(lambda: lab.run(["pgrep", "-xf", "sleep 1000069"]).stdout != "")
+    child.send_signal(signal.SIGSTOP)
+    down(lab, "rr")
+    up(lab, "bridge", "--name", "rr", "--subnet", "10.0.3.0/24")
+    up(lab, "container", "--name", "tt", "--target", "rr")
+    child.send_signal(signal.SIGCONT)
+    child.wait(30)
+    assert sorted(row["name"] for row in json.loads(lab.nsctl("ls", "--json").stdout)) == ["rr", "tt"]
+    assert lab.nsctl("check").returncode == 0
+
+
+def test_rows_that_nsctl_did_not_write_are_never_acted_on(lab: Lab) -> None:
+    up(lab, *NET)
+    script = (
+        "import sqlite3, binascii\n"
+        "c = sqlite3.connect('/run/nsctl/state.db')\n"
+        "key, data = c.execute(\"SELECT key, data FROM steps WHERE key = 'netns/web'\").fetchone()\n"
+        'data = data.replace(\'"ip","netns","del","web"\', \'"touch","/run/pwned"\')\n'
+        "crc = binascii.crc32('\\0'.join((key, data)).encode())\n"
+        "c.execute('UPDATE steps SET data = ?, crc = ? WHERE key = ?', (data, crc, key)); c.commit()\n"
+    )
+    lab.run(["/usr/bin/python3", "-c", script], check=True)
+    done = lab.nsctl("down", "web")
+    assert done.returncode == 2, done
+    assert "is damaged" in done.stderr
+    assert not lab.exists("/run/pwned")
+
+
+def test_a_store_whose_key_is_gone_is_refused_and_not_forgotten(lab: Lab) -> None:
+    up(lab, *NET)
+    lab.run(["mv", "/run/nsctl/key", "/run/key"], check=True)
+    before = snapshot(lab)
+    for command in (("ls",), ("down", "web"), ("recover",), ("up", "none")):
+        done = lab.nsctl(*command)
+        assert done.returncode == 2, done
+        assert "/run/nsctl/key is missing" in done.stderr
+    assert_same(before, snapshot(lab))
+    lab.run(["mv", "/run/key", "/run/nsctl/key"], check=True)
+    down(lab, "web")
