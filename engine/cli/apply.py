@@ -16,7 +16,7 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
-from nsctl.engine.cli.up import described
+from nsctl.engine.cli.up import described, ended_names
 from nsctl.engine.cli.words import seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.names import display
@@ -100,12 +100,13 @@ def apply(
     plugins.warnings.clear()
     plugins.review(plan)
     with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_fuse) as session:
-        if plan.name in session.sandboxes():
+        ended = ended_names(session, plan.name)
+        if plan.name in session.sandboxes() and not ended:
             raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
-        facts = session.facts()
+        facts = session.facts(without=ended)
         planner.validate(plan, facts)
         planner.check_fit(plan, facts)
-        [row] = session.up([plan])
+        [row] = session.up([plan], replace=ended)
     out.done(described(row))
     return 0
 

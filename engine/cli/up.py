@@ -255,18 +255,40 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
         return 0
     with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_fuse) as session:
         row = session.sandboxes().get(want.request.name)
-        if row is not None:
+        ended = ended_names(session, want.request.name)
+        if row is not None and not ended:
             _same(row, want)
             out.done(f"{described(row)} (already)")
             return 0
-        facts = session.facts()
+        facts = session.facts(without=ended)
         with session.planning():
             plan = plan_of(want, facts, plugins)
-        [row] = session.up([plan], confirm=confirm)
+        [row] = session.up([plan], replace=ended, confirm=confirm)
     out.done(described(row))
     if confirm is not None:
         out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
     return 0
+
+
+def ended_names(session: Session, name: str) -> list[str]:
+    """
+    The sandbox, if it is there and its init, or its workload, has ended: then it can be made anew, which is said.
+
+    Raises:
+        Conflict: Others share its network.
+    """
+    rows = session.sandboxes()
+    row = rows.get(name)
+    if row is None or not row.info.get("init") or session.pid(row) is not None:
+        return []
+    sharers = sorted(other for other, r in rows.items() if r.info.get("shares") == name)
+    if sharers:
+        raise Conflict(
+            f"'{name}' has ended, and {', '.join(sharers)} shares its network",
+            hint=f"take them down first: nsctl down {' '.join([name, *sharers])}",
+        )
+    out.note(f"note: '{name}' had ended; it is made anew")
+    return [name]
 
 
 def _same(row: SandboxRow, want: Wish) -> None:
@@ -309,10 +331,11 @@ def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
         Conflict: One of that name is up.
     """
     name = want.request.name
-    if name in session.sandboxes():
+    ended = ended_names(session, name)
+    if name in session.sandboxes() and not ended:
         raise Conflict(f"'{name}' is up already", hint="use another --name")
-    facts = session.facts()
+    facts = session.facts(without=ended)
     with session.planning():
         plan = plan_of(want, facts, plugins)
-    [row] = session.up([plan], ephemeral=True)
+    [row] = session.up([plan], replace=ended, ephemeral=True)
     return row

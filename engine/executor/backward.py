@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.effect_links import command_on_link, host_link_of
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
+from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
@@ -115,6 +116,12 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
+    for row in rows:
+        if row.step.key in going and isinstance(row.step.effect, ChainIs):
+            ctx.warnings += [
+                f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
+                for spec in strange_rules(ctx, row)
+            ]
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()

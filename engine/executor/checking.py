@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor import watcher
 from nsctl.engine.executor.backward import undo_rows
+from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
+from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
 from nsctl.engine.store import StepRow
@@ -64,26 +68,47 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
             continue
         elif sight.state is State.OURS:
             found, state = sight.drift, "changed"
+            if isinstance(row.step.effect, NetnsIs):
+                missing.add(key)  # what is in it can't be seen without its name
         else:
             found, state = sight.found, sight.state.value
         if state == "absent":
             missing.add(key)
             if row.step.goes_with in missing:
-                continue
+                continue  # it is missed along with that
         drifts.append(Drift(key, row.step.why, found, tuple(ctx.journal.holders(key)), state))
-    return drifts
+    return [*drifts, *_in_own_chains(ctx, names), *_unwatched(ctx, names)]
+
+
+def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
+    for row in _rows(ctx, names):
+        if isinstance(row.step.effect, ChainIs):
+            for spec in strange_rules(ctx, row):
+                found = f"a rule that is not nsctl's: {' '.join(spec)}"
+                holders = tuple(ctx.journal.holders(row.step.key))
+                yield Drift(row.step.key, "nsctl's own rules and no others", found, holders, "foreign")
+
+
+def _unwatched(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
+    for name, row in ctx.journal.sandboxes().items():
+        waits = row.state == "up" and row.confirm_by is not None and (not names or name in names)
+        if waits and not watcher.alive(ctx.journal.state_dir, name):
+            expected = "taken down again unless it is confirmed in time"
+            yield Drift(f"confirm/{name}", expected, "nothing waits for the confirmation", (name,), "absent")
+
+
+def _rows(ctx: Context, names: Sequence[str]) -> list[StepRow]:
+    if not names:
+        return ctx.journal.steps()
+    rows = {r.step.key: r for name in names for r in ctx.journal.steps(name)}
+    return sorted(rows.values(), key=lambda r: r.seq)
 
 
 def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | None]]:
-    rows: dict[str, StepRow] = {}
-    for name in names:
-        rows |= {r.step.key: r for r in ctx.journal.steps(name)}
-    if not names:
-        rows = {r.step.key: r for r in ctx.journal.steps()}
+    ordered = _rows(ctx, names)
     ctx.kernel.forget()
-    ctx.kernel.expect(row.step.effect for row in rows.values())
-    ctx.kernel.visit(row.step.effect for row in rows.values())
-    ordered = sorted(rows.values(), key=lambda r: r.seq)
+    ctx.kernel.expect(row.step.effect for row in ordered)
+    ctx.kernel.visit(row.step.effect for row in ordered)
     return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
 
 
@@ -105,12 +130,17 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     """
     Make again exactly what is missing, packet filters first, so that isolation never weakens.
 
-    A stranger's thing is never overwritten.
-    A sandbox whose network namespace is gone is restarted: its processes and its end of the cable live in one that
-    nobody can reach by name any more.
+    A stranger's thing is never overwritten, and what runs is never restarted.
+    A namespace that only lost its name gets it back first: then what is in it can be looked at.
     """
     ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     sights = _sights(ctx, names)
+    named = [step for row, sight in sights if sight is not None and (step := name_again(ctx, row, sight)) is not None]
+    if named:
+        if dry_run:
+            return named
+        give_names(ctx, named)
+        return named + repair(ctx, names, dry_run=False)
     if not dry_run:
         _settle(ctx, sights)
     todo, restart = _what_to_do(ctx, sights)
@@ -127,6 +157,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
                 raise StepFailed(f"{undone.left[0][0].step.key} can't be undone: {undone.left[0][1]}")
         backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
         apply(ctx, todo, ident, "", backend=backend)
+        drop_flows(ctx, todo)
     except (NsctlError, OSError) as e:
         ctx.tell(PlanFinished(ident, "", "repair", "left"))
         if isinstance(e, Interrupted):

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nsctl.engine.effect import NetnsIs
 from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor import watcher
 from nsctl.engine.executor.backward import release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.inventory import pid_of
@@ -38,6 +39,7 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
     journal = ctx.journal
     opened = journal.transaction()
     rows = journal.sandboxes()
+    _watch_again(ctx, rows.values())
     reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
     if opened is None and not reasons:
         return []
@@ -63,6 +65,17 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
     ctx.warnings += [f"still left: {line}" for line in left]
     lines = [f"{name}: {reason}" for name, reason in reasons.items() if name not in back]
     return lines + [f"{name}: brought back, as it was before the nsctl that was replacing it died" for name in back]
+
+
+def _watch_again(ctx: Context, rows: Iterable[SandboxRow]) -> None:
+    # A watcher that was killed would leave its sandbox unconfirmed for ever.
+    for row in rows:
+        if row.state != "up" or row.confirm_by is None or watcher.alive(ctx.journal.state_dir, row.name):
+            continue
+        left = row.confirm_by - boot_time()
+        if left > 0:
+            watcher.start(ctx, row.name, left)
+            ctx.warnings.append(f"what waits for the confirmation of '{row.name}' had ended, and was started again")
 
 
 def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:

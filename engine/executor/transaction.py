@@ -14,7 +14,7 @@ from nsctl.engine.executor import watcher
 from nsctl.engine.executor.backward import Undone, release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
-from nsctl.engine.executor.inventory import info_of
+from nsctl.engine.executor.inventory import info_of, pid_of
 from nsctl.engine.executor.postconditions import all_in_place
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.process import start_of
@@ -256,6 +256,8 @@ def _kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
 
     for name in sorted(names, key=depth):  # who shares a network comes back after its owner
         row = rows[name]
+        if row.info.get("init") and pid_of(ctx.journal, row) is None:
+            continue  # what had ended is not started again
         steps = tuple(r.step for r in ctx.journal.steps(name))
         plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings)
         kept.append(

@@ -233,6 +233,12 @@ class Journal:
             return list(self._steps("ORDER BY seq"))
         return list(self._steps("WHERE key IN (SELECT key FROM holders WHERE name = ?) ORDER BY seq", (name,)))
 
+    def steps_like(self, beginning: str) -> list[StepRow]:
+        """
+        The steps whose keys begin so, in order of application.
+        """
+        return list(self._steps("WHERE substr(key, 1, ?) = ? ORDER BY seq", (len(beginning), beginning)))
+
     def unsettled(self) -> list[StepRow]:
         """
         The steps whose command may have run, and nobody wrote down how it went.

@@ -8,4 +8,64 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: tuple[Rule, ...] = ()
+_MENDING = "tests/system/test_mending.py"
+_NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
+
+RULES = (
+    Rule(
+        "a watcher tries until it has worked",
+        "engine/executor/watcher.py",
+        'n=1; until "$@"; do',
+        'n=1; "$@"; until true; do',
+        f"{_MENDING}::test_the_watcher_tries_until_it_has_worked",
+    ),
+    Rule(
+        "a watcher that ended is started again",
+        "engine/executor/recovery.py",
+        "    _watch_again(ctx, rows.values())\n",
+        "",
+        f"{_MENDING}::test_a_watcher_that_was_killed_is_missed_and_started_again",
+    ),
+    Rule(
+        "a watcher is known by its words",
+        "engine/executor/watcher.py",
+        'start_of(pid) is not None and f"',
+        'start_of(pid) is not None or f"',
+        f"{_MENDING}::test_a_process_with_the_pid_of_a_dead_watcher_is_none",
+    ),
+    Rule(
+        "what has ended is not up",
+        "engine/cli/up.py",
+        'if row is None or not row.info.get("init") or session.pid(row) is not None:',
+        "if True:",
+        f"{_MENDING}::test_up_over_a_sandbox_that_has_ended_makes_it_anew[other0]",
+    ),
+    Rule(
+        "what had ended is not started again by a rollback",
+        "engine/executor/transaction.py",
+        'if row.info.get("init") and pid_of(ctx.journal, row) is None:',
+        "if False:",
+        f"{_MENDING}::test_what_had_ended_is_not_started_again_by_a_replacement_that_fails",
+    ),
+    Rule(
+        "a lost name is put back",
+        "engine/executor/checking.py",
+        "    if named:\n",
+        "    if False:\n",
+        f"{_NAME}[options0-ip netns del web]",
+    ),
+    Rule(
+        "flows that began without rules are dropped",
+        "engine/executor/checking.py",
+        "        drop_flows(ctx, todo)\n",
+        "",
+        f"{_MENDING}::test_flows_that_began_without_rules_are_dropped_by_repair",
+    ),
+    Rule(
+        "rules of others in own chains are reported",
+        "engine/executor/chains.py",
+        "return [spec for spec in untagged if spec not in own]",
+        "return []",
+        f"{_MENDING}::test_rules_of_others_in_own_chains_are_named_and_reported_when_they_go",
+    ),
+)
