@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.up import described, ended_names
 from nsctl.engine.cli.words import seconds
@@ -127,12 +128,14 @@ def read_text(file: str) -> str:
 
     Raises:
         Invalid: There is no such file, or it holds no text.
+        Refused: As root: others than root could have written it.
     """
     try:
         if file == "-":
             text = sys.stdin.read(LARGEST + 1)
         else:
             with open(file, encoding="utf-8", opener=_open_without_waiting) as opened:
+                check_owned(file, opened.fileno())
                 text = opened.read(LARGEST + 1)
     except OSError as e:
         raise Invalid(f"{display(file)} can't be read: {e.strerror}") from e

@@ -1,0 +1,94 @@
+"""
+Files that root reads commands from: nobody else may have been able to write them.
+
+A plan or a lab file says what root runs, as a plugin does, so it has to lie as safely as one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from nsctl.engine.errors import Refused
+from nsctl.engine.names import display
+
+__all__ = ["check_owned"]
+
+_LINKS_MOST = 40
+"""Symbolic links on the way to one file, as the kernel counts (MAXSYMLINKS)."""
+
+
+def check_owned(path: str, fd: int) -> None:
+    """
+    Refuse a file that others could have written: by its own permissions, or by those of a folder or link above it.
+
+    What was opened before (a pipe, a descriptor that a shell handed over) has no such place and is not looked at.
+
+    Args:
+        path: The path by which it was opened.
+        fd: The open file.
+
+    Raises:
+        Refused: Its owner is neither root nor the user of this sudo, or others may write to it, or to where it lies.
+    """
+    if os.geteuid() != 0 or not stat.S_ISREG(os.fstat(fd).st_mode):
+        return
+    owners = {0, *_sudo_user()}
+    for place in _way(os.path.abspath(path)):
+        if place == "/proc":
+            return  # a descriptor (/dev/stdin, <(…)): whoever opened it chose the file
+        try:
+            status = os.lstat(place)
+        except OSError:
+            continue  # it was opened a moment ago: the last look below tells
+        if status.st_uid not in owners:
+            raise _unsafe(path, place, f"belongs to user {status.st_uid}")
+        # In a sticky folder others can't replace what is not theirs, and what is theirs is found by its owner.
+        if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+            raise _unsafe(path, place, "is writable to others", f"chmod go-w {display(place)}")
+    status = os.fstat(fd)
+    if status.st_uid not in owners:
+        raise _unsafe(path, path, f"belongs to user {status.st_uid}")
+    if status.st_mode & 0o022:
+        raise _unsafe(path, path, "is writable to others", f"chmod go-w {display(path)}")
+
+
+def _unsafe(path: str, place: str, what: str, hint: str = "") -> Refused:
+    where = f", and {display(place)}" if place != path else ", and"
+    return Refused(
+        f"{display(path)} says what root runs{where} {what}",
+        hint=hint or "read it, then put a copy where only root can write; or pass it on stdin: nsctl apply - <FILE",
+    )
+
+
+def _sudo_user() -> Iterator[int]:
+    # Who may use sudo for this command could as well have typed what stands in the file.
+    user = os.environ.get("SUDO_UID", "")
+    if user.isascii() and user.isdigit():
+        yield int(user)
+
+
+def _way(path: str) -> Iterator[str]:
+    """
+    Every folder, symbolic link and file that is passed on the way to a file, once it is reached by its real name.
+    """
+    left = [name for name in reversed(path.split("/")) if name]
+    here, links = "/", 0
+    yield here
+    while left:
+        name = left.pop()
+        if name == "..":
+            here = os.path.dirname(here)
+            continue
+        here = os.path.join(here, name)
+        yield here
+        try:
+            target = os.readlink(here)
+        except OSError:
+            continue
+        links += 1
+        if links > _LINKS_MOST:
+            return
+        here = "/" if target.startswith("/") else os.path.dirname(here)
+        left += [part for part in reversed(target.split("/")) if part not in {"", "."}]
