@@ -7,6 +7,7 @@ Every error nsctl raises on purpose.
     │   ├── Conflict            2             something of that name is there, or is held otherwise
     │   └── Busy                2             another nsctl holds the lock
     ├── StepFailed              1             as before: everything was undone
+    │   └── NotExecuted         126, 127      as before: everything was undone
     ├── RollbackFailed          3             what is left is named and kept for `nsctl recover`
     └── Interrupted             128 + n       as before: everything was undone
 """
@@ -18,6 +19,7 @@ __all__ = [
     "Conflict",
     "Interrupted",
     "Invalid",
+    "NotExecuted",
     "NsctlError",
     "Refused",
     "RollbackFailed",
@@ -75,6 +77,20 @@ class StepFailed(NsctlError):
     """
     A step failed; everything was undone.
     """
+
+
+class NotExecuted(StepFailed):
+    """
+    The workload can't be executed, or was not found; everything was undone.
+
+    Args:
+        message: What is wrong.
+        status: 126 or 127, as shells have it.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.exit_status = status
 
 
 class RollbackFailed(NsctlError):

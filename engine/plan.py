@@ -19,10 +19,32 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["NAMESPACES", "PLAN_VERSION", "Command", "Plan", "Spawn", "Step", "words"]
+__all__ = [
+    "EXECUTE",
+    "NAMESPACES",
+    "NOT_EXECUTED",
+    "PLAN_VERSION",
+    "Command",
+    "Plan",
+    "Spawn",
+    "Step",
+    "words",
+]
 
 PLAN_VERSION = 1
 NAMESPACES = ("mount", "ipc", "pid", "uts", "net")
+NOT_EXECUTED = "nsctl: not executed: "
+"""What a shell writes to its log if it can't become the program it was to become; then the exit status."""
+# dash and busybox leave at a failed `exec` and run the trap; bash does neither, but goes on where `execfail` is set.
+EXECUTE = (
+    f"not() {{ echo \"{NOT_EXECUTED}$1\" >&2; }}; trap 'not $?' EXIT; shopt -s execfail 2>/dev/null; "
+    'exec "$@"; s=$?; trap - EXIT; not $s; exit $s'
+)
+"""
+A shell's words that become the program of a `Spawn`, or write down that they could not.
+
+A program that ends by itself with 126 or 127 looks the same to whoever waits for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,7 @@ class Spawn:
         log: Where its output goes.
         netns: The named network namespace it runs in.
         ready: A file that it writes to when it is ready; None where being alive is enough.
+        program: What the process, or a child of it, becomes by way of `EXECUTE`: it has started when that has run.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +86,7 @@ class Spawn:
     log: str
     netns: str | None = None
     ready: str | None = None
+    program: str | None = None
 
 
 def words(command: Command | Spawn) -> tuple[str, ...]:
@@ -193,6 +217,8 @@ def command_to_json(command: Command | Spawn) -> dict[str, Any]:
         data["log"] = command.log
         if command.ready is not None:
             data["ready"] = command.ready
+        if command.program is not None:
+            data["program"] = command.program
         return data
     if command.stdin is not None:
         data["stdin"] = command.stdin
@@ -213,7 +239,8 @@ def command_from_json(data: dict[str, Any]) -> Command | Spawn:
         raise ValueError("a command without a word")
     netns = _text_or_none(data.get("netns"))
     if "pidfile" in data:
-        return Spawn(argv, _text(data["pidfile"]), _text(data["log"]), netns, _text_or_none(data.get("ready")))
+        ready, program = (_text_or_none(data.get(name)) for name in ("ready", "program"))
+        return Spawn(argv, _text(data["pidfile"]), _text(data["log"]), netns, ready, program)
     stdin = _text_or_none(data.get("stdin"))
     if "ok" not in data:
         return Command(argv, stdin, netns)

@@ -193,14 +193,20 @@ def _faults_in(command: Command | Spawn) -> Iterator[str]:
         except (Invalid, TypeError):
             yield f"'{display(str(command.netns))}' is not the name of a namespace"
     if isinstance(command, Spawn):
-        for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
-            if not (_is_text(path) and path.isprintable() and path.startswith("/")) or ".." in path.split("/"):
-                yield f"'{display(str(path))}' is not an absolute path"
-    else:
-        if command.stdin is not None and not _is_text(command.stdin):
-            yield "what a command reads is not text that can be passed on"
-        if not (_fits(command.ok, tuple) and command.ok and all(type(status) is int for status in command.ok)):
-            yield "its good exit statuses are not a tuple of numbers"
+        yield from _faults_in_spawn(command)
+        return
+    if command.stdin is not None and not _is_text(command.stdin):
+        yield "what a command reads is not text that can be passed on"
+    if not (_fits(command.ok, tuple) and command.ok and all(type(status) is int for status in command.ok)):
+        yield "its good exit statuses are not a tuple of numbers"
+
+
+def _faults_in_spawn(command: Spawn) -> Iterator[str]:
+    if command.program is not None and not (_is_text(command.program) and command.program):
+        yield "the program that a process becomes is not text that can be passed on"
+    for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
+        if not (_is_text(path) and path.isprintable() and path.startswith("/")) or ".." in path.split("/"):
+            yield f"'{display(str(path))}' is not an absolute path"
 
 
 def _are_words(value: object) -> bool:

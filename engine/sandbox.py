@@ -23,7 +23,7 @@ from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
-from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
+from nsctl.engine.plan import EXECUTE, NAMESPACES, Command, Plan, Spawn, Step
 
 __all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment", "steps_of"]
 
@@ -62,7 +62,8 @@ _END_ALL = (
     'exec pkill -KILL --ns "$p" --nslist {kind}'
 )
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
-_WORK = 'echo ready >&3; exec 3>&-; "$@"; exit $?'
+_WORK = 'echo ready >&3; exec 3>&-; sh -c "$@"; exit $?'
+_BECOME = f"echo ready >&3; exec 3>&-; {EXECUTE}"
 # Told last: had the words in front of it failed, it would not be.
 _READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
 
@@ -271,9 +272,9 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         return None
     netns = name if "net" in isolate else None
     if "pid" in isolate:
-        inside = ("sh", "-c", _WORK, "init", *command) if command else ("sh", "-c", _IDLE)
+        inside = ("sh", "-c", _WORK, "init", EXECUTE, "init", *command) if command else ("sh", "-c", _IDLE)
     else:
-        inside = (*_READY, *(command or _HOLD))
+        inside = ("sh", "-c", _BECOME, "init", *command) if command else (*_READY, *_HOLD)
     argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *inside)
     if flags:
         forks = ("--fork", "--kill-child") if "pid" in isolate else ()
@@ -294,6 +295,8 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         after=tuple(needed),
     )
     undo = step.undo
+    if command and isinstance(step.do, Spawn):
+        step = replace(step, do=replace(step.do, program=command[0]))
     if command and "pid" not in isolate and isinstance(step.do, Spawn):
         kind = next((short for kind, short in _OWN.items() if kind in isolate), None)
         if kind is not None:

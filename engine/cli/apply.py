@@ -17,7 +17,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
-from nsctl.engine.cli.up import described, ended_names
+from nsctl.engine.cli.up import described, ended_names, has_ended
 from nsctl.engine.cli.words import seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.names import display
@@ -108,7 +108,8 @@ def apply(
         planner.validate(plan, facts)
         planner.check_fit(plan, facts)
         [row] = session.up([plan], replace=ended)
-    out.done(described(row))
+        over = has_ended(session, row)
+    out.done(described(row, ended=over))
     return 0
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.up import RESERVED, Wish, plan_of
+from nsctl.engine.cli.up import RESERVED, Wish, described, has_ended, plan_of
 from nsctl.engine.cli.words import capabilities, variables
 from nsctl.engine.cli.world import settled
-from nsctl.engine.errors import Conflict, Invalid, Refused
+from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
 from nsctl.engine.lab import STDIN, Difference, Lab, Reserved, compare, read_lab
 from nsctl.engine.lab import schema as lab_schema
@@ -95,7 +95,13 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
             facts = session.facts(without=going)
             with session.planning():
                 plans = _plans(lab, change, facts, plugins)
-            session.up([plan for plan, _ in plans], replace=going, source=source)
+            try:
+                made = session.up([plan for plan, _ in plans], replace=going, source=source)
+            except NotExecuted as e:  # of one among several: 126 and 127 are said of a command that stands alone
+                raise StepFailed(e.message, hint=e.hint) from e
+            for row in made:
+                if has_ended(session, row):
+                    out.note(f"note: {described(row, ended=True)}")
     out.data(_as_json(change) if as_json else _summary(change))
     return 0
 

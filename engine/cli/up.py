@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["RESERVED", "Wish", "described", "difference", "load", "plan_of", "run", "up"]
+__all__ = ["RESERVED", "Wish", "described", "difference", "has_ended", "load", "plan_of", "run", "up"]
 
 RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
 """Names that a mode's own options can't have."""
@@ -216,10 +216,12 @@ def _shown(value: Any) -> str:
     return display(" ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
-def described(row: SandboxRow) -> str:
+def described(row: SandboxRow, *, ended: bool = False) -> str:
     """
-    A sandbox that is up, in one line.
+    A sandbox that is up, in one line; or that was made, and whose workload has ended since.
     """
+    if ended:
+        return f"{row.name} was made; its command has ended already, see: nsctl inspect {row.name}"
     info = row.info
     parts = [", ".join(info.get("addresses", ()))]
     if info.get("network"):
@@ -264,7 +266,8 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
         with session.planning():
             plan = plan_of(want, facts, plugins)
         [row] = session.up([plan], replace=ended, confirm=confirm)
-    out.done(described(row))
+        over = has_ended(session, row)
+    out.done(described(row, ended=over))
     if confirm is not None:
         out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
     return 0
@@ -289,6 +292,13 @@ def ended_names(session: Session, name: str) -> list[str]:
         )
     out.note(f"note: '{name}' had ended; it is made anew")
     return [name]
+
+
+def has_ended(session: Session, row: SandboxRow) -> bool:
+    """
+    Whether the workload of a sandbox that was just made has ended by itself: it did run, or there were no sandbox.
+    """
+    return bool(row.command) and session.pid(row) is None
 
 
 def _same(row: SandboxRow, want: Wish) -> None:

@@ -4,21 +4,24 @@ Doing: refuse before anything is changed, journal everything, then act.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
-from nsctl.engine.errors import Conflict, Interrupted, NsctlError, StepFailed
+from nsctl.engine.errors import Conflict, Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
+from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.probe.observe import observe
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.runner.crew import Outcome, carry_out
+from nsctl.engine.runner.process import Result
 from nsctl.engine.store import Held, StepRow, can_be_shared
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ else:
     from nsctl.engine.values import dataclass
 
 __all__ = ["Work", "apply", "prepare"]
+
+NOT_FOUND = 127
+"""The exit status of a shell that does not find a command."""
 
 
 @dataclass(slots=True)
@@ -291,6 +297,8 @@ def _failure(
     step, result = by_key[item.key], outcome.result
     if isinstance(outcome.error, NsctlError):
         reason = str(outcome.error)
+    elif result.not_executed and isinstance(step.do, Spawn):
+        reason = _not_executed(step.do, result)
     elif result.timed_out:
         reason = f"no answer within {ctx.runner.timeout:g} s"
     else:
@@ -301,8 +309,22 @@ def _failure(
             f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"
         )
     ctx.tell(StepFailedEvent(transaction, sandbox, step, result.status, reason, result.executable, result.duration))
-    command = shell_of(step.do)
-    return StepFailed(f"step {position[step.key]} of {total} ({step.why}) failed: {command.splitlines()[0]}: {reason}")
+    what = f"step {position[step.key]} of {total} ({step.why}) failed"
+    if result.not_executed:
+        return NotExecuted(f"{what}: {reason}", result.status)
+    return StepFailed(f"{what}: {shell_of(step.do).splitlines()[0]}: {reason}")
+
+
+def _not_executed(spawn: Spawn, result: Result) -> str:
+    program = display(spawn.program or "")
+    # Shells say where and what in words of their own; what is wrong stands last.
+    said = result.stderr.strip().splitlines()
+    why = said[-1].rpartition(": ")[2].strip() if said else ""
+    if result.status != NOT_FOUND:
+        return f"'{program}' can't be executed: {display(why) or 'the shell does not say why'}"
+    if "/" in program and os.path.exists(program):
+        return f"'{program}' can't be executed: its interpreter was not found"
+    return f"'{program}' was not found"
 
 
 def now() -> str:

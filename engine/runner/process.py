@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.lean import import_without
-from nsctl.engine.plan import Command, Spawn, words
+from nsctl.engine.plan import EXECUTE, NOT_EXECUTED, Command, Spawn, words
+from nsctl.engine.probe.process import children, command_of
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Result:
         status: The exit status; -n where signal n ended it.
         duration: Seconds.
         timed_out: It was killed at its deadline.
+        not_executed: The program of a `Spawn` never ran; the status is the shell's, 126 or 127.
     """
 
     status: int
@@ -56,6 +58,7 @@ class Result:
     executable: str = ""
     duration: float = 0.0
     timed_out: bool = False
+    not_executed: bool = False
 
 
 class Runner:
@@ -105,7 +108,9 @@ class Runner:
 
     def spawn(self, spawn: Spawn, *, timeout: float | None = None, here: bool = False) -> Result:
         """
-        Start a detached process, and wait until it is ready.
+        Start a detached process, and wait until it is ready, and runs its program if it is to become one.
+
+        A program that ran and has ended by itself is no failure.
 
         Args:
             spawn: The process.
@@ -124,13 +129,20 @@ class Runner:
                 os.unlink(path)  # left by an earlier process of ours: it would look like this one's
         log = os.open(spawn.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            written = os.fstat(log).st_size
             process, executable = self._start(argv, os.devnull, log, log, {}, session=here)
         finally:
             os.close(log)
         self._children.append(process)
         status, timed_out = self._await_ready(process, spawn, deadline)
-        stderr = "" if status == 0 and not timed_out else _tail(spawn.log)
-        return Result(status, "", stderr, executable, time.monotonic() - begun, timed_out)
+        complaint, not_executed = "", 0
+        if not timed_out and spawn.program is not None and process.returncode is not None:
+            complaint, not_executed = _without_verdict(_tail(spawn.log, written))
+            status = not_executed or status
+        if (status or timed_out) and not not_executed:
+            complaint = _tail(spawn.log)
+        duration = time.monotonic() - begun
+        return Result(status, "", complaint, executable, duration, timed_out, not_executed=bool(not_executed))
 
     def reap(self) -> None:
         """
@@ -143,11 +155,14 @@ class Runner:
         pause = 0.0003
         while True:
             if _has_exited(process.pid):
+                if spawn.program is not None and spawn.ready is not None and _size(spawn.ready):
+                    process.wait()
+                    return 0, False
                 _kill_group(process.pid)  # what it may have started; its number is its own until `wait`
                 return (process.wait() or 1), False
             now = time.monotonic()
             if spawn.ready is not None:
-                if _size(spawn.ready):
+                if _size(spawn.ready) and (spawn.program is None or _is_executed(process.pid)):
                     return 0, False
             elif settled is None and _size(spawn.pidfile):
                 settled = now + STILL_ALIVE
@@ -298,15 +313,34 @@ def _size(path: str) -> int:
         return 0
 
 
+def _is_executed(pid: int) -> bool:
+    """
+    Whether the process, or the child that is to, has become its program: whoever has not has `EXECUTE` in its words.
+    """
+    while (told := command_of(pid)) and EXECUTE in told:
+        found = children(pid)
+        if not found:
+            return False
+        pid = found[0]
+    return bool(told)
+
+
+def _without_verdict(log: str) -> tuple[str, int]:
+    # What the shell says that could not become its program, and its exit status; 0 where it became it.
+    said, found, verdict = log.rpartition(NOT_EXECUTED)
+    status = verdict.strip()
+    return (said, int(status)) if found and status.isdigit() else ("", 0)
+
+
 def _content(fd: int, keep: int | None) -> str:
     size = os.fstat(fd).st_size if keep is None else min(os.fstat(fd).st_size, keep)
     return os.pread(fd, size, 0).decode("utf-8", "backslashreplace")
 
 
-def _tail(path: str) -> str:
+def _tail(path: str, beginning: int = 0) -> str:
     try:
         with open(path, "rb") as f:
-            f.seek(max(0, os.fstat(f.fileno()).st_size - 2000))
+            f.seek(max(beginning, os.fstat(f.fileno()).st_size - 2000))
             return f.read().decode("utf-8", "backslashreplace")
     except OSError:
         return ""

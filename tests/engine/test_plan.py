@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from nsctl.engine.effect import EFFECTS, Effect, effect_from_json, effect_to_json
 from nsctl.engine.errors import Invalid
-from nsctl.engine.plan import Command, Plan, Spawn, Step, step_from_json, step_to_json, words
+from nsctl.engine.plan import (
+    Command,
+    Plan,
+    Spawn,
+    Step,
+    command_from_json,
+    command_to_json,
+    step_from_json,
+    step_to_json,
+    words,
+)
 
 WORDS = st.text(min_size=1, max_size=8)
 ARGV = st.lists(WORDS, min_size=1, max_size=4).map(tuple)
@@ -75,6 +85,14 @@ GOOD: dict[str, Any] = Plan(
         Step("b", "why", Spawn(("x",), "/p", "/l")),
     ),
 ).to_json()
+
+
+def test_a_plan_of_an_nsctl_that_knew_no_programs_is_read() -> None:
+    spawn = Spawn(("x",), "/p", "/l", "web", "/r", "prog")
+    data = command_to_json(spawn)
+    assert command_from_json(data) == spawn
+    del data["program"]
+    assert command_from_json(data) == Spawn(("x",), "/p", "/l", "web", "/r")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from nsctl.engine.plan import EXECUTE, NOT_EXECUTED
 from tests.lab import Lab, ask_tcp, assert_back, snapshot
 from tests.system.support import data, down, eventually, init_of, inside, inspect, said, unchanged, up
 
@@ -88,15 +94,93 @@ def test_it_does_not_ignore_any_signal(lab: Lab, signum: signal.Signals) -> None
     assert eventually(lambda: data(lab, "ls", "--json")[0]["state"] == "dead")
 
 
-def test_a_command_that_is_not_there_leaves_a_dead_sandbox_and_a_line_in_its_log(lab: Lab) -> None:
+BROKEN = {
+    "nosuchprogram": (127, "'nosuchprogram' was not found"),
+    "/run/nosuch": (127, "'/run/nosuch' was not found"),
+    "/run/bad": (127, "'/run/bad' can't be executed: its interpreter was not found"),
+    "/run/plain": (126, "'/run/plain' can't be executed: "),
+    "/run": (126, "'/run' can't be executed: "),
+    "/run/foreign": (126, "'/run/foreign' can't be executed: "),
+}
+"""What can't be executed, with the exit status and the words for it."""
+
+
+def broken(lab: Lab) -> None:
+    lab.write("/run/bad", "#!/no/such/interpreter\n", 0o755)
+    lab.write("/run/plain", "#!/bin/sh\n", 0o644)
+    other = bytearray(Path("/bin/true").read_bytes())
+    other[18:20] = (0x2A).to_bytes(2, sys.byteorder)  # EM_SH, which no nsctl has ever run on
+    lab.write("/run/foreign", bytes(other), 0o755)
+
+
+@pytest.mark.parametrize("isolate", ["mount,ipc,pid,uts,net", "mount,net", "net"])
+@pytest.mark.parametrize("program", BROKEN)
+def test_a_command_that_cannot_be_executed_is_a_failure_and_all_is_undone(lab: Lab, program: str, isolate: str) -> None:
+    broken(lab)
+    status, says = BROKEN[program]
     before = snapshot(lab)
-    done = lab.nsctl("up", "none", "--", "no-such-command")
-    if done.returncode == 0:
-        assert eventually(lambda: data(lab, "ls", "--json")[0]["state"] == "dead")
-        assert "not found" in log_of(lab, "none")
-        down(lab, "none")
-    assert done.returncode in {0, 1}
+    done = lab.nsctl("up", "none", "--name", "web", "--isolate", isolate, "--", program, "x")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert f"(start {program} x in web) failed: {says}" in done.stderr
+    assert "everything was undone" in done.stderr
     assert_back(lab, before)
+
+
+def test_it_is_with_single_commands_too_and_for_a_saved_plan(lab: Lab) -> None:
+    before = snapshot(lab)
+    words, command = ("up", "none", "--name", "web"), ("--", "nosuchprogram")
+    plan = said(lab, *words, "--dry-run", "--format", "json", *command)
+    for done in (lab.nsctl(*words, "--no-fuse", *command), lab.nsctl("apply", "-", input=plan)):
+        assert (done.returncode, done.stdout) == (127, "")
+        assert "'nosuchprogram' was not found; everything was undone" in done.stderr
+        assert_back(lab, before)
+
+
+def test_in_a_lab_file_it_is_a_step_that_fails_and_names_the_sandbox(lab: Lab) -> None:
+    before = snapshot(lab)
+    text = '[sandbox.a]\nmode = "none"\n[sandbox.b]\nmode = "none"\ncommand = ["nosuchprogram"]\n'
+    done = lab.nsctl("apply", "-", input=text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "(start nosuchprogram in b) failed: 'nosuchprogram' was not found" in done.stderr
+    assert_back(lab, before)
+
+
+@pytest.mark.parametrize("isolate", ["mount,ipc,pid,uts,net", "mount,net", "net"])
+@pytest.mark.parametrize("command", ["exit 127", "exit 126", "exit 0", "nosuchprogram", "kill -KILL $$"])
+def test_a_command_that_ran_and_has_ended_is_no_failure_and_not_called_up(lab: Lab, command: str, isolate: str) -> None:
+    done = lab.nsctl("up", "none", "--name", "web", "--isolate", isolate, "--", "sh", "-c", command)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "is up" not in done.stdout:  # it had ended when nsctl looked
+        assert done.stdout == "web was made; its command has ended already, see: nsctl inspect web\n"
+    assert eventually(lambda: data(lab, "ls", "--json")[0]["state"] == "dead")
+    down(lab, "web")
+
+
+def test_that_it_has_ended_is_said(lab: Lab) -> None:
+    # A step that comes after it and takes its time: by then `true` is over.
+    plan = said(lab, "up", "none", "--dry-run", "--format", "json", "--", "true")
+    late = json.loads(plan)
+    late["steps"].append({"key": "z", "why": "wait", "do": {"argv": ["sleep", "0.3"]}, "no_undo": "it only waits"})
+    done = lab.nsctl("apply", "-", input=json.dumps(late))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "none was made; its command has ended already, see: nsctl inspect none\n"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_any_shell_tells_what_it_could_not_execute(shell: str, tmp_path: Path) -> None:
+    argv = (shell, *(("sh",) if shell == "busybox" else ()), "-c", EXECUTE, "init")
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+
+    def run(*command: str) -> tuple[int, str]:
+        done = subprocess.run([*argv, *command], capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    (tmp_path / "plain").write_text("")
+    for program, status in (("nosuchprogram", 127), (str(tmp_path / "none"), 127), (str(tmp_path / "plain"), 126)):
+        found, stderr = run(program)
+        assert (found, stderr.splitlines()[-1]) == (status, f"{NOT_EXECUTED}{status}")
+    assert run("sh", "-c", "exit 127") == (127, "")
 
 
 def test_it_may_only_do_what_a_sandbox_may(lab: Lab) -> None:

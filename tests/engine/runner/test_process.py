@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nsctl.engine.errors import Refused
-from nsctl.engine.plan import Command, Spawn
+from nsctl.engine.plan import EXECUTE, NOT_EXECUTED, Command, Spawn
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.process import ENVIRONMENT, OUTPUT_MAX, Result, wait_for_exit
 
@@ -285,6 +286,42 @@ def test_a_detached_process_that_never_gets_ready_is_killed_with_its_children(
     assert time.monotonic() - begun < 3
     pids = [*pids_in(home / "x.pid"), *pids_in(home / "x.child")]
     assert wait_until(lambda: not any(map(alive, pids)))
+
+
+BUSY = 'echo ready > "$0"; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; '
+"""Ready, and for a while still a shell."""
+
+
+def becoming(home: Path, program: str, *words: str, before: str = BUSY, name: str = "x") -> Spawn:
+    spawn = spawned(home, before + EXECUTE, name=name)
+    return replace(spawn, argv=(*spawn.argv, program, *words), program=program)
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_a_program_is_waited_for(runner: Runner, home: Path, *, here: bool) -> None:
+    result = runner.spawn(becoming(home, "nosuchprogram"), here=here)
+    assert (result.status, result.not_executed) == (127, True)
+    assert "nosuchprogram" in result.stderr
+    assert NOT_EXECUTED not in result.stderr
+    result = runner.spawn(becoming(home, "sleep", "1000", name="y"), here=here)
+    assert (result.status, result.not_executed) == (0, False)
+    assert "sleep\0001000\0" in Path(f"/proc/{pids_in(home / 'y.pid')[0]}/cmdline").read_text()
+
+
+@pytest.mark.parametrize("end", ["exit 127", "exit 3", "kill -KILL $$"])
+def test_a_program_that_ended_by_itself_is_no_failure(runner: Runner, home: Path, end: str) -> None:
+    result = runner.spawn(becoming(home, "sh", "-c", end))
+    assert (result.status, result.not_executed, result.stderr) == (0, False, "")
+
+
+def test_what_an_earlier_program_could_not_do_is_not_said_of_this_one(runner: Runner, home: Path) -> None:
+    (home / "x.log").write_text(f"{NOT_EXECUTED}127\n")
+    assert runner.spawn(becoming(home, "true")).status == 0
+
+
+def test_a_shell_that_fails_before_it_is_ready_has_its_own_status(runner: Runner, home: Path) -> None:
+    result = runner.spawn(becoming(home, "true", before="echo no >&2; exit 4; "))
+    assert (result.status, result.not_executed, result.stderr) == (4, False, "no\n")
 
 
 def wait_until(condition: Callable[[], bool]) -> bool:
