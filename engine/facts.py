@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
+__all__ = ["HIDDEN", "HOST_DIR", "Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
+
+HOST_DIR = "/run/nsctl"
+"""Where nsctl keeps what is host-wide, wherever a state directory lies."""
+HIDDEN = ("/var/log/nsctl",)
+"""The folder of the audit trail, if no other is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ class Facts:
         firewall: Which iptables is in use.
         state_dir: nsctl's directory under /run.
         hosts: The content of /etc/hosts.
+        hidden: Directories that no sandbox may reach, beside the state directory: the audit trail's, other states'.
         resolv_conf: The content a sandbox should see as /etc/resolv.conf, None where the host has none.
     """
 
@@ -150,7 +156,8 @@ class Facts:
     taken: Mapping[str, str] = field(default_factory=dict)
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
-    state_dir: str = "/run/nsctl"
+    state_dir: str = HOST_DIR
+    hidden: tuple[str, ...] = HIDDEN
     hosts: str = "127.0.0.1\tlocalhost\n"
     resolv_conf: str | None = None
 

@@ -2,26 +2,29 @@
 What a sandbox's init does before it becomes what it is for: a small script, which the dry run shows.
 
 It mounts what the sandbox sees of its own, hides what is not for it, and sets the environment.
+Whatever is isolated, nsctl's own files and the kernel's settings are kept out of reach: in a mount namespace that is
+always private, and that of a sandbox without `mount` in all else follows the host's.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from nsctl.engine.facts import Facts
+from nsctl.engine.facts import HOST_DIR, Facts
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
 
-__all__ = ["PATH", "TABLE", "script"]
+__all__ = ["PATH", "TABLE", "hidden_from", "masks", "script"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_TRAIL = "/var/log/nsctl"
-"""Where the audit trail is, if nobody set another place."""
+_NAMES = "/run/netns"
 _READ_ONLY = "ro,nosuid,nodev,noexec"
 _EMPTY = "ro,size=4k,mode=000"
 """The options of a tmpfs that hides what is below it."""
 _SYSRQ = "/proc/sysrq-trigger"
+_FAILED = 125
+"""The exit status of `exec` where the command was not reached."""
 TABLE = "init.mounts"
 """A table of mounts as fstab(5) has it, in the sandbox's directory."""
 
@@ -37,8 +40,13 @@ def script(request: Request, facts: Facts) -> str:
         lines.append(f"env=$(cat {at}/env)")
     if "uts" in isolate:
         lines.append(f"echo {request.name} >/proc/sys/kernel/hostname")
+    hidden = hidden_from(facts)
+    # Else those that come later would be within reach.
+    lines.append(f"[ -d {_NAMES} ] || mkdir -m 0755 {_NAMES} 2>/dev/null || :")
     if "mount" in isolate:
-        lines += _mounts(request, facts)
+        lines += _mounts(request, facts, hidden)
+    else:
+        lines += _masks(hidden, bounded=not request.settings.get("privileged"))
     lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
     if request.command and request.settings.get("env"):
         lines += ['eval "$env"', "unset env"]
@@ -46,7 +54,36 @@ def script(request: Request, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _mounts(request: Request, facts: Facts) -> Iterator[str]:
+def masks(hidden: Iterable[str], *, privileged: bool, tools: str) -> str:
+    """
+    What a command that enters a sandbox without an init does in a mount namespace of its own, before it is executed.
+
+    Args:
+        hidden: What is masked; see `hidden_from`.
+        privileged: Whether the kernel's settings stay within reach.
+        tools: Where its own tools are; the command's PATH may be any.
+    """
+    lines = [f"trap 'exit {_FAILED}' EXIT", "set -e", f"path=${{PATH-}}; PATH={tools}"]
+    lines += _masks(list(hidden), bounded=not privileged)
+    lines += ["PATH=$path; unset path", "set +e; trap - EXIT", 'exec "$@"']
+    return "\n".join(lines)
+
+
+def hidden_from(facts: Facts) -> list[str]:
+    """
+    The directories that are masked, none of them within another; the one that holds the state comes last.
+    """
+    every = dict.fromkeys((_NAMES, HOST_DIR, *facts.hidden, facts.state_dir))
+    found = [path for path in every if not any(_is_below(path, other) for other in every)]
+    # A table of mounts lies in there: it can only be hidden when it has been read.
+    return sorted(found, key=lambda path: path == facts.state_dir or _is_below(facts.state_dir, path))
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path.startswith(other.rstrip("/") + "/")
+
+
+def _mounts(request: Request, facts: Facts, hidden: Sequence[str]) -> Iterator[str]:
     place = sandbox_dir(facts, request.name)
     table = shlex.quote(f"{place}/{TABLE}")
     own = {"net", "pid"} & set(request.isolate)
@@ -59,30 +96,52 @@ def _mounts(request: Request, facts: Facts) -> Iterator[str]:
         yield f"echo nsctl-$id /sys sysfs {_READ_ONLY}"
     for name in ("hosts", *(("resolv.conf",) if facts.resolv_conf is not None else ())):
         yield f"[ ! -e /etc/{name} ] || {_said('', f'{place}/{name}', f'/etc/{name} none bind')}"
-    for path in ("/run/netns", _TRAIL):
-        yield f"[ ! -d {path} ] || echo nsctl-$id {path} tmpfs {_EMPTY}"
-    bounds = (
-        [] if request.settings.get("privileged") else [("/proc/sys/net", "bind"), ("/proc/sys", f"rbind,{_READ_ONLY}")]
-    )
+    for path in hidden[:-1]:
+        yield f"[ ! -d {shlex.quote(path)} ] || {_said('nsctl-$id ', path, f'tmpfs {_EMPTY}')}"
+    bounds = [] if request.settings.get("privileged") else _SETTINGS
     if bounds and "pid" in own:
         for path, how in bounds:
             yield f"echo {path} {path} none {how}"
         yield f"[ ! -e {_SYSRQ} ] || echo {_SYSRQ} {_SYSRQ} none bind,{_READ_ONLY}"
     # Last: it hides the table, too.
-    yield _said("nsctl-$id ", facts.state_dir, f"tmpfs {_EMPTY}")
+    yield _said("nsctl-$id ", hidden[-1], f"tmpfs {_EMPTY}")
     yield f"}} >{table}"
-    yield "# copies of mounts would keep other sandboxes' namespaces alive"
-    yield "while umount -l /run/netns /run/netns 2>/dev/null; do :; done"
+    yield from _forget_names()
     yield f"mount --all --fstab {table}"
     yield "unset id"
     if "net" not in own:
-        yield "# the host's network has one sysfs: bound, it is without what is mounted on it"
-        yield f"mount --bind -o {_READ_ONLY} /sys /sys"
+        yield from _sys()
     if bounds and "pid" not in own:
-        yield "# something may be mounted here already: then `mount --all` would do nothing"
-        for path, how in bounds:
-            yield f"mount -o {how} {path} {path}"
-        yield f"[ ! -e {_SYSRQ} ] || mount -o bind,{_READ_ONLY} {_SYSRQ} {_SYSRQ}"
+        yield from _settings()
+
+
+_SETTINGS = (("/proc/sys/net", "bind"), ("/proc/sys", f"rbind,{_READ_ONLY}"))
+
+
+def _masks(hidden: Sequence[str], *, bounded: bool) -> Iterator[str]:
+    yield from _forget_names()
+    for path in map(shlex.quote, hidden):
+        yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} nsctl {path}"
+    if bounded:
+        yield from _sys()
+        yield from _settings()
+
+
+def _forget_names() -> Iterator[str]:
+    yield "# copies of mounts would keep other sandboxes' namespaces alive"
+    yield f"while umount -l {_NAMES} {_NAMES} 2>/dev/null; do :; done"
+
+
+def _sys() -> Iterator[str]:
+    yield "# the host's network has one sysfs: bound, it is without what is mounted on it"
+    yield f"mount --bind -o {_READ_ONLY} /sys /sys"
+
+
+def _settings() -> Iterator[str]:
+    yield "# something may be mounted here already: then `mount --all` would do nothing"
+    for path, how in _SETTINGS:
+        yield f"mount -o {how} {path} {path}"
+    yield f"[ ! -e {_SYSRQ} ] || mount -o bind,{_READ_ONLY} {_SYSRQ} {_SYSRQ}"
 
 
 def _said(before: str, path: str, after: str) -> str:

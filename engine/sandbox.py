@@ -8,7 +8,7 @@ namespaces, sets them up, bounds what a process in there may do, and then idles,
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
@@ -50,16 +50,14 @@ _ITEMS_MAX = 100_000
 """What a mode may yield, with steps that are there already and nothing at all."""
 _IDLE = "echo ready >&3; exec 3>&-; while :; do sleep 2147483647 & wait; done"
 """The init of a PID namespace: it reaps, and sleeps in a child, since a shell that reads would not reap."""
-_OWN = {"mount": "mnt", "uts": "uts", "ipc": "ipc"}
-"""Kinds of namespaces by which a sandbox's processes are found, and their short names in /proc."""
 _KEY_OF_LINK = 3
 """Slashes, at most, in the key of a sysctl that is not of a link: `net/ipv4/conf/eth0/forwarding` has four."""
 _HOLD = ("sleep", "2147483647")
 """Without a PID namespace there is nothing to reap, and a child would survive."""
 # Everything that is in the namespace of the process, whoever started it; never what is in nsctl's own.
 _END_ALL = (
-    'p=$(cat "$0") && n=/proc/$p/ns/{kind} && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/{kind} ] || exit 1; '
-    'exec pkill -KILL --ns "$p" --nslist {kind}'
+    'p=$(cat "$0") && n=/proc/$p/ns/mnt && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/mnt ] || exit 1; '
+    'exec pkill -KILL --ns "$p" --nslist mnt'
 )
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
 _WORK = 'echo ready >&3; exec 3>&-; sh -c "$@"; exit $?'
@@ -129,7 +127,13 @@ def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) 
     )
 
 
-def enter(sandbox: Enterable, pid: int | None, command: Sequence[str]) -> tuple[str, ...]:
+def enter(
+    sandbox: Enterable,
+    pid: int | None,
+    command: Sequence[str],
+    masked: str | None = None,
+    tool: Callable[[str], str] = str,
+) -> tuple[str, ...]:
     """
     The words that run a command in a sandbox.
 
@@ -137,20 +141,29 @@ def enter(sandbox: Enterable, pid: int | None, command: Sequence[str]) -> tuple[
         sandbox: The sandbox.
         pid: Its init's PID on the host; None where it has no init.
         command: The command.
+        masked: The script that keeps the command within bounds (`init.masks`), where there is no init in whose mount
+            namespace it would be.
+        tool: Finds a tool's path: the PATH that a sandbox was given is its command's.
 
     Raises:
         Invalid: It has an init, which is gone.
     """
     kinds = sandbox.isolate
     if pid is not None:
-        into = ("-t", str(pid), *(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid", "net") if kind in kinds))
+        joined = ("mount", *kinds) if masked is None else kinds
+        into = ("-t", str(pid), *(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid", "net") if kind in joined))
     elif set(kinds) <= {"net"}:
         into = (f"--net=/run/netns/{sandbox.name}",) if kinds else ()
     else:
         raise Invalid(f"the init of '{display(sandbox.name)}' has ended", hint=f"nsctl down {sandbox.name}")
     variables = tuple(f"{key}={value}" for key, value in sandbox.settings.get("env", {}).items())
-    inside = (*bounded(sandbox.settings), *(("env", *variables) if variables else ()), *command)
-    return ("nsenter", *into, "--", *inside) if into else inside
+    inside = (*(("env", *variables) if variables else ()), *command)
+    if bounds := bounded(sandbox.settings):
+        inside = (tool(bounds[0]), *bounds[1:], *inside)
+    if masked is not None:
+        apart = (tool("unshare"), "--mount", "--propagation", "slave", "--")
+        inside = (*apart, tool("sh"), "-c", masked, "init", *inside)
+    return (tool("nsenter"), *into, "--", *inside) if into else inside
 
 
 def bounded(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -267,19 +280,17 @@ def _hosts(name: str, facts: Facts, steps: Iterable[Step]) -> str:
 
 def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | None:
     name, isolate, command = request.name, request.isolate, request.command
-    flags = tuple(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid") if kind in isolate)
-    if not flags and not command:
+    if not set(isolate) - {"net"} and not command:
         return None
+    flags = ("--mount", *(f"--{kind}" for kind in ("uts", "ipc", "pid") if kind in isolate))
     netns = name if "net" in isolate else None
     if "pid" in isolate:
         inside = ("sh", "-c", _WORK, "init", EXECUTE, "init", *command) if command else ("sh", "-c", _IDLE)
     else:
         inside = ("sh", "-c", _BECOME, "init", *command) if command else (*_READY, *_HOLD)
     argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *inside)
-    if flags:
-        forks = ("--fork", "--kill-child") if "pid" in isolate else ()
-        private = ("--propagation", "private") if "mount" in isolate else ()
-        argv = ("unshare", *flags, *forks, *private, *argv)
+    forks = ("--fork", "--kill-child") if "pid" in isolate else ()
+    argv = ("unshare", *flags, *forks, "--propagation", "private" if "mount" in isolate else "slave", *argv)
     # An idle init needs its namespace and its files; a workload begins when all is in place.
     needed = [s.key for s in earlier if command or s.key.startswith(("netns/", "file/"))]
     step = spawn(
@@ -294,15 +305,12 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         ready=True,
         after=tuple(needed),
     )
-    undo = step.undo
-    if command and isinstance(step.do, Spawn):
-        step = replace(step, do=replace(step.do, program=command[0]))
-    if command and "pid" not in isolate and isinstance(step.do, Spawn):
-        kind = next((short for kind, short in _OWN.items() if kind in isolate), None)
-        if kind is not None:
-            end_all = ("sh", "-c", _END_ALL.format(kind=kind), step.do.pidfile)
-            undo = (Command(end_all, ok=(0, 1)), *undo)
-    return replace(step, key=f"init/{name}", undo=undo)
+    do, undo = step.do, step.undo
+    if command and isinstance(do, Spawn):
+        do = replace(do, program=command[0])
+        if "pid" not in isolate:
+            undo = (Command(("sh", "-c", _END_ALL, do.pidfile), ok=(0, 1)), *undo)
+    return replace(step, key=f"init/{name}", do=do, undo=undo)
 
 
 def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:

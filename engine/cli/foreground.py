@@ -27,10 +27,11 @@ from nsctl.engine.namespaces import NEWPID, setns
 if TYPE_CHECKING:
     from nsctl.engine.cli.up import Wish
     from nsctl.engine.cli.world import World
+    from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
 
-__all__ = ["foreground", "run_in"]
+__all__ = ["foreground", "masks_for", "run_in"]
 
 FAILED = 125
 SI_KERNEL = 0x80
@@ -64,12 +65,13 @@ def run_in(
     with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         row = started(session, want, plugins)
         pid = session.pid(row)
+        masked = masks_for(session, row, pid)
         # From here on a signal is the command's; one that came a moment ago is noted in the session.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed()) - STOPPING  # which only the session blocks
         caught = session.ctx.signals.caught
     try:
         try:
-            return 128 + caught if caught is not None else foreground(row, pid, command, stay=True, mask=before)
+            return 128 + caught if caught is not None else foreground(row, pid, command, masked, stay=True, mask=before)
         finally:
             with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
                 there = session.sandboxes().get(name)
@@ -84,7 +86,13 @@ def run_in(
 
 
 def foreground(
-    row: SandboxRow, pid: int | None, command: Sequence[str], *, stay: bool = False, mask: Iterable[int] | None = None
+    row: SandboxRow,
+    pid: int | None,
+    command: Sequence[str],
+    masked: str | None = None,
+    *,
+    stay: bool = False,
+    mask: Iterable[int] | None = None,
 ) -> int:
     """
     Run a command in a sandbox and wait for it.
@@ -93,6 +101,7 @@ def foreground(
         row: The sandbox.
         pid: Its init, just verified; None where it has none.
         command: The command.
+        masked: What keeps it within bounds where no init does; see `masks_for`.
         stay: There is something to do afterwards; else, where no PID namespace is entered, nsctl becomes the command.
         mask: The signals that are blocked in the command; as they are now, if not given.
 
@@ -101,14 +110,12 @@ def foreground(
     """
     from nsctl.engine import sandbox
     from nsctl.engine.probe.process import start_of
-    from nsctl.engine.runner import find_tool, missing_tool
+    from nsctl.engine.runner import find_tool
 
     environment = sandbox.environment(row.settings, _terminal_type())
     # Variables go by way of the environment: in the words of a command every user could read them.
-    argv = list(sandbox.enter(replace(row, settings=row.settings | {"env": {}}), pid, tuple(command)))
-    tool = find_tool(argv[0])
-    if tool is None and argv[0] in {"nsenter", "setpriv"}:
-        raise missing_tool(argv[0])
+    argv = list(sandbox.enter(replace(row, settings=row.settings | {"env": {}}), pid, tuple(command), masked, _tool))
+    tool = argv[0] if len(argv) > len(command) else find_tool(argv[0])
     start = start_of(pid) if pid is not None else None
     cut = argv.index("--") if "--" in argv else len(argv)
     enters = "--pid" in argv[:cut]
@@ -139,6 +146,33 @@ def foreground(
                 _give_terminal(os.getpgrp())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
+
+
+def masks_for(session: Session, row: SandboxRow, pid: int | None) -> str | None:
+    """
+    The script that keeps a command within bounds in a sandbox that has no init which does; None where one has it done.
+
+    Args:
+        session: What knows what is to be hidden.
+        row: The sandbox.
+        pid: Its init.
+    """
+    if pid is not None and row.info.get("bounds"):
+        return None
+    from nsctl.engine.init import hidden_from, masks
+    from nsctl.engine.runner.tools import TOOL_PATH
+
+    hidden = hidden_from(session.facts())
+    return masks(hidden, privileged=bool(row.settings.get("privileged")), tools=":".join(TOOL_PATH))
+
+
+def _tool(name: str) -> str:
+    from nsctl.engine.runner import find_tool, missing_tool
+
+    path = find_tool(name)
+    if path is None:
+        raise missing_tool(name)
+    return path
 
 
 def _passed() -> set[signal.Signals]:

@@ -48,7 +48,7 @@ def shell(ctx: typer.Context, name: Name) -> int:
 
 
 def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
-    from nsctl.engine.cli.foreground import foreground
+    from nsctl.engine.cli.foreground import foreground, masks_for
 
     need_root(world)
     with world.look() as session:
@@ -57,11 +57,12 @@ def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
             raise no_sandbox(name, rows)
         row = rows[name]
         pid = session.pid(row)
+        masked = masks_for(session, row, pid)
     if row.state != "up":
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
     if pid is None and row.info.get("init"):
         raise Refused(f"the init of '{name}' has died", hint=f"nsctl recover, or nsctl down {name}")
-    return foreground(row, pid, command)
+    return foreground(row, pid, command, masked)
 
 
 def _shell() -> str:

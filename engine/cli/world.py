@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
 from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.facts import HIDDEN
 from nsctl.engine.names import display
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ else:
 
 __all__ = ["World", "need_root", "no_sandbox", "settled"]
 
+_MAKING = frozenset({"up", "run", "apply"})
 _UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
 
 
@@ -64,7 +66,36 @@ class World:
             yield None  # without the imports
             return
         with self.session_type().read(self.state_dir) as session:
+            if session is not None:
+                session.hidden = self.masked
             yield session
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """
+        The directories that no sandbox may reach, beside the state directory: the whole one that the trail is in.
+        """
+        return (str(self.audit_log.parent),)
+
+    def check_trail(self) -> None:
+        """
+        Refuse a trail that does not have its directory for itself: what else is in there would be hidden with it.
+
+        Raises:
+            Invalid: There is something else.
+        """
+        folder, name = self.audit_log.parent, self.audit_log.name
+        try:
+            others = [other for other in os.listdir(folder) if not other.startswith(name)]
+        except OSError:  # the trail itself says what is wrong with its place
+            return
+        others = [other for other in others if folder / other not in {self.state_dir, *self.state_dir.parents}]
+        if others and folder not in {self.state_dir, Path(HIDDEN[0])}:
+            raise Invalid(
+                f"the audit trail {display(str(self.audit_log))} is not alone in its directory, "
+                "which every sandbox has to be kept out of",
+                hint=f"give it one of its own, for example NSCTL_AUDIT_LOG={display(str(folder / 'nsctl' / name))}",
+            )
 
     @property
     def hidden(self) -> bool:
@@ -88,7 +119,7 @@ class World:
             return session.facts()
         from nsctl.engine.probe.facts import gather
 
-        return gather(str(self.state_dir), {}, {})
+        return gather(str(self.state_dir), {}, {}, self.masked)
 
     @contextmanager
     def changing(
@@ -105,6 +136,8 @@ class World:
             fuse: Whether steps may be carried out in batches.
         """
         need_root(self)
+        if operation in _MAKING:
+            self.check_trail()
         from nsctl.hooks.audit import AuditTrail
         from nsctl.hooks.manager import Plugins
         from nsctl.hooks.progress import Progress, wanted
@@ -123,6 +156,7 @@ class World:
         for_later: list[Event] = []
         emit = watching.emit if operation not in _UNDOING else _both(watching.emit, for_later.append)
         session = self.session_type()(self.state_dir, emit, step_timeout=step_timeout, fuse=fuse, operation=operation)
+        session.hidden = self.masked
         try:
             with session.locked():
                 yield session

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
 from nsctl.engine.executor.inventory import described
-from nsctl.engine.facts import Facts, Sandbox
+from nsctl.engine.facts import HIDDEN, Facts, Sandbox
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.facts import gather
 from nsctl.engine.store import Journal, Others, SandboxRow
@@ -22,7 +22,13 @@ __all__ = ["Without", "facts_of"]
 V = TypeVar("V")
 
 
-def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = (), others: Others | None = None) -> Facts:
+def facts_of(
+    state_dir: Path,
+    journal: Journal,
+    without: Sequence[str] = (),
+    others: Others | None = None,
+    hidden: tuple[str, ...] = HIDDEN,
+) -> Facts:
     """
     The facts, from the store and the kernel.
 
@@ -31,6 +37,7 @@ def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = (), oth
         journal: The store.
         without: Sandboxes to leave out, with what only they hold.
         others: What other stores hold: of that, modes see what two stores may share.
+        hidden: Directories that no sandbox may reach; those of other stores are not, either.
     """
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
@@ -40,7 +47,8 @@ def facts_of(state_dir: Path, journal: Journal, without: Sequence[str] = (), oth
             networks.setdefault(bridge, IPv4Interface(gateway))
         for address in row.info.get("own", ()):
             taken.setdefault(address, name)
-    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}), networks=networks, taken=taken)
+    hidden = (*hidden, *map(str, others.places() if others is not None else ()))
+    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden), networks=networks, taken=taken)
     if not without:
         return with_fields(facts, steps=_Steps(journal, frozenset(), others))
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}

@@ -36,6 +36,8 @@ def info_of(plan: Plan) -> dict[str, Any]:
             info["init"] = step.key
             info["pidfile"] = step.do.pidfile
             info["log"] = step.do.log
+            # Whoever joins its init is within its bounds; where a mode has only processes of its own, there are none.
+            info["bounds"] = step.key == f"init/{plan.name}" and step.do.argv[:2] == ("unshare", "--mount")
     return info
 
 

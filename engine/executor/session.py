@@ -17,7 +17,7 @@ from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.signals import HeldSignals
-from nsctl.engine.facts import Facts
+from nsctl.engine.facts import HIDDEN, Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
@@ -54,6 +54,8 @@ class Session:
     ) -> None:
         self.state_dir = state_dir
         self.operation = operation
+        self.hidden = HIDDEN
+        """Directories that no sandbox may reach, beside the state directory."""
         self.recovered: list[str] = []
         """What a dead nsctl had left and this one cleaned up, for the user."""
         self._emit = emit
@@ -199,7 +201,7 @@ class Session:
         Args:
             without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
         """
-        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others)
+        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others, self.hidden)
 
     @contextmanager
     def planning(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import TypeVar
 
 from nsctl.engine import inventory
-from nsctl.engine.facts import Facts, Link, Process, Route, Sandbox
+from nsctl.engine.facts import HIDDEN, Facts, Link, Process, Route, Sandbox
 from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, process
 from nsctl.engine.probe.kernel import Kernel, read_sysctl
@@ -58,7 +58,12 @@ class _Lazy(Mapping[K, V]):
         return sum(1 for _ in self._names())
 
 
-def gather(state_dir: str, sandboxes: Mapping[str, Sandbox], steps: Mapping[str, Step]) -> Facts:
+def gather(
+    state_dir: str,
+    sandboxes: Mapping[str, Sandbox],
+    steps: Mapping[str, Step],
+    hidden: tuple[str, ...] = HIDDEN,
+) -> Facts:
     """
     What modes may know of the host.
 
@@ -68,6 +73,7 @@ def gather(state_dir: str, sandboxes: Mapping[str, Sandbox], steps: Mapping[str,
         state_dir: nsctl's directory under /run.
         sandboxes: The sandboxes that are up, from the store.
         steps: The steps in place by key, from the store.
+        hidden: Directories that no sandbox may reach.
     """
     kernel = Kernel(_no_commands)
     routes = _routes(kernel)
@@ -84,6 +90,7 @@ def gather(state_dir: str, sandboxes: Mapping[str, Sandbox], steps: Mapping[str,
         processes=_Lazy[int, Process](_process, _pids),
         firewall=firewall.backend(),
         state_dir=state_dir,
+        hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
         resolv_conf=_resolv_conf(),
     )

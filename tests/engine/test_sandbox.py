@@ -29,15 +29,24 @@ def test_a_command_enters_all_namespaces_of_the_init() -> None:
 
 
 def test_only_the_namespaces_of_its_own_are_entered() -> None:
-    assert enter(Row(isolate=("uts",)), 4711, ("true",))[:5] == ("nsenter", "-t", "4711", "--uts", "--")
+    assert enter(Row(isolate=("uts",)), 4711, ("true",))[:6] == ("nsenter", "-t", "4711", "--mount", "--uts", "--")
 
 
-def test_a_sandbox_that_is_only_a_network_is_entered_by_its_name() -> None:
-    assert enter(Row(isolate=("net",)), None, ("true",))[:3] == ("nsenter", "--net=/run/netns/web", "--")
+MASKED = ("unshare", "--mount", "--propagation", "slave", "--", "sh", "-c", "MASKS", "init", "setpriv")
 
 
-def test_a_sandbox_without_any_namespace_needs_nothing_to_enter() -> None:
-    assert enter(Row(isolate=()), None, ("true",))[0] == "setpriv"
+def test_a_sandbox_that_is_only_a_network_is_entered_by_its_name_and_gets_its_bounds_then() -> None:
+    argv = enter(Row(isolate=("net",)), None, ("true",), "MASKS")
+    assert argv[:13] == ("nsenter", "--net=/run/netns/web", "--", *MASKED)
+
+
+def test_a_sandbox_without_any_namespace_gets_its_bounds_too() -> None:
+    assert enter(Row(isolate=()), None, ("true",), "MASKS")[:10] == MASKED
+
+
+def test_the_process_of_a_mode_sets_no_bounds() -> None:
+    argv = enter(Row(isolate=("net",)), 4711, ("true",), "MASKS")
+    assert argv[:14] == ("nsenter", "-t", "4711", "--net", "--", *MASKED[:9])
 
 
 def test_a_sandbox_whose_init_is_gone_is_refused() -> None:

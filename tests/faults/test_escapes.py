@@ -39,6 +39,25 @@ MORE = ("sys_admin", "sys_ptrace", "sys_nice", "mknod", "dac_read_search", "perf
 CONTROLS = {"capabilities": [f"--cap-add={name}" for name in MORE], "privileged": ["--privileged"]}
 Found = dict[str, str]
 """Attempt → what became of it."""
+SUBSETS = (
+    ("none", "net", "exec"),
+    ("none", "net", "workload"),
+    ("none", "pid,net", "exec"),
+    ("host", "uts", "exec"),
+    ("host", "ipc,pid", "workload"),
+    ("container", "net", "run"),
+    ("bridge", "mount,net", "exec"),
+)
+"""Modes, the namespaces asked for, and ways: each with a mount namespace or without, with an init or without."""
+SEEN_WITHOUT = {
+    "pid": {
+        "find a process of the host",
+        "move a link to the host by a process",
+        "signal a process that proc does not show",
+    },
+    "mount": {"find a process of the host", "signal a process that proc does not show"},
+}
+"""What succeeds where that kind was not asked for: processes are seen, and a link can be given to one."""
 CHANGES = """
 ip link add esc0 type veth peer name esc1
 ip link set esc0 up
@@ -146,6 +165,22 @@ def test_it_succeeds_where_it_may(one: Attempt, controls: dict[str, Found]) -> N
     if word(outcome) == "unable":
         pytest.skip(outcome)
     assert word(outcome) == GOT_THROUGH, outcome
+
+
+@pytest.mark.parametrize(("mode", "isolate", "way"), SUBSETS)
+def test_whatever_is_isolated_it_fails(mode: str, isolate: str, way: str, ground: Ground, tally: Tally) -> None:
+    found = made(ground, mode, way, "--isolate", isolate)
+    known = {name for kind, names in SEEN_WITHOUT.items() if kind not in isolate.split(",") for name in names}
+    if "pid" not in isolate:  # the kernel numbers the host's namespace for a link that was given to it
+        known |= {name for name in found if name.endswith("by its number")}
+    strict = {name: outcome for name, outcome in found.items() if name not in known and word(outcome) != "unable"}
+    limits = {one.name for one in TABLE.values() if mode in one.limit}
+    # Processes of the host are seen by number, and closed.
+    fine = {"EACCES", "EIO"}
+    wrong = {n: o for n, o in strict.items() if n not in limits and word(o) not in {*TABLE[n].errors, *fine}}
+    tally.note("escape", survived=not wrong, times=len(strict))
+    assert wrong == {}
+    assert {"write to the state", "append to the trail", "name a namespace"} <= strict.keys()
 
 
 def test_without_net_admin_the_links_of_the_host_are_out_of_reach(ground: Ground, tally: Tally) -> None:

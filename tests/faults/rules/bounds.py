@@ -54,4 +54,47 @@ RULES: tuple[Rule, ...] = (
         "                    return process.wait(), False\n",
         "tests/engine/runner/test_process.py::test_a_program_that_ended_by_itself_is_no_failure",
     ),
+    # Out of reach, whatever is isolated.
+    Rule(
+        "an init without mounts of its own hides nsctl's files",
+        "engine/init.py",
+        'yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} nsctl {path}"',
+        'yield "true"',
+        "tests/system/test_bounds.py::test_nsctls_own_files_are_hidden_and_can_not_be_written[uts,net]",
+    ),
+    Rule(
+        "so does a command that enters a sandbox without an init",
+        "engine/cli/foreground.py",
+        '    return masks(hidden, privileged=bool(row.settings.get("privileged")), tools=":".join(TOOL_PATH))',
+        '    return "exec \\"$@\\""',
+        "tests/system/test_bounds.py::test_nsctls_own_files_are_hidden_and_can_not_be_written[net]",
+    ),
+    Rule(
+        "the kernel's settings are read-only without mounts of its own",
+        "engine/init.py",
+        "    if bounded:\n        yield from _sys()\n        yield from _settings()",
+        "    if bounded:\n        yield from _sys()",
+        "tests/system/test_bounds.py::test_the_kernels_settings_are_read_only_but_for_the_networks[net]",
+    ),
+    Rule(
+        "the trail's directory is hidden wherever it is",
+        "engine/init.py",
+        "(_NAMES, HOST_DIR, *facts.hidden, facts.state_dir)",
+        "(_NAMES, HOST_DIR, facts.state_dir)",
+        "tests/system/test_bounds.py::test_state_and_trail_are_hidden_wherever_they_lie[mount,ipc,pid,uts,net]",
+    ),
+    Rule(
+        "a trail that is not alone in its directory is refused",
+        "engine/cli/world.py",
+        "            self.check_trail()\n",
+        "            pass\n",
+        "tests/system/test_bounds.py::test_a_trail_that_is_not_alone_in_its_directory_is_refused[words0]",
+    ),
+    Rule(
+        "a command that can't be bounded does not run",
+        "engine/init.py",
+        '"set -e", f"path=',
+        '"set +e", f"path=',
+        "tests/system/test_bounds.py::test_a_command_that_can_not_be_bounded_does_not_run",
+    ),
 )
