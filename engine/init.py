@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 
 from nsctl.engine.facts import HOST_DIR, Facts
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
 
-__all__ = ["PATH", "TABLE", "hidden_from", "masks", "script"]
+__all__ = ["PATH", "TABLE", "fixed_lines", "hidden_from", "masks", "script"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMES = "/run/netns"
@@ -77,6 +79,21 @@ def hidden_from(facts: Facts) -> list[str]:
     found = [path for path in every if not any(_is_below(path, other) for other in every)]
     # A table of mounts lies in there: it can only be hidden when it has been read.
     return sorted(found, key=lambda path: path == facts.state_dir or _is_below(facts.state_dir, path))
+
+
+@cache
+def fixed_lines() -> frozenset[str]:
+    """
+    The lines of scripts that are the same in all: with those that hold a path, they are all there are.
+    """
+    blank = Request("web", None, ("pid", "net"), ("x",), {"env": {"X": "1"}})
+    facts = Facts(state_dir="/web", hidden=())
+    every = [
+        script(replace(blank, isolate=isolate, settings=blank.settings | {"privileged": privileged}), facts)
+        for isolate in (("mount",), ("mount", "pid", "net"), ())
+        for privileged in (False, True)
+    ]
+    return frozenset(line for text in every for line in text.split("\n") if "web" not in line)
 
 
 def _is_below(path: str, other: str) -> bool:

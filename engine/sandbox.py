@@ -25,7 +25,7 @@ from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
 from nsctl.engine.plan import EXECUTE, NAMESPACES, Command, Plan, Spawn, Step
 
-__all__ = ["CAPABILITIES", "Enterable", "assemble", "enter", "environment", "steps_of"]
+__all__ = ["CAPABILITIES", "END_JOINED", "INSIDES", "Enterable", "assemble", "enter", "environment", "steps_of"]
 
 CAPABILITIES = (
     "chown",
@@ -55,7 +55,7 @@ _KEY_OF_LINK = 3
 _HOLD = ("sleep", "2147483647")
 """Without a PID namespace there is nothing to reap, and a child would survive."""
 # Everything that is in the namespace of the process, whoever started it; never what is in nsctl's own.
-_END_ALL = (
+END_JOINED = (
     'p=$(cat "$0") && n=/proc/$p/ns/mnt && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/mnt ] || exit 1; '
     'exec pkill -KILL --ns "$p" --nslist mnt'
 )
@@ -64,6 +64,11 @@ _WORK = 'echo ready >&3; exec 3>&-; sh -c "$@"; exit $?'
 _BECOME = f"echo ready >&3; exec 3>&-; {EXECUTE}"
 # Told last: had the words in front of it failed, it would not be.
 _READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
+_WORKING = ("sh", "-c", _WORK, "init", EXECUTE, "init")
+_BECOMING = ("sh", "-c", _BECOME, "init")
+_IDLING = ("sh", "-c", _IDLE)
+INSIDES = (_WORKING, _BECOMING, _IDLING, (*_READY, *_HOLD))
+"""What an init becomes; two of them go on with the workload's words."""
 
 
 class Enterable(Protocol):
@@ -285,9 +290,9 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     flags = ("--mount", *(f"--{kind}" for kind in ("uts", "ipc", "pid") if kind in isolate))
     netns = name if "net" in isolate else None
     if "pid" in isolate:
-        inside = ("sh", "-c", _WORK, "init", EXECUTE, "init", *command) if command else ("sh", "-c", _IDLE)
+        inside = (*_WORKING, *command) if command else _IDLING
     else:
-        inside = ("sh", "-c", _BECOME, "init", *command) if command else (*_READY, *_HOLD)
+        inside = (*_BECOMING, *command) if command else (*_READY, *_HOLD)
     argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *inside)
     forks = ("--fork", "--kill-child") if "pid" in isolate else ()
     argv = ("unshare", *flags, *forks, "--propagation", "private" if "mount" in isolate else "slave", *argv)
@@ -309,7 +314,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     if command and isinstance(do, Spawn):
         do = replace(do, program=command[0])
         if "pid" not in isolate:
-            undo = (Command(("sh", "-c", _END_ALL, do.pidfile), ok=(0, 1)), *undo)
+            undo = (Command(("sh", "-c", END_JOINED, do.pidfile), ok=(0, 1)), *undo)
     return replace(step, key=f"init/{name}", do=do, undo=undo)
 
 

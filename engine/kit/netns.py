@@ -9,7 +9,12 @@ from nsctl.engine.facts import Process
 from nsctl.engine.names import check_name
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["join_process", "join_sandbox", "netns"]
+__all__ = ["ATTACH", "END_ALL", "join_process", "join_sandbox", "netns"]
+
+END_ALL = "exec pkill -KILL --ns $$ --nslist net"
+"""A script that ends all that runs in the network namespace that it runs in."""
+ATTACH = 'exec ip netns attach "$0" $$'
+"""A script that gives the network namespace that it runs in one more name."""
 
 
 def netns(name: str) -> Step:
@@ -24,7 +29,7 @@ def netns(name: str) -> Step:
         why=f"make the network namespace {name}",
         do=Command(("ip", "netns", "add", name)),
         undo=(
-            Command(("sh", "-c", "exec pkill -KILL --ns $$ --nslist net"), netns=name, ok=(0, 1)),
+            Command(("sh", "-c", END_ALL), netns=name, ok=(0, 1)),
             Command(("ip", "netns", "del", name)),
         ),
         effect=NetnsIs(name),
@@ -46,7 +51,7 @@ def join_sandbox(name: str, target: str) -> Step:
         key=f"netns/{name}",
         why=f"share the network namespace of {target} as {name}",
         # The shell is in the target's namespace and becomes ip: so no PID is ever resolved.
-        do=Command(("sh", "-c", 'exec ip netns attach "$0" $$', name), netns=target),
+        do=Command(("sh", "-c", ATTACH, name), netns=target),
         undo=(Command(("ip", "netns", "del", name)),),
         effect=NetnsIs(name, source=target),
         after=(f"netns/{target}",),

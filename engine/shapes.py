@@ -1,0 +1,204 @@
+"""
+What a journalled command may be: the journal is data, and root runs what it says.
+
+A command is passed if it has the shape of one that nsctl itself plans: the tool, its verbs, paths below the directory
+of sandboxes only, settings of the network only, chains and rules that bear nsctl's marks, and fixed scripts.
+What the shape leaves open (the name of a link, a workload) is checked elsewhere: by effects, and by a sandbox's bounds.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from nsctl.engine.effect import ProcessIs
+from nsctl.engine.init import fixed_lines
+from nsctl.engine.kit.firewall import FORWARD
+from nsctl.engine.kit.netns import ATTACH, END_ALL
+from nsctl.engine.names import display
+from nsctl.engine.plan import Command, Spawn, Step
+from nsctl.engine.sandbox import END_JOINED, INSIDES
+
+__all__ = ["BUILT_IN", "why_refused"]
+
+BUILT_IN = frozenset({"bridge", "container", "host", "none"})
+"""The modes whose steps are all of nsctl's own shapes; a plugin's may use any tool."""
+
+_OWN_CHAIN = re.compile(rf"{FORWARD.partition('-')[0]}-[A-Z0-9-]+")
+_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+_WORD = re.compile(r"[A-Za-z0-9_.:@+=%~,!*-]+(?:/[0-9]{1,3})?")
+"""A word of ip or iptables: no path, since both read files and load libraries by paths."""
+_SETTING = re.compile(r"net(?:/(?!\.{1,2}/)[A-Za-z0-9_.@:+-]+)+=[A-Za-z0-9_.,: \t-]*")
+_MODE = re.compile(r"0?[0-7]{3}")
+_VERBS = {
+    "link": {"add", "set", "del"},
+    "addr": {"add", "del"},
+    "route": {"add", "del"},
+    "netns": {"add", "del", "attach"},
+}
+_CODE = {"xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "object", "pinned"}
+"""Words of `ip link set` that load a program into the kernel."""
+_TABLES = {"filter", "nat", "mangle", "raw"}
+_FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
+_RENAME = re.compile(r"(?:link set dev \S+ (?:down|name \S+)\n)+")
+_CAPABILITIES = re.compile(r"--bounding-set=-all(?:,\+[a-z_]+)*")
+_BOUNDED = ("setpriv", "--no-new-privs", "", "--inh-caps=-all", "--ambient-caps=-all", "--")
+_PATH = r"(?:'(?:[^']|'\"'\"')*'|[A-Za-z0-9_@%+=:,./-]+)+"
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_LINES = [
+    re.compile(line.replace("PATH", f"(?P<own>{_PATH})").replace("TOLD", f"(?P<told>{_PATH})").replace("MASKED", _PATH))
+    for line in (
+        r"exec 3>PATH",
+        r"env=\$\(cat PATH\)",
+        r"echo [a-z][a-z0-9_-]* >/proc/sys/kernel/hostname",
+        r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| echo PATH /etc/(?P=name) none bind",
+        r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| printf \"%s /etc/(?P=name) none bind\\n\" TOLD",
+        r"(?:\[ ! -d MASKED \] \|\| )?echo nsctl-\$id MASKED tmpfs ro,size=4k,mode=000",
+        r"(?:\[ ! -d MASKED \] \|\| )?printf \"nsctl-\$id %s tmpfs ro,size=4k,mode=000\\n\" MASKED",
+        r"\[ ! -d MASKED \] \|\| mount -t tmpfs -o ro,size=4k,mode=000 nsctl MASKED",
+        r"\} >PATH",
+        r"mount --all --fstab PATH",
+    )
+]
+
+
+def why_refused(step: Step, commands: Iterable[Command | Spawn], state_dir: str) -> str:
+    """
+    Why root should not run what the journal has for a step, or nothing.
+
+    Args:
+        step: The step, as it was read.
+        commands: Those of its commands that are about to run.
+        state_dir: The state directory; files and processes of sandboxes are below it.
+    """
+    place = f"{state_dir}/sandboxes"
+    effect = step.effect
+    if isinstance(effect, ProcessIs) and not _below(effect.pidfile, place):
+        return f"{display(effect.pidfile)} is no file of a sandbox"
+    for command in commands:
+        try:
+            own = _spawns(command, place) if isinstance(command, Spawn) else _commands(command, place)
+        except (ValueError, IndexError):  # quotes that nothing closes, words that are missing
+            own = False
+        if not own:
+            return f"'{display(' '.join(command.argv)[:80])}' is no command of nsctl's own"
+    return ""
+
+
+def _below(path: str, place: str) -> bool:
+    return path.startswith(f"{place}/") and not {"", ".", ".."} & set(path[1:].split("/"))
+
+
+def _commands(command: Command, place: str) -> bool:
+    if command.netns is not None and not _NAME.fullmatch(command.netns):
+        return False
+    argv, stdin = command.argv, command.stdin
+    match argv:
+        case ("ip", "-batch", "-"):
+            return stdin is not None and _RENAME.fullmatch(stdin) is not None
+        case ("iptables-restore" | "ip6tables-restore", "-w", "--noflush"):
+            return stdin is not None and _restores(stdin)
+        case ("install", "-m", mode, "/dev/stdin", path):
+            return stdin is not None and _MODE.fullmatch(mode) is not None and _below(path, place)
+        case _:
+            known = _of_network(argv) or _of_files(argv, place) or _scripts(argv, place, command.netns)
+            return known and stdin is None
+
+
+def _of_network(argv: Sequence[str]) -> bool:
+    match argv:
+        case ("ip", kind, verb, *words):
+            return verb in _VERBS.get(kind, ()) and all(map(_WORD.fullmatch, words)) and not _CODE & set(words)
+        case ("sysctl", "-qw", setting):
+            parts = set(setting.partition("=")[0].split("/"))
+            return _SETTING.fullmatch(setting) is not None and not {".", ".."} & parts
+        case ("iptables" | "ip6tables", "-w", "-t", table, *words):
+            return table in _TABLES and _rules(words)
+        case _:
+            return False
+
+
+def _of_files(argv: Sequence[str], place: str) -> bool:
+    match argv:
+        case ("mkdir", "-m", mode, path):
+            return _MODE.fullmatch(mode) is not None and (path == place or _below(path, place))
+        case ("rmdir", path):
+            return path == place or _below(path, place)
+        case ("rm", "-f", *paths):
+            return all(_below(path, place) for path in paths)
+        case ("pkill", "-KILL", "-F", path):
+            return _below(path, place)
+        case _:
+            return False
+
+
+def _scripts(argv: Sequence[str], place: str, netns: str | None) -> bool:
+    match argv:
+        case ("sh", "-c", script):
+            return script == END_ALL and netns is not None  # in the host's it would end all that runs there
+        case ("sh", "-c", script, word):
+            attaches = script == ATTACH and _NAME.fullmatch(word) is not None
+            return attaches or (script == END_JOINED and _below(word, place))
+        case _:
+            return False
+
+
+def _restores(text: str) -> bool:
+    return all(
+        line == "COMMIT" or (line[:1] == "*" and line[1:] in _TABLES) or _rules(shlex.split(line))
+        for line in text.splitlines()
+    )
+
+
+def _rules(words: Sequence[str]) -> bool:
+    match words:
+        case ("-N" | "-F" | "-X", name):
+            return _OWN_CHAIN.fullmatch(name) is not None
+        case ("-A" | "-I" | "-D", _, *spec):
+            # What iptables is told to run to load a module (--modprobe, and any beginning of that) is a command.
+            safe = all(_WORD.fullmatch(w) and not w.startswith(("--mo", "-M")) for w in words)
+            return safe and any(a == "--comment" and b.startswith("nsctl:") for a, b in pairwise(spec))
+        case _:
+            return False
+
+
+def _spawns(spawn: Spawn, place: str) -> bool:
+    if spawn.netns is not None and not _NAME.fullmatch(spawn.netns):
+        return False
+    files = (spawn.pidfile, spawn.log, *(() if spawn.ready is None else (spawn.ready,)))
+    if not all(_below(path, place) for path in files):
+        return False
+    argv = list(spawn.argv)
+    if argv[:1] == ["unshare"]:
+        del argv[0]
+        while argv and argv[0] in _FLAGS:
+            del argv[0]
+    if argv[:2] != ["sh", "-c"] or argv[3:4] != ["init"] or not _is_init(argv[2], place):
+        return False
+    del argv[:4]
+    if argv[:1] == ["setpriv"]:
+        if not _CAPABILITIES.fullmatch(argv[2]) or argv[:6] != [w or argv[2] for w in _BOUNDED]:
+            return False
+        del argv[:6]
+    return any(tuple(argv[: len(inside)]) == inside for inside in INSIDES)
+
+
+def _is_init(script: str, place: str) -> bool:
+    return all(line in fixed_lines() or line.startswith("#") or _is_line(line, place) for line in script.split("\n"))
+
+
+def _is_line(line: str, place: str) -> bool:
+    for pattern in _LINES:
+        found = pattern.fullmatch(line)
+        if found:
+            words = found.groupdict()
+            own = words.get("own") or words.get("told")
+            if own is None:
+                return True
+            path = "".join(shlex.split(own))
+            if words.get("told"):
+                path = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), path)
+            return _below(path, place)
+    return False
