@@ -110,6 +110,7 @@ class Sandbox:
         netns: Whether it has a network namespace of its own name under /run/netns.
         pid: The init's PID on the host, if it has one.
         isolate: The kinds of namespaces it has of its own.
+        ended: Its init, or its workload, has ended.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Sandbox:
     netns: bool = True
     pid: int | None = None
     isolate: tuple[str, ...] = ()
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class Facts:
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
         taken: Addresses that sandboxes hold: address → sandbox.
+        macs: Hardware addresses of sandboxes on bridges: `BRIDGE/ADDRESS` → sandbox.
+        addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
         state_dir: nsctl's directory under /run.
@@ -154,6 +158,8 @@ class Facts:
     steps: Mapping[str, Step] = field(default_factory=dict)
     networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
+    macs: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
     state_dir: str = HOST_DIR

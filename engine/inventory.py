@@ -16,9 +16,10 @@ from typing import TypeVar
 
 from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, SysctlIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
+from nsctl.engine.kit.link import born_with, hardware_address_inside
 from nsctl.engine.plan import Plan, Step
 
-__all__ = ["extend", "gateway_of", "networks_of", "sandbox_of", "taken_of"]
+__all__ = ["extend", "gateway_of", "macs_of", "networks_of", "sandbox_of", "taken_of"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -116,6 +117,23 @@ def taken_of(steps: Iterable[Step]) -> dict[str, str]:
     return taken
 
 
+def macs_of(steps: Iterable[Step], name: str = "") -> dict[str, str]:
+    """
+    The hardware addresses of sandboxes on bridges: `BRIDGE/ADDRESS` → name.
+
+    Args:
+        steps: The steps.
+        name: The sandbox that they are of; that of the namespace where the link is, if empty.
+    """
+    macs: dict[str, str] = {}
+    for step in steps:
+        effect = step.effect
+        if isinstance(effect, LinkIs) and effect.master is not None and (mac := hardware_address_inside(step)):
+            key = (born_with(step) or "").removeprefix("link/")
+            macs[f"{effect.master}/{mac}"] = name or key.partition(":")[0]
+    return macs
+
+
 class Grown(Mapping[K, V]):
     """
     A mapping with more laid over it: adding costs what is added, however large the mapping below is.
@@ -202,4 +220,5 @@ def extend(facts: Facts, plan: Plan) -> Facts:
         steps=_grown(facts.steps, {step.key: step for step in new}),
         networks=_grown(facts.networks, networks),
         taken=_grown(facts.taken, taken_of(new)),
+        macs=_grown(facts.macs, macs_of(new, plan.name)),
     )

@@ -64,6 +64,7 @@ def steps(request: Request, facts: Facts) -> Steps:
     bridge, gateway, mtu = network.bridge, network.gateway, network.mtu
     ip = choose_address(o, network, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
+    mac = choose_mac(o, bridge, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls
 
@@ -77,7 +78,7 @@ def steps(request: Request, facts: Facts) -> Steps:
         yield kit.sysctl(facts, f"net/ipv6/conf/{bridge}/disable_ipv6", "1", why=f"{bridge}: no IPv6")
     yield kit.address(bridge, gateway)
     yield kit.link_up(bridge)
-    yield kit.veth(end, master=bridge, peer=ifname, netns=name, peer_mac=o.mac, mtu=mtu)
+    yield kit.veth(end, master=bridge, peer=ifname, netns=name, peer_mac=mac, mtu=mtu)
     if ipv6:
         yield kit.link_set(end, "addrgenmode", "none", why=f"{end}: {quiet}")
         yield kit.sysctl(facts, f"net/ipv6/conf/{ifname}/disable_ipv6", "1", netns=name, why=f"{ifname}: no IPv6")
@@ -89,14 +90,21 @@ def steps(request: Request, facts: Facts) -> Steps:
         why="tell the neighbours when the address comes up",
     )
 
+    yield kit.own_sources(bridge, gateway.network, internal=o.internal)
     yield kit.filter_network(bridge, internal=o.internal)
     if not o.internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
         facts, f"net/ipv4/conf/{bridge}/forwarding", "0" if o.internal else "1", why=_forwarding(bridge, o)
     )
-    for uplink in () if o.internal else uplinks(o, facts):
-        yield kit.sysctl(facts, f"net/ipv4/conf/{uplink}/forwarding", "1", why=f"forward what comes back from {uplink}")
+    if not o.internal:
+        opened = {
+            uplink: step
+            for uplink in uplinks(o, facts)
+            if (step := kit.sysctl(facts, f"net/ipv4/conf/{uplink}/forwarding", "1", why=_back(uplink))) is not None
+        }
+        yield kit.forward_back(bridge, tuple(opened))  # before it is switched on
+        yield opened.values()
 
     yield kit.link_up(end)
     yield kit.link_up("lo", netns=name)
@@ -104,6 +112,8 @@ def steps(request: Request, facts: Facts) -> Steps:
     yield kit.link_up(ifname, netns=name)
     if not o.internal:
         yield kit.default_route(gateway.ip, link=ifname, metric=METRIC, netns=name)
+    # A hardware address that goes with the address is known already to whoever knew that: then it need not be last.
+    yield kit.announce(ifname, mac, netns=name, after=None if o.mac else (f"route/{name}:default/{METRIC}",))
 
 
 def check(o: Options, facts: Facts) -> None:
@@ -228,8 +238,29 @@ def choose_address(o: Options, network: Network, facts: Facts) -> IPv4Address:
     if o.ip in special:
         raise Invalid(f"{o.ip} is the {special[o.ip]} of {net}", hint="choose another --ip, or leave it out")
     if str(o.ip) in facts.taken:
-        raise Conflict(f"{o.ip} is taken by '{facts.taken[str(o.ip)]}'", hint="choose another --ip, or leave it out")
+        holder = facts.taken[str(o.ip)]
+        if holder in facts.sandboxes and facts.sandboxes[holder].ended:
+            raise Conflict(f"{o.ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
+        raise Conflict(f"{o.ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
     return o.ip
+
+
+def choose_mac(o: Options, bridge: str, ip: IPv4Address, name: str, facts: Facts) -> str:
+    """
+    The hardware address inside, by default one that goes with the address.
+
+    So whoever talked to the address's last owner reaches the next one at once.
+
+    Raises:
+        Conflict: It is another's on that bridge.
+    """
+    mac = kit.derived_mac("address", str(ip)) if o.mac is None else kit.check_mac(o.mac)
+    there = facts.macs.get(f"{bridge}/{mac}", name)
+    own = facts.links[bridge].mac if bridge in facts.links else kit.derived_mac("bridge", bridge)
+    if there != name or mac == own:
+        owner = f"'{there}' on {bridge}" if there != name else f"{bridge} itself"
+        raise Conflict(f"{mac} is the hardware address of {owner}", hint="choose another --mac, or leave it out")
+    return mac
 
 
 def uplinks(o: Options, facts: Facts) -> tuple[str, ...]:
@@ -250,6 +281,10 @@ def _mtu(bridge: str, facts: Facts) -> int:
 def _is_internal(bridge: str, facts: Facts) -> bool:
     rules = kit.filter_network(bridge, internal=True)
     return rules[-1].key in facts.steps
+
+
+def _back(uplink: str) -> str:
+    return f"forward what comes back from {uplink}"
 
 
 def _forwarding(bridge: str, o: Options) -> str:

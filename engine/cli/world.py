@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
 from nsctl.engine.errors import Invalid, Refused
-from nsctl.engine.facts import HIDDEN
 from nsctl.engine.names import display
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ class World:
         Raises:
             Invalid: There is something else.
         """
+        from nsctl.engine.facts import HIDDEN
+
         folder, name = self.audit_log.parent, self.audit_log.name
         try:
             others = [other for other in os.listdir(folder) if not other.startswith(name)]

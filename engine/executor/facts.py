@@ -42,13 +42,16 @@ def facts_of(
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
     taken: dict[str, str] = {}
+    macs: dict[str, str] = {}
     for name, row in rows.items():
         for bridge, gateway in row.info.get("networks", {}).items():
             networks.setdefault(bridge, IPv4Interface(gateway))
         for address in row.info.get("own", ()):
             taken.setdefault(address, name)
+        macs |= dict.fromkeys(row.info.get("macs", ()), name)
     hidden = (*hidden, *map(str, others.places() if others is not None else ()))
-    facts = with_fields(gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden), networks=networks, taken=taken)
+    found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden)
+    facts = with_fields(found, networks=networks, taken=taken, macs=macs)
     if not without:
         return with_fields(facts, steps=_Steps(journal, frozenset(), others))
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
@@ -62,6 +65,7 @@ def facts_of(
         sysctls=Without(facts.sysctls, (), before),
         netns=facts.netns - names,
         routes=tuple(r for r in facts.routes if r.link not in links),
+        addresses=tuple((link, address) for link, address in facts.addresses if link not in links),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nsctl.engine.effect import NetnsIs, ProcessIs
 from nsctl.engine.facts import Sandbox
-from nsctl.engine.inventory import gateway_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.inventory import gateway_of, macs_of, networks_of, sandbox_of, taken_of
 from nsctl.engine.plan import Plan, Spawn
 from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Journal, SandboxRow
@@ -28,6 +28,7 @@ def info_of(plan: Plan) -> dict[str, Any]:
         "netns": sandbox.netns,
         "networks": {link: str(address) for link, address in networks_of(plan.steps).items()},
         "own": list(taken_of(plan.steps)),
+        "macs": list(macs_of(plan.steps, plan.name)),
     }
     for step in plan.steps:
         if isinstance(step.effect, NetnsIs) and step.effect.source is not None:
@@ -45,6 +46,7 @@ def described(journal: Journal, row: SandboxRow) -> Sandbox:
     """
     A sandbox as modes see it.
     """
+    pid = pid_of(journal, row)
     return Sandbox(
         name=row.name,
         mode=row.mode,
@@ -52,8 +54,9 @@ def described(journal: Journal, row: SandboxRow) -> Sandbox:
         addresses=tuple(row.info.get("addresses", ())),
         network=row.info.get("network"),
         netns=bool(row.info.get("netns")),
-        pid=pid_of(journal, row),
+        pid=pid,
         isolate=row.isolate,
+        ended=bool(row.info.get("init")) and pid is None,
     )
 
 

@@ -17,7 +17,7 @@ from nsctl.engine.errors import Invalid
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.facts import Facts
-from nsctl.engine.kit.firewall import FORWARD, POSTROUTING, own_chain
+from nsctl.engine.kit.firewall import OWN_CHAINS, own_chain
 from nsctl.engine.names import derived_mac, host_ifname
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.observe import mark_of, observe
@@ -89,7 +89,7 @@ def _found(ctx: Context) -> Iterator[StepRow]:
         owner = next((n for n in (*candidates, name.removeprefix("ns-")) if link.mac == derived_mac(n, name)), None)
         if link.type == "veth" and owner is not None:
             yield _row(ctx, kit.veth(name, peer="eth0", netns=owner))
-    for table, builtin, chain in (("filter", "FORWARD", FORWARD), ("nat", "POSTROUTING", POSTROUTING)):
+    for table, builtin, chain in OWN_CHAINS:
         for step in own_chain(table, builtin, chain):
             if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
                 yield _row(ctx, step)
@@ -111,6 +111,10 @@ def _has_our_link(ctx: Context, netns: str) -> bool:
     try:
         return any(
             link.mac == derived_mac(netns, host_ifname(netns, name), name)
+            or any(
+                link.mac == derived_mac("address", address.partition("/")[0])
+                for address in ctx.kernel.addresses(name, netns)
+            )
             for name, link in ctx.kernel.links(netns).items()
         )
     except Invalid:  # a name that nsctl would not have given

@@ -10,9 +10,9 @@ Names and addresses are checked here, before they reach an argument vector.
 
 from __future__ import annotations
 
-from nsctl.engine.kit.address import address, default_route, route
+from nsctl.engine.kit.address import address, announce, default_route, route
 from nsctl.engine.kit.files import directory, file
-from nsctl.engine.kit.firewall import chain, filter_network, masquerade, rule
+from nsctl.engine.kit.firewall import chain, filter_network, forward_back, masquerade, own_sources, rule
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.process import spawn, spawn_paths
@@ -24,6 +24,7 @@ from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac,
 __all__ = [
     "POOLS",
     "address",
+    "announce",
     "bridge",
     "chain",
     "check_ifname",
@@ -36,6 +37,7 @@ __all__ = [
     "directory",
     "file",
     "filter_network",
+    "forward_back",
     "free_address",
     "free_subnet",
     "host_ifname",
@@ -46,6 +48,7 @@ __all__ = [
     "masquerade",
     "netns",
     "overlap",
+    "own_sources",
     "route",
     "rule",
     "spawn",

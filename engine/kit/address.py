@@ -19,10 +19,10 @@ from ipaddress import (
 from nsctl.engine.effect import AddrOn, RouteVia
 from nsctl.engine.errors import Invalid
 from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
-from nsctl.engine.names import display
+from nsctl.engine.names import check_mac, display
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["address", "default_route", "route"]
+__all__ = ["address", "announce", "default_route", "route"]
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -58,6 +58,29 @@ def address(link: str, value: Interface | str, *, netns: str | None = None) -> S
         effect=AddrOn(link, str(interface), netns),
         goes_with=link_key(link, None) if netns is None else f"netns/{netns}",
         after=needs(link, netns),
+    )
+
+
+def announce(link: str, mac: str, *, netns: str, after: tuple[str, ...] | None = None) -> Step:
+    """
+    Tell the neighbours which hardware address a link's addresses have, by a gratuitous ARP.
+
+    With `arp_notify` the kernel sends one when the hardware address is set, be it the same (ip-sysctl.rst).
+    What it sends when a link comes up is lost on a bridge, whose port forwards a moment later.
+
+    Args:
+        link: The link, which is up.
+        mac: Its hardware address.
+        netns: The namespace that it is in.
+        after: Keys that come before, besides the link's being up; None: all earlier ones.
+    """
+    check_link(link, netns)
+    return Step(
+        key=f"announce/{at(link, netns)}",
+        why=f"tell the neighbours of {link} where its address is now",
+        do=Command(("ip", "link", "set", "dev", link, "address", check_mac(mac)), netns=netns),
+        no_undo="what was said is said",
+        after=None if after is None else (*needs(link, netns), f"up/{at(link, netns)}", *after),
     )
 
 

@@ -17,10 +17,32 @@ from nsctl.engine.kit.place import shared
 from nsctl.engine.names import check_ifname, display, rule_tag
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["FORWARD", "POSTROUTING", "chain", "filter_network", "masquerade", "own_chain", "rule"]
+__all__ = [
+    "FORWARD",
+    "GUARD",
+    "OWN_CHAINS",
+    "POSTROUTING",
+    "PREROUTING",
+    "chain",
+    "filter_network",
+    "forward_back",
+    "masquerade",
+    "own_chain",
+    "own_sources",
+    "rule",
+]
 
 FORWARD = "NSCTL-FORWARD"
+GUARD = "NSCTL-GUARD"
 POSTROUTING = "NSCTL-POSTROUTING"
+PREROUTING = "NSCTL-PREROUTING"
+OWN_CHAINS = (
+    ("raw", "PREROUTING", PREROUTING),
+    ("filter", "FORWARD", FORWARD),
+    ("filter", "FORWARD", GUARD),
+    ("nat", "POSTROUTING", POSTROUTING),
+)
+"""All of nsctl's chains: the table, the built-in chain that jumps there, and the name."""
 _CHAIN = re.compile(r"NSCTL-[A-Z0-9-]{1,20}")
 _TOOL = {4: "iptables", 6: "ip6tables"}
 
@@ -137,6 +159,56 @@ def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
         add("-i", bridge, *invalid, "-j", "DROP", head=True, why=f"drop what belongs to no connection, from {bridge}")
         add("-o", bridge, "-j", "ACCEPT", why=f"accept what the above let pass, to {bridge}")
         add("-i", bridge, "-j", "ACCEPT", why=f"accept what comes from {bridge}")
+    return tuple(steps)
+
+
+@shared
+def own_sources(bridge: str, subnet: IPv4Network, *, internal: bool = False) -> tuple[Step, ...]:
+    """
+    Nothing that comes from a bridge has a source outside of its subnet, wherever it is for.
+
+    Else a sandbox could send in the name of another network's, or past the masquerade (RFC 2827). In raw, it stands
+    before everything that decides by the source.
+
+    Args:
+        bridge: The bridge.
+        subnet: Its subnet.
+        internal: Nor a destination outside: of the host, only the bridge's own address can be reached.
+    """
+    check_ifname(bridge, "bridge name")
+    words = ("!", "-s", str(subnet), "-i", bridge, "-j", "DROP")
+    steps = [
+        *own_chain("raw", "PREROUTING", PREROUTING),
+        rule("raw", PREROUTING, *words, owner=bridge, why=f"drop what comes from {bridge} with a source not its own"),
+    ]
+    if internal:
+        words = ("!", "-d", str(subnet), "-i", bridge, "-j", "DROP")
+        why = f"drop what comes from {bridge} and is for another network"
+        steps.append(rule("raw", PREROUTING, *words, owner=bridge, why=why))
+    return tuple(steps)
+
+
+@shared
+def forward_back(bridge: str, uplinks: tuple[str, ...] = ()) -> tuple[Step, ...]:
+    """
+    Of what comes in by uplinks, only what goes to nsctl's bridges is forwarded, where nsctl switches forwarding on.
+
+    The host did not forward from there before, and does not begin to. What may pass to a bridge is for NSCTL-FORWARD to
+    say; here it returns, from the head of the chain, whatever the order in which rules are put back.
+
+    Args:
+        bridge: The bridge.
+        uplinks: The links for which nsctl switches forwarding on.
+    """
+    check_ifname(bridge, "bridge name")
+    why = f"what goes to {bridge} is judged elsewhere"
+    steps = [
+        *own_chain("filter", "FORWARD", GUARD),
+        rule("filter", GUARD, "-o", bridge, "-j", "RETURN", owner=bridge, why=why, head=True),
+    ]
+    for link in uplinks:
+        why = f"forward nothing else that comes from {link}: the host did not before"
+        steps.append(rule("filter", GUARD, "-i", link, "-j", "DROP", owner=link, why=why))
     return tuple(steps)
 
 

@@ -10,7 +10,7 @@ from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
 from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["born_with", "bridge", "check_mtu", "link_set", "link_up", "veth"]
+__all__ = ["born_with", "bridge", "check_mtu", "hardware_address_inside", "link_set", "link_up", "veth"]
 
 _BEFORE = {"addrgenmode": "eui64", "group": "default", "hairpin": "off", "isolated": "off", "promisc": "off"}
 """What a new link has."""
@@ -110,6 +110,16 @@ def born_with(step: Step) -> str | None:
     if peer[:2] != ("peer", "name"):
         return None
     return link_key(peer[2], peer[4] if peer[3:4] == ("netns",) else step.do.netns)
+
+
+def hardware_address_inside(step: Step) -> str | None:
+    """
+    The hardware address of the second link that a step makes: that of a sandbox on a bridge.
+    """
+    if born_with(step) is None:
+        return None
+    words = step.do.argv[step.do.argv.index("peer", 5) :]
+    return words[words.index("address", 3) + 1] if "address" in words[3:] else None
 
 
 @shared

@@ -65,6 +65,10 @@ def overlap(subnet: IPv4Network, facts: Facts) -> str | None:
         if route.destination.prefixlen > _HALF and subnet.overlaps(route.destination):
             hop = f" via {route.via}" if route.via else ""
             return f"the host's route {route.destination}{hop} dev {route.link}"
+    for link, address in facts.addresses:
+        # Of a link that is down there is no route, until it comes up.
+        if link not in facts.networks and subnet.overlaps(address.network):
+            return f"the address {address} of {link}"
     for server in _nameservers(facts):
         if server in subnet:
             return f"the host's name server {server}"
@@ -81,6 +85,7 @@ def free_subnet(facts: Facts) -> IPv4Network:
     in_use = [gateway.network for gateway in facts.networks.values()]
     in_use += [route.destination for route in facts.routes if route.destination.prefixlen > _HALF]
     in_use += [IPv4Network(server) for server in _nameservers(facts)]
+    in_use += [address.network for _, address in facts.addresses]
     spans = sorted({(int(net[0]), int(net[-1])) for net in in_use})
     for pool in POOLS:
         at, end = int(pool[0]), int(pool[-1])
@@ -123,6 +128,16 @@ def free_address(subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv
     for number in range(first, last + 1):
         if not taken(number):
             return IPv4Address(number)
+    ended = sorted(
+        name
+        for address, name in facts.taken.items()
+        if name in facts.sandboxes and facts.sandboxes[name].ended and IPv4Address(address) in subnet
+    )
+    if ended:
+        raise Conflict(
+            f"every address of {subnet} is taken, some by sandboxes that have ended: {', '.join(ended)}",
+            hint=f"free them: nsctl down {' '.join(ended)}",
+        )
     raise Conflict(f"every address of {subnet} is taken", hint="take a sandbox down, or use another --subnet")
 
 

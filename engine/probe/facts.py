@@ -87,6 +87,7 @@ def gather(
         steps=steps,
         networks=inventory.networks_of(steps.values()),
         taken=inventory.taken_of(steps.values()),
+        addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=firewall.backend(),
         state_dir=state_dir,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Interface
 from typing import TypeVar
 
 from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
@@ -15,7 +16,7 @@ from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR, own_cookie
 from nsctl.engine.probe import process, rtnl
 from nsctl.engine.probe.firewall import Rules, save_tool
-from nsctl.engine.probe.netlink import NoNamespaceError, cookie_at, in_netns, visited
+from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
 
@@ -149,6 +150,19 @@ class Kernel:
         """
         view = self._view(netns)
         return view.addresses(link) if view else frozenset()
+
+    def host_addresses(self) -> tuple[tuple[str, IPv4Interface], ...]:
+        """
+        The host's IPv4 addresses, each with its link, whether that is up or not; those of the loopback's net left out.
+        """
+        with Netlink(socket_in(None)) as netlink:
+            rows = [row for row in rtnl.addresses(netlink, families=(4,)) if not row.address.startswith("127.")]
+        found = []
+        for row in rows:
+            link = self.link_by_index(row.ifindex)
+            if link is not None:
+                found.append((link.name, IPv4Interface(row.address)))
+        return tuple(found)
 
     def routes(self, netns: str | None = None, family: int = 4) -> tuple[RouteRow, ...]:
         """

@@ -103,6 +103,7 @@ def test_an_administrators_rules_come_first(lab: Lab) -> None:
         "-P FORWARD ACCEPT",
         f"-A FORWARD -d {INTERNET_ADDRESS}/32 -j DROP",
         '-A FORWARD -m comment --comment "nsctl:jump" -j NSCTL-FORWARD',
+        '-A FORWARD -m comment --comment "nsctl:jump" -j NSCTL-GUARD',
     ]
     with tcp_server(lab, INTERNET, port=80):
         assert ask_tcp(lab, "web", INTERNET_ADDRESS, 80, timeout=0.3) is None

@@ -8,4 +8,64 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: tuple[Rule, ...] = ()
+_NETWORK = "tests/system/test_network.py"
+_OTHERS = f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_before_nor_meanwhile_nor_afterwards"
+
+RULES = (
+    Rule(
+        "what comes from a bridge has a source of its own",
+        "modes/bridge.py",
+        "    yield kit.own_sources(bridge, gateway.network, internal=o.internal)\n",
+        "",
+        f"{_NETWORK}::test_nothing_with_a_source_of_another_network_leaves_a_bridge[10.0.4.2]",
+    ),
+    Rule(
+        "what comes from an internal bridge is for its own network",
+        "engine/kit/firewall.py",
+        '        words = ("!", "-d", str(subnet), "-i", bridge, "-j", "DROP")',
+        '        words = ("!", "-d", str(subnet), "-i", bridge, "-j", "RETURN")',
+        f"{_NETWORK}::test_an_internal_network_with_a_default_route_of_its_own_reaches_nothing_of_the_hosts",
+    ),
+    Rule(
+        "the host does not begin to forward between other links",
+        "engine/kit/firewall.py",
+        'rule("filter", GUARD, "-i", link, "-j", "DROP",',
+        'rule("filter", GUARD, "-i", link, "-j", "RETURN",',
+        f"{_OTHERS}[udp]",
+    ),
+    Rule(
+        "what goes to a bridge returns before what drops",
+        "engine/kit/firewall.py",
+        '"-j", "RETURN", owner=bridge, why=why, head=True)',
+        '"-j", "RETURN", owner=bridge, why=why, head=False)',
+        f"{_OTHERS}[udp]",
+    ),
+    Rule(
+        "a hardware address is one sandbox's only",
+        "modes/bridge.py",
+        "if there != name or mac == own:",
+        "if False:",
+        f"{_NETWORK}::test_a_hardware_address_is_one_sandboxes_only",
+    ),
+    Rule(
+        "an address of a link that is down is in the way",
+        "engine/kit/subnets.py",
+        "if link not in facts.networks and subnet.overlaps(address.network):",
+        "if False:",
+        f"{_NETWORK}::test_an_address_of_a_link_that_is_down_is_in_the_way",
+    ),
+    Rule(
+        "an address that changes hands is announced",
+        "modes/bridge.py",
+        "    yield kit.announce(ifname, mac,",
+        "    (kit.announce)(ifname, mac,",
+        f"{_NETWORK}::test_a_reused_address_is_reachable_at_once[options1]",
+    ),
+    Rule(
+        "a hardware address goes with its address",
+        "modes/bridge.py",
+        'kit.derived_mac("address", str(ip)) if',
+        'kit.derived_mac("address", name) if',
+        f"{_NETWORK}::test_the_hardware_address_goes_with_the_address",
+    ),
+)
