@@ -4,8 +4,11 @@ The audit trail: one line of JSON for everything that nsctl does to the host, ea
 A record ends in `,"hash":"…"}`: the SHA-256 of the bytes before it (closed with `}`), which hold the hash of the record
 before; so an edit, a deletion and a reordering break the chain.
 Beside the log, `….head` remembers the last record, so that a cut at the end shows as well, and a log that was rotated
-goes on where the old one ended.
-Root can forge all of it; the trail is evidence against mistakes and against everybody else.
+goes on where the old one ended; a copy of the head is kept apart, out of reach of who can write to the log's folder.
+Where log, head and copy disagree when the next record is written, that is a record too (`trail_gap`), and a problem
+until it is acknowledged (`trail_acknowledged`).
+Root can forge all of it, and after a reboot the copy is gone: the trail is evidence against mistakes and against
+everybody else.
 
 Values of environment variables never get here, see `nsctl.hooks.records`.
 """
@@ -20,18 +23,21 @@ import stat
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from nsctl._version import __version__
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.engine.store.files import replace_file
 from nsctl.hooks.lean import load_structlog
-from nsctl.hooks.records import UNDOING, record_of
+from nsctl.hooks.records import UNDOING, argv_of, record_of
 from nsctl.hooks.spec import hookimpl
-from nsctl.hooks.trail import START, Verdict, check, seal, sealed
+from nsctl.hooks.trail import START, Verdict, check, heads_differ, seal, sealed
 
-__all__ = ["AuditTrail", "files_of", "read_lines", "verify"]
+__all__ = ["AuditTrail", "copy_name", "files_of", "read_lines", "verify"]
 
 SCHEMA = 1
 _MANY = 1000
@@ -50,10 +56,12 @@ class AuditTrail:
     Args:
         path: The log; its folder is made if need be, not the folders above.
         plugin: Says for a mode which distribution it came from.
+        copy: The file with the copy of the head; none is kept, if empty.
     """
 
-    def __init__(self, path: str, plugin: Callable[[str], str] = lambda _: "") -> None:
+    def __init__(self, path: str, plugin: Callable[[str], str] = lambda _: "", copy: str = "") -> None:
         self.path = path
+        self._copy = copy
         self.failures: list[str] = []
         self._plugin = plugin
         self._waiting: list[tuple[str, dict[str, Any]]] = []
@@ -83,6 +91,31 @@ class AuditTrail:
             self.flush()
             self._enough = len(self._waiting) + _MANY
 
+    def note(self, name: str, sandbox: str, **fields: Any) -> None:
+        """
+        Record something that is no event of a plan, at once.
+
+        Args:
+            name: What happened.
+            sandbox: To which sandbox; empty for none.
+            fields: What else there is to say; an argument vector is in `argv`.
+
+        Raises:
+            Refused: It can't be written.
+        """
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if "argv" in fields:
+            fields["argv"] = argv_of(fields["argv"])
+        self._waiting.append((name, {"time": when, "sandbox": sandbox, **fields}))
+        try:
+            self._write()
+        except (OSError, Refused) as e:
+            self._waiting.clear()
+            raise Refused(
+                f"the audit record can't be written to {self.path}, so nothing is done: {_reason(e)}",
+                hint="make room there, or name another file in NSCTL_AUDIT_LOG",
+            ) from e
+
     def flush(self) -> None:
         """
         Write what waits. This never raises; what can't be written goes on waiting, and `failures` says so.
@@ -111,13 +144,16 @@ class AuditTrail:
         self._who = self._who or _identity()
         with _opened(self.path) as (fd, head):
             seq, last, whole = _end_of(fd)
-            known = _read_head(head)
-            if known is not None and known[0] > seq:
-                seq, last = known  # rotated, or cut: going on from the head keeps what is missing visible
+            kept = [known for known in (_read_head(head), _read_copy(self._copy)) if known is not None]
+            disagree = self._disagreement(fd, head, (seq, last))
+            if kept and (furthest := max(kept))[0] > seq:
+                seq, last = furthest  # rotated, or cut: going on from there keeps what is missing visible
             lines: list[str] = []
             chain = _Chain(seq, last)
             log = _logger(lines, chain).bind(**self._who)
-            if seq and not os.fstat(fd).st_size:
+            if disagree:
+                log.msg("trail_gap", time=self._waiting[0][1]["time"], gap=disagree)
+            elif seq and not os.fstat(fd).st_size:
                 log.msg("trail_continued", time=self._waiting[0][1]["time"])
             torn: dict[str, Any] = {} if whole else {"after_torn_line": True}
             for name, fields in self._waiting:
@@ -125,7 +161,25 @@ class AuditTrail:
                 torn = {}
             _append(fd, ("" if whole else "\n") + "".join(lines))
             self._waiting.clear()
-            os.pwrite(head, f"{chain.seq:020d} {chain.last}\n".encode(), 0)
+            text = f"{chain.seq:020d} {chain.last}\n".encode()
+            os.pwrite(head, text, 0)
+            if self._copy:
+                with suppress(OSError):  # an older copy disagrees with nothing
+                    replace_file(Path(self._copy), text)
+
+    def _disagreement(self, fd: int, head: int, end: tuple[int, str]) -> str:
+        beside, copy = _read_head(head), _read_copy(self._copy)
+        if beside is None and (copy is not None or end[0] or _older(self.path)):
+            return "the file beside the log that names the last record was missing, or damaged"
+        wrong = heads_differ(beside, copy)
+        known = beside or copy
+        if wrong or known is None or known[0] < end[0]:
+            return wrong  # who was killed before it wrote the head leaves records behind it
+        if known == end or (not os.fstat(fd).st_size and known in map(_last_of, _older(self.path))):
+            return ""  # as it should be, or rotated
+        if known[0] == end[0]:
+            return f"record {end[0]} is not the one that was written last"
+        return f"the log ended with record {end[0]} where {known[0]} had been written"
 
 
 class _Chain:
@@ -231,9 +285,46 @@ def read_lines(path: str) -> Iterator[bytes]:
             yield from file
 
 
-def verify(path: str) -> Verdict:
+def copy_name(path: str) -> str:
+    """
+    What the file with the copy of a log's head is called.
+    """
+    return f"trail-{sha256(path.encode(errors='surrogateescape')).hexdigest()[:12]}.head"
+
+
+def _older(path: str) -> list[str]:
+    return [file for file in files_of(path) if file != path]
+
+
+def _last_of(path: str) -> tuple[int, str] | None:
+    last = None
+    with suppress(OSError, EOFError):
+        for line in read_lines(path):
+            last = line
+    found = sealed(last.removesuffix(b"\n")) if last else None
+    return (int(found[0]["seq"]), found[1]) if found else None
+
+
+def _read_copy(path: str) -> tuple[int, str] | None:
+    if not path:
+        return None
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _read_head(fd)
+    finally:
+        os.close(fd)
+
+
+def verify(path: str, copy: str = "") -> Verdict:
     """
     Whether the trail is whole: no record edited, deleted, moved or cut off.
+
+    Args:
+        path: The log.
+        copy: The file with the copy of its head; none, if empty.
 
     Raises:
         Refused: There is no trail, or it can't be read.
@@ -241,9 +332,10 @@ def verify(path: str) -> Verdict:
     files = files_of(path)
     try:
         head = _head_of(path)
-        if head is None and not files:
+        apart = _read_copy(copy)
+        if head is None and apart is None and not files:
             raise Refused(f"there is no audit trail at {path}", hint="nsctl makes it with the first change")
-        return check(((os.path.basename(f), read_lines(f)) for f in files), head)
+        return check(((os.path.basename(f), read_lines(f)) for f in files), head, apart)
     except OSError as e:
         where = e.filename or path
         raise Refused(f"the audit trail can't be read: {where}: {e.strerror}", hint="it is root's: use sudo") from e

@@ -303,12 +303,20 @@ class Plugins:
         self._pm.register(plugin, name=name)
         try:
             self._pm.check_pending()
+            self._check_hooks(plugin)
             for impl in self._pm.hook.nsctl_modes.get_hookimpls():
                 if impl.plugin is plugin:
                     self._take(point, list(islice(_call(impl), MODES_MAX + 1)))
         except BaseException:
             self._pm.unregister(plugin)
             raise
+
+    def _check_hooks(self, plugin: object) -> None:
+        # Each plugin is called by itself, so that one's failure is not the others': a wrapper would never be entered.
+        for hook in (self._pm.hook.nsctl_modes, self._pm.hook.nsctl_review, self._pm.hook.nsctl_event):
+            for impl in hook.get_hookimpls():
+                if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper):
+                    raise ValueError(f"its {hook.name} is a wrapper, and nsctl calls each plugin by itself")
 
     def _take(self, point: EntryPoint, modes: list[Mode]) -> None:
         for mode in modes:

@@ -14,7 +14,7 @@ from typing import Any
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
 from nsctl.engine.plan import Command, Spawn, Step
 
-__all__ = ["UNDOING", "record_of"]
+__all__ = ["UNDOING", "argv_of", "record_of"]
 
 UNDOING = frozenset({"down", "recover"})
 """Operations that undo steps: what counts then is the undo."""
@@ -58,7 +58,7 @@ def _run(event: StepDone | StepFailed | StepUndone) -> dict[str, Any]:
 
 
 def _do(command: Command | Spawn) -> dict[str, Any]:
-    found: dict[str, Any] = {"argv": _argv(command.argv)}
+    found: dict[str, Any] = {"argv": argv_of(command.argv)}
     if command.netns is not None:
         found["netns"] = command.netns
     if isinstance(command, Command) and command.stdin is not None:
@@ -74,7 +74,7 @@ def _undo(step: Step) -> dict[str, Any]:
     }
 
 
-def _argv(words: Sequence[str]) -> list[str]:
+def argv_of(words: Sequence[str]) -> list[str]:
     """
     The words, the values of variables that `env` sets left out: they may be secrets.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["START", "Verdict", "check", "seal", "sealed"]
+__all__ = ["START", "Verdict", "check", "heads_differ", "seal", "sealed"]
 
 START = "0" * 64
 """What the first record of all has in place of a hash before it."""
@@ -66,19 +66,21 @@ def sealed(line: bytes) -> tuple[dict[str, Any], str] | None:
     return (record, found[2].decode()) if isinstance(record.get("seq"), int) else None
 
 
-def check(files: Iterable[tuple[str, Iterable[bytes]]], head: tuple[int, str] | None) -> Verdict:
+def check(
+    files: Iterable[tuple[str, Iterable[bytes]]], head: tuple[int, str] | None, copy: tuple[int, str] | None = None
+) -> Verdict:
     """
     Follow the chain.
 
     Args:
         files: Names and lines (with their ends), the oldest file first.
         head: Number and hash of the last record that was written, as remembered beside the log.
+        copy: The same, as remembered apart; it may be older.
     """
     verdict = Verdict()
     seq, last = 0, START
     bad = ""
     for name, lines in files:
-        first = True
         for number, line in enumerate(lines, 1):
             where = f"{name}, line {number}"
             found = sealed(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
@@ -92,29 +94,54 @@ def check(files: Iterable[tuple[str, Iterable[bytes]]], head: tuple[int, str] | 
                 verdict.problems.append(bad)
             elif bad:
                 verdict.notes.append(f"{bad} (nsctl found it so, and went on after it)")
-            _follow(verdict, record, (seq, last), where, first=first, gap=bool(bad))
+            _follow(verdict, record, (seq, last), where, gap=bool(bad))
             verdict.records += 1
-            seq, last, bad, first = record["seq"], digest, "", False
-            if head is not None and head[0] == seq and head[1] != digest:
-                verdict.problems.append(f"{where}: not the record {seq} that was written last")
+            seq, last, bad = record["seq"], digest, ""
+            for known in {head, copy} - {None}:
+                if known is not None and known[0] == seq and known[1] != digest:
+                    verdict.problems.append(f"{where}: not the record {seq} that was written last")
+            _heed(verdict, record, where)
     if bad:
         verdict.problems.append(bad)
     _compare_end(verdict, seq, head)
+    wrong = heads_differ(head, copy)
+    if head is None and copy is not None and copy[0] > seq:
+        wrong = f"the log ends with record {seq}, and what is kept apart names record {copy[0]} as the last one"
+    if wrong:
+        verdict.problems.append(wrong)
     return verdict
 
 
-def _follow(
-    verdict: Verdict, record: dict[str, Any], before: tuple[int, str], where: str, *, first: bool, gap: bool
-) -> None:
+def heads_differ(head: tuple[int, str] | None, copy: tuple[int, str] | None) -> str:
+    """
+    How the head beside the log contradicts its copy, which may be older; nothing, if it does not.
+    """
+    if head is None or copy is None or copy[0] < head[0] or copy == head:
+        return ""
+    if copy[0] == head[0]:
+        return f"the file beside the log and its copy, kept apart, name different records {head[0]}"
+    return f"the file beside the log names record {head[0]} as the last one, and its copy, kept apart, record {copy[0]}"
+
+
+def _heed(verdict: Verdict, record: dict[str, Any], where: str) -> None:
+    match record.get("event"):
+        case "trail_gap":
+            verdict.problems.append(f"{where}: {record.get('gap')}, when this record was written")
+        case "trail_acknowledged":
+            verdict.notes += [f"{problem} (acknowledged {record.get('time')})" for problem in verdict.problems]
+            verdict.problems.clear()
+        case _:
+            pass
+
+
+def _follow(verdict: Verdict, record: dict[str, Any], before: tuple[int, str], where: str, *, gap: bool) -> None:
     seq, last = before
     number = record["seq"]
     if number == seq + 1 and record["prev_hash"] == last:
         return
     if verdict.records == 0 and not gap:
-        if first and record.get("event") == "trail_continued":
-            verdict.notes.append(f"the trail begins with record {number}; older ones were rotated away")
-        else:
-            verdict.problems.append(f"{where}: the records before number {number} are missing")
+        # Whether a rotation took them away, or somebody did, can't be told from what is left.
+        verdict.problems.append(f"{where}: the records before number {number} are missing")
     elif number > seq + 1:
         missing = f"record {seq + 1} is" if number == seq + 2 else f"records {seq + 1} to {number - 1} are"
         verdict.problems.append(f"{where}: {missing} missing")

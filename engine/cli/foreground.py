@@ -71,6 +71,7 @@ def run_in(
         caught = session.ctx.signals.caught
     try:
         try:
+            world.record("exec_started", name, argv=command)
             return 128 + caught if caught is not None else foreground(row, pid, command, masked, stay=True, mask=before)
         finally:
             with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:

@@ -62,6 +62,7 @@ def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
     if pid is None and row.info.get("init"):
         raise Refused(f"the init of '{name}' has died", hint=f"nsctl recover, or nsctl down {name}")
+    world.record("exec_started", name, argv=command)
     return foreground(row, pid, command, masked)
 
 

@@ -15,6 +15,7 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.world import need_root
 from nsctl.engine.errors import Invalid, Refused
 from nsctl.engine.names import check_name
 
@@ -40,16 +41,21 @@ def log(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that no record was changed or is missing.", show_default=False)
     ] = False,
+    acknowledge: Annotated[
+        bool,
+        typer.Option("--acknowledge", help="Note that what --verify finds missing is known.", show_default=False),
+    ] = False,
 ) -> int:
     """
     Show the audit trail: who did what, with which commands, and what came of it.
     """
     world: World = ctx.obj
     path = str(world.audit_log)
-    if verify:
-        if name or as_json or follow:
-            raise Invalid("--verify stands alone: the chain is of all records", hint="nsctl log --verify")
-        return _verify(path)
+    if verify or acknowledge:
+        flag = "--verify" if verify else "--acknowledge"
+        if name or as_json or follow or (verify and acknowledge):
+            raise Invalid(f"{flag} stands alone: the chain is of all records", hint=f"nsctl log {flag}")
+        return _verify(world) if verify else _acknowledge(world)
     if name is not None:
         check_name(name)
     whole: set[Any] = set()  # transactions of several sandboxes, of which this is one
@@ -69,17 +75,32 @@ def log(
     return 0
 
 
-def _verify(path: str) -> int:
+def _verify(world: World) -> int:
     from nsctl.hooks.audit import verify
 
-    verdict = verify(path)
+    verdict = verify(str(world.audit_log), world.head_copy)
     for line in verdict.notes:
         out.note(f"note: {line}")
     for line in verdict.problems:
         out.data(line)
     if verdict.problems:
+        out.note("hint: if you know why, say so, and it is a note from then on: nsctl log --acknowledge")
         return BROKEN
     out.done(f"the trail is whole: {verdict.records} records")
+    return 0
+
+
+def _acknowledge(world: World) -> int:
+    from nsctl.hooks.audit import verify
+
+    need_root(world)
+    problems = verify(str(world.audit_log), world.head_copy).problems
+    if not problems:
+        out.done("there is nothing to acknowledge: the trail is whole")
+        return 0
+    world.record("trail_acknowledged", "", problems=problems)
+    for line in problems:
+        out.done(f"acknowledged: {line}")
     return 0
 
 
@@ -158,6 +179,12 @@ def told(record: dict[str, Any]) -> str:
             text = f"{record.get('operation')}: {record.get('outcome')}{', left: ' if left else ''}{', '.join(left)}"
         case "step_done" | "step_failed":
             text = _command(record) + _outcome(record)
+        case "exec_started":
+            text = f"by uid {record.get('uid')}: {_command(record)}"
+        case "trail_gap":
+            text = str(record.get("gap"))
+        case "trail_acknowledged":
+            text = f"by uid {record.get('uid')}: {'; '.join(map(str, record.get('problems') or []))}"
         case "step_undone":
             commands = "; ".join(_command(c) for c in record.get("undo", ()))
             text = f"{record.get('step')}: {commands or 'with ' + str(record.get('goes_with'))}{_outcome(record)}"

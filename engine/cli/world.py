@@ -99,6 +99,27 @@ class World:
             )
 
     @property
+    def head_copy(self) -> str:
+        """
+        Where the number and hash of the trail's last record are kept a second time, apart from the log.
+        """
+        from nsctl.engine.facts import HOST_DIR
+        from nsctl.hooks.audit import copy_name
+
+        return f"{HOST_DIR}/{copy_name(str(self.audit_log))}"
+
+    def record(self, event: str, sandbox: str, **fields: Any) -> None:
+        """
+        Record what is no plan: a command that is started in a sandbox, an acknowledgement.
+
+        Raises:
+            Refused: It can't be written.
+        """
+        from nsctl.hooks.audit import AuditTrail
+
+        AuditTrail(str(self.audit_log), copy=self.head_copy).note(event, sandbox, **fields)
+
+    @property
     def hidden(self) -> bool:
         """
         Whether there is a state that only root may read.
@@ -145,7 +166,7 @@ class World:
 
         watching = Plugins() if plugins is None else plugins
         modes = watching.modes()
-        trail = AuditTrail(str(self.audit_log), lambda mode: _origin(modes.get(mode)))
+        trail = AuditTrail(str(self.audit_log), lambda mode: _origin(modes.get(mode)), self.head_copy)
         watching.watch(trail, "nsctl:audit")
         progress = Progress()
         if wanted():

@@ -14,6 +14,7 @@ from pathlib import Path
 from nsctl.engine import kit
 from nsctl.engine.effect import ChainIs, DirIs, Effect, FileIs, LinkIs, NetnsIs, ProcessIs, RuleTagged, State
 from nsctl.engine.errors import Invalid
+from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.facts import Facts
@@ -40,10 +41,15 @@ def scan(ctx: Context, *, remove: bool) -> list[str]:
     ctx.kernel.forget()
     held = _held(ctx)
     rows = [row for row in _found(ctx) if _identity(row.step) not in held]
-    if not remove:
+    if not remove or not rows:
         return [f"found {row.step.key}" for row in rows]
     rows.reverse()
-    undone = undo_rows(ctx, rows, new_transaction_id(), "", record=False)
+    ident = new_transaction_id()
+    # As with any undoing: the start is on record before the first change, and a trail that is full holds up nothing.
+    ctx.tell(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))
+    undone = undo_rows(ctx, rows, ident, "", record=False)
+    keys = tuple(row.step.key for row, _ in undone.left)
+    ctx.tell(PlanFinished(ident, "", "recover", "left" if keys else "done", keys))
     left = {row.step.key: why for row, why in undone.left}
     ctx.warnings += [f"still left: {key}: {why}" for key, why in left.items()]
     return [f"removed {row.step.key}" for row in rows if row.step.key not in left]

@@ -133,8 +133,11 @@ def confirm(ctx: Context, name: str) -> None:
     """
     The sandbox stays.
     """
+    ident = new_transaction_id()
+    ctx.emit(PlanStarted(ident, name, "confirm", "", ()))
     ctx.journal.confirm(name)
     watcher.stop(ctx.journal.state_dir, name)
+    ctx.tell(PlanFinished(ident, name, "confirm", "done"))
 
 
 def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> tuple[list[str], list[str]]:

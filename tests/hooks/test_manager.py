@@ -29,6 +29,13 @@ class Options:
 def nsctl_modes():
     return [Mode("MODE", "a pair, nothing else", Options, lambda request, facts: ())]
 """
+WRAPPER = """
+from nsctl.hooks.spec import hookimpl
+
+@hookimpl({}=True)
+def nsctl_review(plan):
+    yield
+"""
 STARTED = PlanStarted("t1", "web", "up", "bridge", ())
 FINISHED = PlanFinished("t1", "web", "up", "done")
 
@@ -101,6 +108,8 @@ def test_the_version_of_a_development_install_is_read_from_its_metadata(tmp_path
         (PAIR.replace("MODE", "x").replace("nsctl_modes", "nsctl_mode"), "nsctl_mode"),
         (PAIR.replace("MODE", "x").replace("nsctl_modes()", "nsctl_modes(what)"), "nsctl_modes"),
         (PAIR.replace("MODE", "x").replace("return [", "return 1/0 or ["), "ZeroDivisionError"),
+        (WRAPPER.format("wrapper"), "its nsctl_review is a wrapper, and nsctl calls each plugin by itself"),
+        (WRAPPER.format("hookwrapper"), "its nsctl_review is a wrapper, and nsctl calls each plugin by itself"),
     ],
 )
 def test_a_broken_plugin_is_one_warning_and_one_row(install: Install, tmp_path: Path, source: str, reason: str) -> None:

@@ -26,6 +26,7 @@ def steps(request, facts):
     name, o = request.name, request.options
     yield kit.netns(name)
     yield kit.veth("pair0", peer="eth0", netns=name)
+    yield kit.link_up("pair0")
     yield kit.address("eth0", o.address, netns=name)
     yield kit.link_up("eth0", netns=name)
 
@@ -87,7 +88,7 @@ def test_it_is_built_used_and_taken_down_without_a_trace(pair: Environment, lab:
     before = snapshot(lab)
     assert said(pair, lab, "up", "pair", "--address", "10.66.1.2/24") == "pair is up: 10.66.1.2/24\n"
     assert said(pair, lab, "up", "pair", "--address", "10.66.1.2/24") == "pair is up: 10.66.1.2/24 (already)\n"
-    lab.run(["ip", "-batch", "-"], input="addr add 10.66.1.1/24 dev pair0\nlink set pair0 up\n", check=True)
+    lab.run(["ip", "-batch", "-"], input="addr add 10.66.1.1/24 dev pair0\n", check=True)
     assert "1 received" in lab.run(["ping", "-c", "1", "-W", "2", "10.66.1.2"]).stdout
     assert said(pair, lab, "exec", "pair", "--", "hostname") == "pair\n"
     said(pair, lab, "check")

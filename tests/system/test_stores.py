@@ -211,3 +211,56 @@ def test_a_store_whose_key_is_gone_is_refused_and_not_forgotten(lab: Lab) -> Non
     assert_same(before, snapshot(lab))
     lab.run(["mv", "/run/key", "/run/nsctl/key"], check=True)
     down(lab, "web")
+
+
+def records(lab: Lab) -> list[dict[str, object]]:
+    return [json.loads(line) for line in lab.read("/var/log/nsctl/audit.jsonl").splitlines()]
+
+
+def test_what_is_no_plan_is_on_record_too_before_it_begins(lab: Lab) -> None:
+    lab.nsctl("up", "none", "--name", "box", "--confirm", "1h", check=True)
+    lab.nsctl("confirm", "box", check=True)
+    assert [(r["event"], r["sandbox"]) for r in records(lab)[-2:]] == [
+        ("plan_started", "box"),
+        ("plan_finished", "box"),
+    ]
+    assert records(lab)[-1]["operation"] == "confirm"
+    lab.nsctl("exec", "box", "--", "env", "TOKEN=s3cret", "true", check=True)
+    last = records(lab)[-1]
+    assert (last["event"], last["sandbox"], last["argv"]) == ("exec_started", "box", ["env", "TOKEN=...", "true"])
+    lab.nsctl("shell", "box", check=True)
+    assert records(lab)[-1]["argv"] == ["/bin/sh"]
+    lab.nsctl("run", "none", "--name", "job", "--", "true", check=True)
+    started = [r["event"] for r in records(lab) if r["sandbox"] == "job"]
+    assert started.index("exec_started") < max(n for n, event in enumerate(started) if event == "plan_started")
+    lab.run(["sh", "-c", "rm /run/nsctl/state.db*"], check=True)
+    count = len(records(lab))
+    lab.nsctl("recover", "--scan", "--yes", check=True)
+    events = [(r["event"], r.get("operation")) for r in records(lab)[count:]]
+    assert events[0] == ("plan_started", "recover")
+    assert events[-1] == ("plan_finished", "recover")
+    assert ("step_undone", None) in events
+    assert lab.nsctl("log", "--verify").returncode == 0
+
+
+def test_a_command_whose_record_cannot_be_written_is_not_started(lab: Lab) -> None:
+    up(lab, "none", "--name", "box")
+    lab.run(["mount", "--bind", "-o", "ro", "/var/log/nsctl", "/var/log/nsctl"], check=True)
+    done = lab.nsctl("exec", "box", "--", "touch", "/run/started")
+    assert done.returncode == 125, done
+    assert "the audit record can't be written" in done.stderr
+    assert not lab.exists("/run/started")
+
+
+def test_a_trail_that_was_cut_is_acknowledged_on_record(lab: Lab) -> None:
+    up(lab, "none", "--name", "box")
+    lab.run(["sh", "-c", "rm /var/log/nsctl/*"], check=True)
+    down(lab, "box")
+    done = lab.nsctl("log", "--verify")
+    assert done.returncode == 4, done
+    assert "are missing" in done.stdout
+    assert "the file beside the log that names the last record was missing" in done.stdout
+    assert lab.nsctl("log", "--acknowledge").stdout.startswith("acknowledged: ")
+    assert lab.nsctl("log", "--verify").returncode == 0
+    assert lab.nsctl("log", "--acknowledge").stdout == "there is nothing to acknowledge: the trail is whole\n"
+    assert "trail acknowledged" in lab.nsctl("log").stdout

@@ -8,4 +8,51 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: tuple[Rule, ...] = ()
+_AUDIT = "tests/hooks/test_audit.py"
+_SHOWS = f"{_AUDIT}::test_what_was_done_to_a_trail_shows_for_good_until_it_is_acknowledged"
+_STORES = "tests/system/test_stores.py"
+
+RULES = (
+    Rule(
+        "a gap in the trail is a record",
+        "hooks/audit.py",
+        "            if disagree:\n",
+        "            if False:\n",
+        f"{_SHOWS}[head removed]",
+    ),
+    Rule(
+        "the head of the trail is kept apart, too",
+        "hooks/audit.py",
+        "                    replace_file(Path(self._copy), text)",
+        "                    pass",
+        f"{_SHOWS}[head forged and tail cut]",
+    ),
+    Rule(
+        "what a rotation may have taken is missing until it is acknowledged",
+        "hooks/trail.py",
+        '        verdict.problems.append(f"{where}: the records before number {number} are missing")',
+        "        pass",
+        f"{_AUDIT}::test_a_rotated_trail_goes_on_where_it_ended",
+    ),
+    Rule(
+        "a command that can't be recorded is not started",
+        "engine/cli/inside.py",
+        '    world.record("exec_started", name, argv=command)\n',
+        "",
+        f"{_STORES}::test_a_command_whose_record_cannot_be_written_is_not_started",
+    ),
+    Rule(
+        "what scan removes is on record before",
+        "engine/executor/scan.py",
+        'ctx.tell(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))',
+        "pass",
+        f"{_STORES}::test_what_is_no_plan_is_on_record_too_before_it_begins",
+    ),
+    Rule(
+        "a plugin whose hook is a wrapper is refused",
+        "hooks/manager.py",
+        "if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper):",
+        "if False:",
+        "tests/hooks/test_manager.py::test_a_broken_plugin_is_one_warning_and_one_row",
+    ),
+)
