@@ -49,6 +49,7 @@ def script(request: Request, facts: Facts) -> str:
         lines += _mounts(request, facts, hidden)
     else:
         lines += _masks(hidden, bounded=not request.settings.get("privileged"))
+        lines += _files_of(request.name) if "net" in isolate else ()
     lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
     if request.command and request.settings.get("env"):
         lines += ['eval "$env"', "unset env"]
@@ -56,17 +57,19 @@ def script(request: Request, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def masks(hidden: Iterable[str], *, privileged: bool, tools: str) -> str:
+def masks(name: str, hidden: Iterable[str], *, privileged: bool, tools: str) -> str:
     """
     What a command that enters a sandbox without an init does in a mount namespace of its own, before it is executed.
 
     Args:
+        name: The sandbox.
         hidden: What is masked; see `hidden_from`.
         privileged: Whether the kernel's settings stay within reach.
         tools: Where its own tools are; the command's PATH may be any.
     """
     lines = [f"trap 'exit {_FAILED}' EXIT", "set -e", f"path=${{PATH-}}; PATH={tools}"]
     lines += _masks(list(hidden), bounded=not privileged)
+    lines += _files_of(name)
     lines += ["PATH=$path; unset path", "set +e; trap - EXIT", 'exec "$@"']
     return "\n".join(lines)
 
@@ -126,6 +129,7 @@ def _mounts(request: Request, facts: Facts, hidden: Sequence[str]) -> Iterator[s
     yield from _forget_names()
     yield f"mount --all --fstab {table}"
     yield "unset id"
+    yield from _files_of(request.name)
     if "net" not in own:
         yield from _sys()
     if bounds and "pid" not in own:
@@ -142,6 +146,15 @@ def _masks(hidden: Sequence[str], *, bounded: bool) -> Iterator[str]:
     if bounded:
         yield from _sys()
         yield from _settings()
+
+
+def _files_of(name: str) -> Iterator[str]:
+    yield "# as ip-netns(8) has it: what is in there stands in the place of the same file in /etc"
+    yield f"etc=/etc/netns/{name}"
+    yield 'for f in "$etc"/*; do'
+    yield '[ ! -e "$f" ] || [ ! -e "/etc/${f##*/}" ] || mount --bind "$f" "/etc/${f##*/}" || :'
+    yield "done"
+    yield "unset etc f"
 
 
 def _forget_names() -> Iterator[str]:

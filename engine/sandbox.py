@@ -279,8 +279,19 @@ def _hosts(name: str, facts: Facts, steps: Iterable[Step]) -> str:
             owner = facts.sandboxes.get(step.effect.source)
             found += owner.addresses if owner is not None else ()
     addresses = [a.partition("/")[0] for a in found] or ["127.0.1.1"]  # as Debian does for a host without an address
-    base = facts.hosts if facts.hosts.endswith("\n") or not facts.hosts else facts.hosts + "\n"
-    return base + "".join(f"{a}\t{name}\n" for a in addresses)
+    # First, and nowhere else: many take the first line that has a name, some take all of them.
+    own = "".join(f"{a}\t{name}\n" for a in addresses)
+    return own + "".join(f"{line}\n" for text in facts.hosts.splitlines() if (line := _without(text, name)))
+
+
+def _without(line: str, name: str) -> str:
+    # A line of hosts(5) without a name; empty where that was all it had.
+    text, sign, comment = line.partition("#")
+    words = text.split()
+    if name not in words[1:]:
+        return line
+    kept = [words[0], *(w for w in words[1:] if w != name)]
+    return "" if len(kept) == 1 else "\t".join([kept[0], " ".join(kept[1:])]) + (f" {sign}{comment}" if sign else "")
 
 
 def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | None:

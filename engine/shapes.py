@@ -60,6 +60,7 @@ _LINES = [
         r"\[ ! -d MASKED \] \|\| mount -t tmpfs -o ro,size=4k,mode=000 nsctl MASKED",
         r"\} >PATH",
         r"mount --all --fstab PATH",
+        r"etc=/etc/netns/[a-z][a-z0-9_-]*",
     )
 ]
 

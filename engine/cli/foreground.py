@@ -164,7 +164,7 @@ def masks_for(session: Session, row: SandboxRow, pid: int | None) -> str | None:
     from nsctl.engine.runner.tools import TOOL_PATH
 
     hidden = hidden_from(session.facts())
-    return masks(hidden, privileged=bool(row.settings.get("privileged")), tools=":".join(TOOL_PATH))
+    return masks(row.name, hidden, privileged=bool(row.settings.get("privileged")), tools=":".join(TOOL_PATH))
 
 
 def _tool(name: str) -> str:

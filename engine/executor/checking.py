@@ -18,9 +18,10 @@ from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.lost_names import give_names, name_again
+from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
-from nsctl.engine.store import StepRow
+from nsctl.engine.store import SandboxRow, StepRow
 from nsctl.engine.store.rows import DONE
 
 if TYPE_CHECKING:
@@ -77,7 +78,17 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
             if row.step.goes_with in missing:
                 continue  # it is missed along with that
         drifts.append(Drift(key, row.step.why, found, tuple(ctx.journal.holders(key)), state))
-    return [*drifts, *_in_own_chains(ctx, names), *_unwatched(ctx, names)]
+    known = {drift.key for drift in drifts}
+    files = []
+    for one in stale(ctx, _chosen(ctx, names)):
+        key = one.row.step.key
+        if key not in known:
+            files.append(Drift(key, f"its own /etc/{one.name}", one.found, tuple(ctx.journal.holders(key)), "changed"))
+    return [*drifts, *files, *_in_own_chains(ctx, names), *_unwatched(ctx, names)]
+
+
+def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
+    return {name: row for name, row in ctx.journal.sandboxes().items() if not names or name in names}
 
 
 def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
@@ -146,8 +157,12 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     todo, restart = _what_to_do(ctx, sights)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
     todo = _needs_first(todo)
-    if dry_run or not todo:
-        return todo
+    files = list(stale(ctx, _chosen(ctx, names)))
+    if dry_run:
+        return todo + [renewed(one) for one in files]
+    again = put_back(ctx, files) if files else []
+    if not todo:
+        return again
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", "repair", "", tuple(todo)))
     try:
@@ -167,7 +182,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     ctx.tell(PlanFinished(ident, "", "repair", "done"))
     if any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
         todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
-    return todo
+    return todo + again
 
 
 def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> tuple[list[Step], list[StepRow]]:

@@ -15,7 +15,7 @@ from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, process
 from nsctl.engine.probe.kernel import Kernel, read_sysctl
 
-__all__ = ["gather"]
+__all__ = ["gather", "resolv_conf"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -93,7 +93,7 @@ def gather(
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
-        resolv_conf=_resolv_conf(),
+        resolv_conf=resolv_conf(),
     )
 
 
@@ -164,7 +164,10 @@ def _text(path: str) -> str | None:
         return None
 
 
-def _resolv_conf() -> str | None:
+def resolv_conf() -> str | None:
+    """
+    What a sandbox should see as /etc/resolv.conf; None where the host has none.
+    """
     content = _text(_RESOLV_CONF)
     if content is None or not _only_loopback(content):
         return content

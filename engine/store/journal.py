@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.plan import Step, step_from_json
+from nsctl.engine.effect import FileIs
+from nsctl.engine.plan import Command, Step, step_from_json, step_to_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
 from nsctl.engine.store.home import check_home, here, netns_place
@@ -334,6 +335,20 @@ class Journal:
             texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
             values.append((DONE, *texts, checksum(key, *texts), key))
         self._write(("UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?", values))
+
+    def renew(self, row: StepRow, content: str) -> None:
+        """
+        The file of this step has another content from now on.
+
+        Raises:
+            TypeError: It makes no file.
+        """
+        step = row.step
+        if not isinstance(step.effect, FileIs) or not isinstance(step.do, Command):
+            raise TypeError(f"{step.key} makes no file")
+        new = replace(step, do=replace(step.do, stdin=content), effect=replace(step.effect, content=content))
+        data = dumps(step_to_json(new))
+        self._write(("UPDATE steps SET data = ?, crc = ? WHERE key = ?", [(data, checksum(step.key, data), step.key)]))
 
     def undone(self, keys: Iterable[str]) -> None:
         """

@@ -68,4 +68,18 @@ RULES = (
         "return []",
         f"{_MENDING}::test_rules_of_others_in_own_chains_are_named_and_reported_when_they_go",
     ),
+    Rule(
+        "a sandbox's own files are missed when the host's are seen",
+        "engine/executor/own_files.py",
+        'elif (seen := _inside(pid, f"/etc/{file}")) is not None and seen != content:',
+        'elif (seen := _inside(pid, "")) is not None:',
+        "tests/system/test_own_files.py::test_when_the_host_replaces_its_file_the_sandboxs_own_is_missed_and_put_back",
+    ),
+    Rule(
+        "a sandbox's own name stands first in its hosts",
+        "engine/sandbox.py",
+        "    return own + ",
+        "    return own * 0 + ",
+        "tests/system/test_own_files.py::test_its_own_name_comes_first_and_nowhere_else",
+    ),
 )
