@@ -343,8 +343,8 @@ RULES = (
     Rule(
         "a change that can't be recorded does not start",
         "engine/executor/transaction.py",
-        "ctx.emit(PlanStarted(",
-        "ctx.tell(PlanStarted(",
+        "ctx.emit(PlanStarted(opened.id",
+        "ctx.tell(PlanStarted(opened.id",
         "tests/cli/test_in_a_lab.py::test_a_trail_that_cannot_be_written_stops_up_but_not_down",
     ),
     Rule(
