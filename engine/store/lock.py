@@ -8,6 +8,7 @@ it ends, so that recovery never races with it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -51,7 +52,8 @@ class Lock:
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as e:
-            raise Refused(f"the lock {self._path} can't be opened: {e.strerror}") from e
+            hint = f"mount -o remount,rw {self._path.parent.parent}" if e.errno == errno.EROFS else ""
+            raise Refused(f"the lock {self._path} can't be opened: {e.strerror}", hint=hint) from e
         if fd != LOCK_FD:
             try:
                 _must_be_free()

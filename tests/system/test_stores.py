@@ -264,3 +264,18 @@ def test_a_trail_that_was_cut_is_acknowledged_on_record(lab: Lab) -> None:
     assert lab.nsctl("log", "--verify").returncode == 0
     assert lab.nsctl("log", "--acknowledge").stdout == "there is nothing to acknowledge: the trail is whole\n"
     assert "trail acknowledged" in lab.nsctl("log").stdout
+
+
+def test_where_run_is_read_only_taking_down_is_refused_and_says_what_is_needed(lab: Lab) -> None:
+    up(lab, *NET, "--isolate", "net")  # a process that writes there would keep it writable
+    lab.run(["mount", "-o", "remount,ro", "/run"], check=True)
+    before = snapshot(lab)
+    for command in (("down", "web"), ("recover",), ("up", "none")):
+        done = lab.nsctl(*command)
+        assert done.returncode == 2, done
+        assert "Read-only file system" in done.stderr
+        assert "hint: mount -o remount,rw /run" in done.stderr
+    assert lab.nsctl("check").returncode == 0
+    assert_same(before, snapshot(lab))
+    lab.run(["mount", "-o", "remount,rw", "/run"], check=True)
+    down(lab, "web")
