@@ -28,8 +28,9 @@ BUILT_IN = frozenset({"bridge", "container", "host", "none"})
 
 _OWN_CHAIN = re.compile(rf"{FORWARD.partition('-')[0]}-[A-Z0-9-]+")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
-_WORD = re.compile(r"[A-Za-z0-9_.:@+=%~,!*-]+(?:/[0-9]{1,3})?")
-"""A word of ip or iptables: no path, since both read files and load libraries by paths."""
+_WORD = r"[A-Za-z0-9_.:@+=%~,!*-]+(?:/[0-9]{1,3})?"
+_WORDS = re.compile(rf"{_WORD}(?:\0{_WORD})*")
+"""Words of ip or iptables: no path, since both read files and load libraries by paths."""
 _SETTING = re.compile(r"net(?:/(?!\.{1,2}/)[A-Za-z0-9_.@:+-]+)+=[A-Za-z0-9_.,: \t-]*")
 _MODE = re.compile(r"0?[0-7]{3}")
 _VERBS = {
@@ -111,7 +112,7 @@ def _commands(command: Command, place: str) -> bool:
 def _of_network(argv: Sequence[str]) -> bool:
     match argv:
         case ("ip", kind, verb, *words):
-            return verb in _VERBS.get(kind, ()) and all(map(_WORD.fullmatch, words)) and not _CODE & set(words)
+            return verb in _VERBS.get(kind, ()) and _are_plain(words) and not _CODE & set(words)
         case ("sysctl", "-qw", setting):
             parts = set(setting.partition("=")[0].split("/"))
             return _SETTING.fullmatch(setting) is not None and not {".", ".."} & parts
@@ -146,6 +147,10 @@ def _scripts(argv: Sequence[str], place: str, netns: str | None) -> bool:
             return False
 
 
+def _are_plain(words: Sequence[str]) -> bool:
+    return _WORDS.fullmatch("\0".join(words)) is not None
+
+
 def _restores(text: str) -> bool:
     return all(
         line == "COMMIT" or (line[:1] == "*" and line[1:] in _TABLES) or _rules(shlex.split(line))
@@ -159,7 +164,7 @@ def _rules(words: Sequence[str]) -> bool:
             return _OWN_CHAIN.fullmatch(name) is not None
         case ("-A" | "-I" | "-D", _, *spec):
             # What iptables is told to run to load a module (--modprobe, and any beginning of that) is a command.
-            safe = all(_WORD.fullmatch(w) and not w.startswith(("--mo", "-M")) for w in words)
+            safe = _are_plain(words) and not any(w.startswith(("--mo", "-M")) for w in words)
             return safe and any(a == "--comment" and b.startswith("nsctl:") for a, b in pairwise(spec))
         case _:
             return False

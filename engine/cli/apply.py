@@ -72,6 +72,7 @@ def apply(
     A plan is refused if the host no longer fits it; a lab file takes away what it made earlier and no longer names.
     """
     from nsctl.engine import planner
+    from nsctl.engine.executor.authority import check_kept
 
     world: World = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
@@ -90,6 +91,7 @@ def apply(
         return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_fuse)
     plan = parse_plan(file, text)
     planner.validate(plan)
+    check_kept(plan, str(world.state_dir))  # what `down` would not run is not begun
     if dry_run:
         from nsctl.engine import render
 

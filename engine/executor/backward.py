@@ -18,6 +18,7 @@ from nsctl.engine.effect_links import command_on_link, host_link_of
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
+from nsctl.engine.executor.authority import refused
 from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
@@ -91,7 +92,15 @@ def _settle(ctx: Context, rows: Sequence[StepRow]) -> None:
         ctx.journal.done(settled)
 
 
-def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: str, *, record: bool = True) -> Undone:
+def undo_rows(
+    ctx: Context,
+    rows: Sequence[StepRow],
+    transaction: str,
+    sandbox: str,
+    *,
+    record: bool = True,
+    planned: bool = False,
+) -> Undone:
     """
     Undo steps, which are given last applied first.
 
@@ -101,9 +110,11 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
         transaction: The transaction's identifier, for events.
         sandbox: The sandbox, for events; empty for several.
         record: Without it, the store is not told: it can't be written.
+        planned: The rows come from a plan of this very session, not from the store.
     """
     _remember(ctx, rows)
-    seen, going = _look(ctx, rows)
+    refusals: dict[str, str] = {}
+    seen, going = _look(ctx, rows, None if planned else refusals)
     # All of them: one that needs nothing may be all that says which of two others comes first.
     steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows]
     said: dict[str, tuple[str, str, float]] = {}
@@ -112,7 +123,7 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
     def tell_resting() -> None:
         # What needs no command is told while the kernel is at work: of a large lab that is most of what there is to do.
         for row in rows if len(rows) > FEW and not told else ():
-            if row.step.key not in going:
+            if row.step.key not in going and row.step.key not in refusals:
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
@@ -128,10 +139,10 @@ def undo_rows(ctx: Context, rows: Sequence[StepRow], transaction: str, sandbox: 
     result = Undone()
     for row in rows:
         key = row.step.key
-        error = _still_there(ctx, row, said.get(key)) if key in going else ""
+        error = _still_there(ctx, row, said.get(key)) if key in going else refusals.get(key, "")
         if error:
             result.left.append((row, error))
-        if key in going:
+        if key in going or error:
             tool, _, duration = said.get(key, ("", "", 0.0))
             ctx.tell(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
         elif key not in told:
@@ -168,7 +179,7 @@ def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str,
     return StepUndone(transaction, sandbox, step, why, "", "", 0.0)
 
 
-def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[str]]:
+def _look(ctx: Context, rows: Sequence[StepRow], refusals: dict[str, str] | None) -> tuple[dict[str, Seen], set[str]]:
     # Which steps are in place: looked at before anything is undone, parents first, so that what goes with them need not
     # be looked at.
     ctx.kernel.forget()
@@ -189,7 +200,7 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
             strangers.add(step.key)  # ours went with what the stranger's has replaced
             continue
         if step.effect is None:
-            if step.undo:
+            if step.undo and not _is_refused(ctx, step, refusals):
                 going.add(step.key)
             continue
         sight = ctx.sight(row, in_flight=row.state == STARTED and row.mark is None, own_macs=macs)
@@ -197,10 +208,19 @@ def _look(ctx: Context, rows: Sequence[StepRow]) -> tuple[dict[str, Seen], set[s
             sight = replace(sight, taken=f"held by {held}")
         seen[step.key] = sight
         if step.undo and _is_to_go(ctx, row, sight):
-            going.add(step.key)
+            if not _is_refused(ctx, step, refusals):
+                going.add(step.key)
         elif sight.state is State.FOREIGN:
             strangers.add(step.key)
     return seen, going
+
+
+def _is_refused(ctx: Context, step: Step, refusals: dict[str, str] | None) -> bool:
+    # Then it stays, is named, and what goes with it is undone by itself.
+    if refusals is not None and (why := refused(ctx, step, step.undo)):
+        refusals[step.key] = why
+        return True
+    return False
 
 
 def _is_to_go(ctx: Context, row: StepRow, sight: Seen) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
-from nsctl.engine.errors import Interrupted, NsctlError, StepFailed
+from nsctl.engine.errors import Interrupted, NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
+from nsctl.engine.executor.authority import NOT_OURS, refused
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context, new_transaction_id
@@ -157,11 +158,14 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     todo, restart = _what_to_do(ctx, sights)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
     todo = _needs_first(todo)
+    refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
+    todo = [s for s in todo if s.key not in refusals]
+    restart = [r for r in restart if r.step.key not in refusals]
     files = list(stale(ctx, _chosen(ctx, names)))
     if dry_run:
         return todo + [renewed(one) for one in files]
     again = put_back(ctx, files) if files else []
-    if not todo:
+    if not (todo or refusals):
         return again
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", "repair", "", tuple(todo)))
@@ -179,7 +183,10 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
             raise
         what = e.message if isinstance(e, NsctlError) else f"the system refused: {e.strerror or e}"
         raise StepFailed(f"{what} (what was mended before it stays)", hint="see: nsctl check") from e
-    ctx.tell(PlanFinished(ident, "", "repair", "done"))
+    ctx.tell(PlanFinished(ident, "", "repair", "left" if refusals else "done", tuple(refusals)))
+    if refusals:
+        left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
+        raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)
     if any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
         todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
     return todo + again

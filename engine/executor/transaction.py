@@ -11,6 +11,7 @@ from typing import Any
 from nsctl.engine.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
+from nsctl.engine.executor.authority import check_kept
 from nsctl.engine.executor.backward import Undone, release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
@@ -154,6 +155,7 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         row.created, row.created_boot = data["created"], data["created_boot"]
         _tell_sharers(ctx, [row])
         try:
+            check_kept(plan, str(ctx.journal.state_dir))
             work = prepare(ctx, [plan])
             ctx.journal.lenient = False
             ctx.journal.build([row], _written(work), work.held)
@@ -197,7 +199,7 @@ def _told(error: NsctlError) -> str:
 def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:
     rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(work.new)]
     ctx.journal.lenient = True
-    return undo_rows(ctx, rows, opened.id, sandbox, record=False)
+    return undo_rows(ctx, rows, opened.id, sandbox, record=False, planned=True)
 
 
 def _written(work: Work) -> list[Step]:

@@ -97,4 +97,26 @@ RULES: tuple[Rule, ...] = (
         '"set +e", f"path=',
         "tests/system/test_bounds.py::test_a_command_that_can_not_be_bounded_does_not_run",
     ),
+    # The journal is data.
+    Rule(
+        "an undo that nsctl would not plan is not run",
+        "engine/executor/backward.py",
+        "if refusals is not None and (why := refused(ctx, step, step.undo)):",
+        "if False and (why := refused(ctx, step, step.undo)):",
+        "tests/system/test_authority.py::test_down_does_not_run_what_nsctl_would_not_plan[options0]",
+    ),
+    Rule(
+        "nor does repair run such a step",
+        "engine/executor/checking.py",
+        "    todo = [s for s in todo if s.key not in refusals]\n",
+        "    refusals.clear()\n",
+        "tests/system/test_authority.py::test_repair_does_not_either",
+    ),
+    Rule(
+        "a saved plan of a built-in mode holds nothing else",
+        "engine/cli/apply.py",
+        "    check_kept(plan, str(world.state_dir))",
+        "    str(world.state_dir)",
+        "tests/system/test_authority.py::test_a_saved_plan_of_a_built_in_mode_holds_nothing_else",
+    ),
 )

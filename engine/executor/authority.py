@@ -1,0 +1,55 @@
+"""
+Whether root runs what the journal has for a step: the one place where rows become commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nsctl.engine.errors import NsctlError, Refused
+from nsctl.engine.executor.context import Context
+from nsctl.engine.names import display
+from nsctl.engine.plan import Command, Plan, Spawn, Step
+from nsctl.engine.shapes import BUILT_IN, why_refused
+
+__all__ = ["NOT_OURS", "check_kept", "refused"]
+
+NOT_OURS = "nothing that nsctl plans is written like that: find out what else wrote to its store"
+
+
+def refused(ctx: Context, step: Step, commands: Iterable[Command | Spawn]) -> str:
+    """
+    Why a step's commands are not run, or nothing.
+
+    A plugin's mode may plan with any tool: what holds its steps together is the seal of the row, without which it would
+    not have been read.
+
+    Args:
+        ctx: The context.
+        step: The step, as it was journalled.
+        commands: Those of its commands that are about to run.
+    """
+    why = why_refused(step, commands, str(ctx.journal.state_dir))
+    if not why:
+        return ""
+    try:
+        sandboxes = ctx.journal.sandboxes()
+        held_by = [sandboxes[name].mode for name in ctx.journal.holders(step.key) if name in sandboxes]
+    except NsctlError:  # of a store that can't be read nothing is taken on trust
+        held_by = []
+    return "" if any(mode not in BUILT_IN for mode in held_by) else f"it was not run, since {why}"
+
+
+def check_kept(plan: Plan, state_dir: str) -> None:
+    """
+    Check a plan that was kept: in a file, or by a transaction, to bring a sandbox back.
+
+    Raises:
+        Refused: It says that it is a built-in mode's, and holds what no built-in mode plans.
+    """
+    for step in plan.steps if plan.mode in BUILT_IN else ():
+        if why := why_refused(step, (step.do, *step.undo), state_dir):
+            raise Refused(
+                f"{display(step.key)} is nothing that mode '{plan.mode}' plans: {why}",
+                hint="make the plan again with this nsctl; one of your own needs the name of a mode of your own",
+            )
