@@ -65,12 +65,12 @@ def secret(directory: Path, *, make: bool) -> bytes:
 
 def replace_file(path: Path, content: bytes) -> None:
     """
-    Write a file, for root alone: whole, or not at all.
+    Write a file, for root alone: whole, or not at all; one process at a time.
 
     Raises:
         OSError: It can't be written.
     """
-    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new = path.with_name(f"{path.name}.new")  # always the same: what a killed nsctl left goes with the next one
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -81,7 +81,6 @@ CHANGED = (
     Drift("echo 1 >/proc/sys/net/ipv6/conf/nsbr0/accept_ra", "sysctl/net/ipv6/conf/nsbr0/accept_ra"),
     Drift("nsenter --net=/run/netns/web sysctl -qw net.ipv4.conf.eth0.arp_notify=0", "sysctl/web:net/ipv4/conf/eth0/"),
     Drift("ip -n web addr flush dev eth0; ip -n web addr add 10.0.3.9/24 dev eth0", "addr/web:eth0/10.0.3.2/24"),
-    Drift("iptables -I NSCTL-FORWARD 2 -j ACCEPT; iptables -D NSCTL-FORWARD 1", "rule/4/filter/NSCTL-FORWARD/"),
 )
 RENAMED = (
     Drift("ip link set nsbr0 down; ip link set nsbr0 name brx; ip link set brx up", "link/nsbr0"),
@@ -107,6 +106,7 @@ REPLACED = (
     Drift("ip -n web route del default; ip -n web route add default via 10.0.3.77 dev eth0 metric 100",
           "route/web:default", "true"),
     Drift("echo 2 >/proc/sys/net/ipv6/conf/nsbr0/accept_ra", "sysctl/net/ipv6/conf/nsbr0/accept_ra", "true"),
+    Drift("iptables -I NSCTL-FORWARD 2 -j ACCEPT; iptables -D NSCTL-FORWARD 1", "chain/4/filter/NSCTL-FORWARD", "true"),
 )  # fmt: skip
 """`true`: the stranger's thing goes with what is nsctl's."""
 

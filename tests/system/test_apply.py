@@ -109,7 +109,7 @@ def test_a_step_that_fails_is_named_with_its_command_and_everything_is_undone(la
     shims: Shims = shim(lab, "unshare", {"*": "fail-before"})
     done = lab.nsctl("apply", FILE)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("nsctl: step 32 of 32 (start the init that holds the namespaces of web) failed: ")
+    assert done.stderr.startswith("nsctl: step 40 of 40 (start the init that holds the namespaces of web) failed: ")
     assert shims.injected
     assert_back(lab, before)
     assert data(lab, "ls", "--json") == []

@@ -36,14 +36,14 @@ def test_the_hostname_is_the_sandboxs_name_and_the_hosts_stays(lab: Lab) -> None
 def test_hosts_holds_its_name_and_address_and_what_the_host_has(lab: Lab) -> None:
     up(lab, *BRIDGE)
     host = lab.read("/etc/hosts")
-    assert inside(lab, "web", "cat", "/etc/hosts") == f"{host}10.0.3.2\tweb\n"
+    assert inside(lab, "web", "cat", "/etc/hosts") == f"10.0.3.2\tweb\n{host}"
     assert inside(lab, "web", "getent", "ahostsv4", "web").startswith("10.0.3.2 ")
     assert lab.read("/etc/hosts") == host
 
 
 def test_without_an_address_its_name_is_a_loopback_address(lab: Lab) -> None:
     up(lab, "none", "--name", "alone")
-    assert inside(lab, "alone", "cat", "/etc/hosts").endswith("127.0.1.1\talone\n")
+    assert inside(lab, "alone", "cat", "/etc/hosts").startswith("127.0.1.1\talone\n")
 
 
 def test_resolv_conf_is_the_hosts_and_its_own(lab: Lab) -> None:
