@@ -25,13 +25,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from nsctl._version import __version__
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
-from nsctl.engine.store.files import replace_file
 from nsctl.hooks.lean import load_structlog
 from nsctl.hooks.records import UNDOING, argv_of, record_of
 from nsctl.hooks.spec import hookimpl
@@ -165,7 +163,7 @@ class AuditTrail:
             os.pwrite(head, text, 0)
             if self._copy:
                 with suppress(OSError):  # an older copy disagrees with nothing
-                    replace_file(Path(self._copy), text)
+                    _remember_apart(self._copy, text)
 
     def _disagreement(self, fd: int, head: int, end: tuple[int, str]) -> str:
         beside, copy = _read_head(head), _read_copy(self._copy)
@@ -303,6 +301,15 @@ def _last_of(path: str) -> tuple[int, str] | None:
             last = line
     found = sealed(last.removesuffix(b"\n")) if last else None
     return (int(found[0]["seq"]), found[1]) if found else None
+
+
+def _remember_apart(path: str, text: bytes) -> None:
+    # In place: one write of always the same size, and what is killed before it leaves no file of another name.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(fd, text, 0)
+    finally:
+        os.close(fd)
 
 
 def _read_copy(path: str) -> tuple[int, str] | None:

@@ -162,7 +162,7 @@ def test_state_and_trail_are_where_the_environment_says(lab: Lab) -> None:
     assert lab.nsctl("ls", env=env).stdout.count("\n") == 2
     assert lab.nsctl("exec", "none", "--", "hostname", env=env).stdout == "none\n"
     assert lab.exists("/run/elsewhere/trail.jsonl")
-    assert not lab.exists("/run/nsctl")
+    assert not lab.exists("/run/nsctl/state.db")
     assert not lab.exists("/var/log/nsctl")
     lab.nsctl("down", "none", env=env, check=True)
     refused(lab, "ls", env={"NSCTL_STATE_DIR": "relative"}, says="NSCTL_STATE_DIR is 'relative'", hint="/run/nsctl")

@@ -23,7 +23,7 @@ RULES = (
     Rule(
         "the head of the trail is kept apart, too",
         "hooks/audit.py",
-        "                    replace_file(Path(self._copy), text)",
+        "                    _remember_apart(self._copy, text)",
         "                    pass",
         f"{_SHOWS}[head forged and tail cut]",
     ),
