@@ -200,6 +200,8 @@ def _kind_of(command: Command | Spawn) -> tuple[str, int]:
     argv = command.argv
     tool = argv[0]
     plain = command.stdin is None and command.ok == (0,) and not any(c in w for w in argv for c in _UNQUOTABLE)
+    if is_native(command):
+        return NATIVE, 0
     if tool == "ip" and plain and argv[1:2] and argv[1] in _IP_OBJECTS:
         if argv[1:3] != ("netns", "exec") and len(argv) <= _BATCH_WORDS:
             return BATCH, 0
@@ -209,8 +211,6 @@ def _kind_of(command: Command | Spawn) -> tuple[str, int]:
                 return RESTORE, _IPTABLES[tool]
     elif tool in _RESTORE and argv[1:] == ("-w", "--noflush") and command.stdin is not None:
         return RESTORE, _RESTORE[tool]
-    elif is_native(command):
-        return NATIVE, 0
     return SOLO, 0
 
 
@@ -239,6 +239,8 @@ def is_native(command: Command) -> bool:
             return _is_sysctl(setting) and command.stdin is None
         case ("install", "-m", mode, "/dev/stdin", *paths):
             plain = len(paths) == 1 and _OCTAL.issuperset(mode) and command.stdin is not None
+        case ("ip", "link", "set", "dev", _, "address", _):  # on a link that is up: an announcement
+            return command.netns is not None and command.stdin is None
         case ("mkdir", "-m", mode, *paths):
             plain = len(paths) == 1 and _OCTAL.issuperset(mode)
         case ("rmdir", *paths):

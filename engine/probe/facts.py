@@ -13,7 +13,8 @@ from nsctl.engine import inventory
 from nsctl.engine.facts import HIDDEN, Facts, Link, Process, Route, Sandbox
 from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, process
-from nsctl.engine.probe.kernel import Kernel, read_sysctl
+from nsctl.engine.probe.content import sysctl
+from nsctl.engine.probe.kernel import Kernel
 
 __all__ = ["gather", "resolv_conf"]
 
@@ -81,7 +82,7 @@ def gather(
         links=_Lazy[str, Link](kernel.link, lambda: iter(kernel.links())),
         routes=routes,
         uplinks=uplinks_of(routes),
-        sysctls=_Lazy[str, str](read_sysctl, _sysctl_keys),
+        sysctls=_Lazy[str, str](sysctl, _sysctl_keys),
         netns=kernel.netns_names(),
         sandboxes=sandboxes,
         steps=steps,

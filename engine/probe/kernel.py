@@ -14,7 +14,7 @@ from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR, own_cookie
-from nsctl.engine.probe import process, rtnl
+from nsctl.engine.probe import content, process, rtnl
 from nsctl.engine.probe.firewall import Rules, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 Reader = Callable[[tuple[str, ...], str | None], tuple[int, str]]
 """Runs a read-only command, in a named network namespace or on the host, and returns its exit status and output."""
-
-_FILE_LIMIT = 16 << 20
 
 
 class Kernel:
@@ -228,14 +226,14 @@ class Kernel:
         """
         place = (key, netns)
         if place not in self._sysctls:
-            self._sysctls[place] = read_sysctl(key) if netns is None else self._sysctl_there(key, netns)
+            self._sysctls[place] = content.sysctl(key) if netns is None else self._sysctl_there(key, netns)
         return self._sysctls[place]
 
     def _sysctl_there(self, key: str, netns: str) -> str | None:
         # Of a namespace that was looked at as a whole, its links' messages hold most of them already.
         view = self._views.get(netns)
         found = view.sysctl(key) if view is not None else None
-        return found if found is not None else self._there(netns, lambda: in_netns(netns, lambda: read_sysctl(key)))
+        return found if found is not None else self._there(netns, lambda: in_netns(netns, lambda: content.sysctl(key)))
 
     # Namespaces.
 
@@ -336,28 +334,13 @@ class Kernel:
         """
         What is there, symbolic links not followed: `file`, `directory`, `other`, or None for nothing.
         """
-        try:
-            mode = os.lstat(path).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+        return content.kind(path)
 
     def file(self, path: str) -> str | None:
         """
         A regular file's content (16 MiB at most); None where there is no such file.
         """
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as e:
-            process.not_there(e)
-            return None
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
-            with open(fd, "rb", closefd=False) as f:
-                return f.read(_FILE_LIMIT).decode("utf-8", "surrogateescape")
-        finally:
-            os.close(fd)
+        return content.text(path)
 
     def is_dir(self, path: str) -> bool:
         """
@@ -384,20 +367,6 @@ def _link_of(effect: Effect | None) -> str | None:
     if isinstance(effect, LinkIs | LinkUp | LinkSet):
         return effect.name if effect.netns is None else None
     return None
-
-
-def read_sysctl(key: str) -> str | None:
-    """
-    A value below /proc/sys, in the calling thread's network namespace; None where there is none, or nothing to read.
-    """
-    if ".." in key.split("/") or "\0" in key:
-        return None
-    try:
-        with open(f"/proc/sys/{key}") as f:
-            return f.read().strip()
-    except OSError as e:
-        process.not_there(e)
-        return None
 
 
 def _namespace_inode(path: str) -> int | None:

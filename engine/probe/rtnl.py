@@ -17,6 +17,7 @@ __all__ = [
     "RouteRow",
     "addresses",
     "conf",
+    "far_end_runs",
     "link_attribute",
     "link_by_index",
     "link_by_name",
@@ -38,6 +39,8 @@ _U32 = Struct("=I")
 _S32 = Struct("=i")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
+_IFLA_LINK, _IFLA_OPERSTATE, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 16, 37, 46
+_OPER_UP = 6
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
 _INFO_KIND, _INFO_SLAVE_DATA = 1, 5
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
@@ -140,6 +143,22 @@ def link_by_index(netlink: Netlink, index: int) -> LinkRow | None:
     The link of this index.
     """
     return _one_link(netlink, _LINK.pack(0, 0, index, 0, 0)) if index > 0 else None
+
+
+def far_end_runs(netlink: Netlink, name: str) -> bool | None:
+    """
+    Whether the other end of a pair, in another namespace, is in operation: a bridge whose port it is forwards for it.
+
+    The kernel deals with a carrier some time after the command that made it; None where there is no such end.
+    """
+    wanted = _attribute(_IFLA_IFNAME, os.fsencode(name) + b"\0")
+    data = netlink.get(_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + wanted + _WITHOUT_STATISTICS)
+    near = attributes(data or b"", _LINK.size)
+    if _IFLA_LINK not in near or _IFLA_LINK_NETNSID not in near:
+        return None
+    there = _attribute(_IFLA_TARGET_NETNSID, near[_IFLA_LINK_NETNSID])
+    data = netlink.get(_GETLINK, _LINK.pack(0, 0, _number(near[_IFLA_LINK]), 0, 0) + there + _WITHOUT_STATISTICS)
+    return attributes(data or b"", _LINK.size).get(_IFLA_OPERSTATE, b"\0")[0] == _OPER_UP
 
 
 def _one_link(netlink: Netlink, body: bytes) -> LinkRow | None:

@@ -7,6 +7,7 @@ Each does exactly what its command would; `--no-fuse` runs the command.
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,6 +20,12 @@ __all__ = ["own_namespaces", "perform", "processes_in", "stop_and_wait"]
 
 _AT_ONCE = 256
 """Processes that are watched at once, with a descriptor each."""
+_SET_ADDRESS = 0x8924
+"""SIOCSIFHWADDR, of linux/sockios.h."""
+_ETHERNET = 1
+"""ARPHRD_ETHER, of linux/if_arp.h."""
+_RUNNING_WITHIN, _MOMENT = 1.0, 0.0002
+"""Seconds that a link which was set up is waited for, and between two looks at it."""
 _looking_up = Lock()
 """
 Held while a name below /proc/sys is looked up.
@@ -46,6 +53,8 @@ def perform(command: Command | Spawn) -> None:
                 os.write(fd, f"{value}\n".encode())
             finally:
                 os.close(fd)
+        case ("ip", "link", "set", "dev", link, "address", mac):
+            _announce(link, bytes.fromhex(mac.replace(":", "")))
         case ("install", "-m", mode, "/dev/stdin", path):
             _install(path, (command.stdin or "").encode(errors="surrogateescape"), int(mode, 8))
         case ("mkdir", "-m", mode, path):
@@ -57,6 +66,23 @@ def perform(command: Command | Spawn) -> None:
             _remove(paths)
         case _:
             raise ValueError(f"not a plain write: {command.argv}")
+
+
+def _announce(link: str, mac: bytes) -> None:
+    # netdevice(7). What is sent before the kernel has dealt with the carrier, which it does some time after the command
+    # that set the link up, is lost at the other end: a bridge's port does not forward yet.
+    import fcntl
+    import socket
+
+    from nsctl.engine.probe.netlink import Netlink, socket_in
+    from nsctl.engine.probe.rtnl import far_end_runs
+
+    patience = time.monotonic() + _RUNNING_WITHIN
+    with Netlink(socket_in()) as netlink:
+        while far_end_runs(netlink, link) is False and time.monotonic() < patience:
+            time.sleep(_MOMENT)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        fcntl.ioctl(s, _SET_ADDRESS, struct.pack("16sH14s8x", link.encode(), _ETHERNET, mac))
 
 
 def _install(path: str, content: bytes, mode: int) -> None:

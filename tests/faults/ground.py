@@ -142,18 +142,23 @@ class Ground:
         """
         assert_back(self.lab, before or self.before)
 
-    def settled(self, name: str = "web") -> bool:
+    def settled(self, name: str = "web", *, whole: bool = True) -> bool:
         """
         After a fault and what followed it: the sandbox is either up and whole, or there is nothing of it.
 
         In the end the host is as before.
+
+        Args:
+            name: The sandbox.
+            whole: Without it, it need not be whole: a shim still stands where its init should.
 
         Returns:
             Whether it was up.
         """
         up = name in self.names()
         if up:
-            self.good("check")
+            if whole:
+                self.good("check")
             self.good("down", name)
         self.back()
         return up

@@ -46,7 +46,7 @@ def test_only_the_network_is_the_targets(lab: Lab) -> None:
     assert [kind for kind in web if web[kind] == probe[kind]] == ["net"]
     assert inside(lab, "probe", "ip", "address") == inside(lab, "web", "ip", "address")
     assert inside(lab, "probe", "hostname") == "probe\n"
-    assert inside(lab, "probe", "cat", "/etc/hosts").endswith("10.0.3.2\tprobe\n")
+    assert inside(lab, "probe", "cat", "/etc/hosts").startswith("10.0.3.2\tprobe\n")
     assert inspect(lab, "probe")["shares"] == "web"
 
 

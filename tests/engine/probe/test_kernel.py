@@ -14,7 +14,8 @@ import pytest
 from nsctl.engine.effect import LinkIs, State
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.probe import process
-from nsctl.engine.probe.kernel import Kernel, read_sysctl
+from nsctl.engine.probe.content import sysctl
+from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.netlink import Netlink, RestlessError
 from nsctl.engine.probe.observe import observe
 from tests.lab import Lab
@@ -85,12 +86,12 @@ def test_in_a_namespace_that_is_not_there_is_nothing_and_no_command_runs() -> No
 
 
 def test_sysctls_are_read_and_what_is_none_is_none() -> None:
-    assert read_sysctl("kernel/osrelease") == os.uname().release
-    assert read_sysctl("net/ipv4/conf/no-such-link/forwarding") is None
-    assert read_sysctl("net/ipv4/conf") is None
-    assert read_sysctl("net/ipv4/route/flush") is None  # write-only
-    assert read_sysctl("../../etc/hostname") is None
-    assert read_sysctl("nul\0byte") is None
+    assert sysctl("kernel/osrelease") == os.uname().release
+    assert sysctl("net/ipv4/conf/no-such-link/forwarding") is None
+    assert sysctl("net/ipv4/conf") is None
+    assert sysctl("net/ipv4/route/flush") is None  # write-only
+    assert sysctl("../../etc/hostname") is None
+    assert sysctl("nul\0byte") is None
 
 
 def test_what_is_at_a_path_is_told_without_following_links(tmp_path: Path) -> None:
@@ -303,7 +304,7 @@ def test_no_privilege_to_enter_a_namespace_is_an_error_and_not_absent() -> None:
 @pytest.mark.parametrize(
     "look",
     [
-        lambda: read_sysctl("net/ipv4/ip_forward"),
+        lambda: sysctl("net/ipv4/ip_forward"),
         lambda: Kernel(Reader()).file("/etc/passwd"),
         lambda: process.command_of(os.getpid()),
     ],

@@ -76,7 +76,7 @@ RULES = (
     ),
     Rule(
         "a store whose key is gone is not taken for another",
-        "engine/store/journal.py",
+        "engine/store/reading.py",
         "if not self._has_key and same_boot:",
         "if False:",
         f"{_STORES}::test_a_store_whose_key_is_gone_is_refused_and_not_forgotten",

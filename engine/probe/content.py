@@ -1,0 +1,57 @@
+"""
+What files hold: a missing one holds nothing, and so says no error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from nsctl.engine.probe import process
+
+__all__ = ["kind", "sysctl", "text"]
+
+_LIMIT = 16 << 20
+
+
+def kind(path: str) -> str | None:
+    """
+    What is there, symbolic links not followed: `file`, `directory`, `other`, or None for nothing.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+
+
+def text(path: str) -> str | None:
+    """
+    A regular file's content (16 MiB at most); None where there is no such file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as e:
+        process.not_there(e)
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        with open(fd, "rb", closefd=False) as f:
+            return f.read(_LIMIT).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+
+
+def sysctl(key: str) -> str | None:
+    """
+    A value below /proc/sys, in the calling thread's network namespace; None where there is none, or nothing to read.
+    """
+    if ".." in key.split("/") or "\0" in key:
+        return None
+    try:
+        with open(f"/proc/sys/{key}") as f:
+            return f.read().strip()
+    except OSError as e:
+        process.not_there(e)
+        return None
