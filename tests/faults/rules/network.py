@@ -62,6 +62,13 @@ RULES = (
         f"{_NETWORK}::test_a_reused_address_is_reachable_at_once[options1]",
     ),
     Rule(
+        "an announcement waits for the other end to forward",
+        "engine/runner/native.py",
+        "while far_end_runs(netlink, link) is False and",
+        "while far_end_runs(netlink, link) is None and",
+        f"{_NETWORK}::test_an_announcement_waits_for_the_other_end_to_forward",
+    ),
+    Rule(
         "a hardware address goes with its address",
         "modes/bridge.py",
         'kit.derived_mac("address", str(ip)) if',
