@@ -116,7 +116,7 @@ def undo_rows(
     refusals: dict[str, str] = {}
     seen, going = _look(ctx, rows, None if planned else refusals)
     # All of them: one that needs nothing may be all that says which of two others comes first.
-    steps = [_under_its_name(row.step, seen.get(row.step.key)) for row in rows]
+    steps = [_under_its_name(ctx, row, seen.get(row.step.key)) for row in rows]
     said: dict[str, tuple[str, str, float]] = {}
     told: set[str] = set()
 
@@ -131,7 +131,7 @@ def undo_rows(
         if row.step.key in going and isinstance(row.step.effect, ChainIs):
             ctx.warnings += [
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
-                for spec in strange_rules(ctx, row)
+                for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
             ]
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
@@ -229,15 +229,27 @@ def _is_to_go(ctx: Context, row: StepRow, sight: Seen) -> bool:
     return sight.state is State.OURS and not sight.taken
 
 
-def _under_its_name(step: Step, sight: Seen | None) -> Step:
+def _under_its_name(ctx: Context, row: StepRow, sight: Seen | None) -> Step:
     # A link that somebody renamed is found by its index: it, and what was set on it, is undone under its new name.
+    step = row.step
     if sight is None or step.effect is None:
         return step
     new = sight.renamed or sight.link
     old = step.effect.name if isinstance(step.effect, LinkIs) else host_link_of(step.effect)
+    if isinstance(step.effect, LinkIs) and sight.state is State.OURS:
+        new = _by_index(ctx, row) or new
     if new is None or old is None:
         return step
     return replace(step, undo=tuple(command_on_link(c, old, new) for c in step.undo))
+
+
+def _by_index(ctx: Context, row: StepRow) -> str | None:
+    # A name may be another link's by the time it is deleted; ip takes `if7` for the link of index 7 (ll_map.c), unless
+    # one is called so.
+    index = (row.mark or {}).get("index")
+    if index is None or getattr(row.step.effect, "netns", None) is not None or ctx.kernel.link(f"if{index}"):
+        return None
+    return f"if{index}"
 
 
 def _run(

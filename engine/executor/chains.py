@@ -7,26 +7,26 @@ from __future__ import annotations
 from nsctl.engine.effect import ChainIs, RuleTagged
 from nsctl.engine.executor.context import Context
 from nsctl.engine.names import rule_tag
-from nsctl.engine.store import StepRow
+from nsctl.engine.plan import Step
 
 __all__ = ["strange_rules"]
 
 
-def strange_rules(ctx: Context, row: StepRow) -> list[tuple[str, ...]]:
+def strange_rules(ctx: Context, step: Step, backend: str = "") -> list[tuple[str, ...]]:
     """
     The rules in a chain of nsctl's that no store of this host knows, and that do not bear nsctl's comment.
 
     Args:
         ctx: The context.
-        row: The chain's step.
+        step: The chain's.
+        backend: The back end of iptables that the chain is in; empty: the one in use.
 
     Raises:
         NsctlError: The rules can't be read.
     """
-    chain = row.step.effect
+    chain = step.effect
     if not isinstance(chain, ChainIs):
         return []
-    backend = row.tools.get("iptables", "")
     rules = ctx.kernel.rules(chain.table, chain.chain, chain.family, chain.netns, backend) or []
     untagged = [spec for spec in rules if not any(word.startswith(rule_tag("")) for word in spec)]
     if not untagged:

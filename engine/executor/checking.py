@@ -95,7 +95,7 @@ def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
 def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
     for row in _rows(ctx, names):
         if isinstance(row.step.effect, ChainIs):
-            for spec in strange_rules(ctx, row):
+            for spec in strange_rules(ctx, row.step, row.tools.get("iptables", "")):
                 found = f"a rule that is not nsctl's: {' '.join(spec)}"
                 holders = tuple(ctx.journal.holders(row.step.key))
                 yield Drift(row.step.key, "nsctl's own rules and no others", found, holders, "foreign")

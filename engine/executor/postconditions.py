@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import ProcessIs, State
+from nsctl.engine.effect import ChainIs, ProcessIs, State
 from nsctl.engine.errors import StepFailed
+from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.forward import Work
 from nsctl.engine.plan import Plan
@@ -47,6 +48,9 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         backend = row.tools.get("iptables", "") if row is not None else ""
         sight = observe(step.effect, ctx.kernel, mark, backend=backend)
         found = sight.drift if sight.state is State.OURS else sight.found
+        if isinstance(step.effect, ChainIs):
+            told = f"{step.effect.chain} holds a rule that is not nsctl's"
+            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in strange_rules(ctx, step, backend)]
         if found and not (key in workloads and isinstance(step.effect, ProcessIs)):
             raise StepFailed(
                 f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {found}",

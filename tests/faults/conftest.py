@@ -16,9 +16,10 @@ def tally() -> Iterator[Tally]:
     Counts the faults of the session; scripts/faults chooses seed and size, and reads the counts.
     """
     most = os.environ.get("NSCTL_FAULTS_MOST")
-    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")), int(most) if most else None)
+    report = os.environ.get("NSCTL_FAULTS_REPORT")
+    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")), int(most) if most else None, every=bool(report))
     yield counts
-    if report := os.environ.get("NSCTL_FAULTS_REPORT"):
+    if report:
         counts.write(Path(report))
 
 

@@ -50,10 +50,12 @@ class Tally:
     Args:
         seed: What chooses, where not everything can be tried.
         most: Of the cases of a sweep no more than these are tried.
+        every: Whether all cases of the longest sweeps are tried, too.
     """
 
     seed: int
     most: int | None = None
+    every: bool = False
     counts: dict[str, Count] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _since: float = field(default_factory=time.monotonic)
@@ -91,7 +93,15 @@ class Tally:
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
         path.write_text(json.dumps({"seed": self.seed, "classes": counts}, indent=2), encoding="utf-8")
 
-    def sweep(self, kind: str, cases: Iterable[C], ground: Callable[[], G], attempt: Callable[[G, C], object]) -> int:
+    def sweep(
+        self,
+        kind: str,
+        cases: Iterable[C],
+        ground: Callable[[], G],
+        attempt: Callable[[G, C], object],
+        *,
+        usually: int | None = None,
+    ) -> int:
         """
         Try every case, each on a host that is as it was; one that isn't any more is replaced.
 
@@ -100,6 +110,7 @@ class Tally:
             cases: The cases.
             ground: Makes a host.
             attempt: Tries a case.
+            usually: How many cases are enough for every day, of a sweep with very many; the seed chooses.
 
         Returns:
             How many cases there are.
@@ -110,7 +121,7 @@ class Tally:
         todo = list(cases)
         self.random(kind).shuffle(todo)  # so that neighbours, which are alike, don't wait for each other
         total = len(todo)
-        todo = todo[: self.most]
+        todo = todo[: self.most if self.most is not None or self.every else usually]
         chosen = len(todo)
         failures: list[str] = []
         lock = threading.Lock()

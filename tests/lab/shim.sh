@@ -48,6 +48,12 @@ misused() {
     exit 125
 }
 
+# What somebody else does meanwhile, on the host; with the real tools, so that their calls don't count.
+# Says so if there was anything to do.
+stranger() {
+    if PATH=$shim/real:$PATH nsenter --net=/proc/1/ns/net sh -c ". $shim/stranger" </dev/null >>"$shim/said" 2>&1; then : >"$shim/acted"; fi
+}
+
 injected() {
     echo "$name: injected failure (call $n)" >&2
     exit 1
@@ -114,6 +120,15 @@ fail-before) injected ;;
 fail-after)
     act "$@"
     injected
+    ;;
+stranger-before)
+    stranger
+    exec "$real" "$@"
+    ;;
+stranger-after)
+    act "$@"
+    stranger
+    exit "$code"
     ;;
 status:*) exit "${action#status:}" ;;
 hang) never ;;

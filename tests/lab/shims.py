@@ -16,6 +16,7 @@ looks up in a file what to do at each; a call without a fault costs about 1 ms m
 | `kill-parent-before`, `kill-parent-after` | SIGKILL to nsctl, without or after having acted |
 | `orphan` | SIGKILL to nsctl, and 0.3 s later acts all the same |
 | `signal-parent-before:INT`, `signal-parent-after:INT` | signals nsctl (`INT,TERM`: one, then the other), and acts |
+| `stranger-before`, `stranger-after` | somebody else acts, before or after the call; see `Shims.stranger` |
 | `batch-stop:N` | `ip -batch`: executes the first N lines, then fails as `ip` does |
 | `restore-stop:N` | `iptables-restore`: commits the first N tables, then fails |
 """
@@ -124,6 +125,20 @@ class Shims:
         The process to kill or signal, by its number in the lab, whatever it is called; None: search again.
         """
         self._lab.write(_BASE / "target", "" if pid is None else f"{pid}\n")
+
+    def stranger(self, script: str) -> None:
+        """
+        What somebody else does at `stranger-before` and `stranger-after`, in sh; it fails if there is nothing to do.
+        """
+        self._lab.write(_BASE / "stranger", script)
+        self._lab.call(lambda: (_BASE / "acted").unlink(missing_ok=True))
+
+    @property
+    def acted(self) -> bool:
+        """
+        Whether somebody else has acted, and had something to do.
+        """
+        return self._lab.exists(_BASE / "acted")
 
     @property
     def calls(self) -> list[Call]:

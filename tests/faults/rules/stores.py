@@ -16,14 +16,14 @@ RULES = (
         "engine/store/home.py",
         "    if away:\n",
         "    if False:\n",
-        f"{_STORES}::test_from_where_sandboxes_cannot_be_seen_everything_is_refused[PID]",
+        "tests/faults/test_elsewhere.py::test_from_where_sandboxes_cannot_be_seen_everything_is_refused",
     ),
     Rule(
         "another mount namespace is one from where they can't be seen",
         "engine/store/home.py",
         'home["mnt"] != now.get("mnt") and not shared:',
         "False:",
-        f"{_STORES}::test_from_where_sandboxes_cannot_be_seen_everything_is_refused[mount]",
+        "tests/faults/test_elsewhere.py::test_from_where_sandboxes_cannot_be_seen_everything_is_refused",
     ),
     Rule(
         "names that are covered are not gone",
@@ -80,5 +80,26 @@ RULES = (
         "if not self._has_key and same_boot:",
         "if False:",
         f"{_STORES}::test_a_store_whose_key_is_gone_is_refused_and_not_forgotten",
+    ),
+    Rule(
+        "the back end of rules is known before they are made",
+        "engine/executor/forward.py",
+        "ctx.journal.started((key, ctx.tools(by_key[key].do.argv[0], backend)) for key in keys)",
+        "ctx.journal.started((key, {}) for key in keys)",
+        "tests/faults/test_backends.py::test_rules_are_found_wherever_iptables_leads_by_now",
+    ),
+    Rule(
+        "a link is deleted by its index, whatever has its name by then",
+        "engine/executor/backward.py",
+        "new = _by_index(ctx, row) or new",
+        "pass",
+        "tests/faults/test_strangers.py::test_a_link_is_deleted_by_its_index",
+    ),
+    Rule(
+        "a rule of others' in a chain of nsctl's is told when it is up",
+        "engine/executor/postconditions.py",
+        "if isinstance(step.effect, ChainIs):",
+        "if False:",
+        "tests/faults/test_strangers.py::test_a_rule_of_others_is_told",
     ),
 )
