@@ -121,6 +121,20 @@ def test_others_are_told_when_only_root_can_set_it_up(clone: Clone) -> None:
     assert "start this once as root" in refused.stderr
 
 
+@pytest.mark.parametrize("files", range(12, 20))
+def test_too_few_open_files_are_not_taken_for_missing_packages(clone: Clone, files: int) -> None:
+    limited = ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh")
+    done = clone.start("--version", before=limited)
+    assert done.stdout in {VERSION, ""}, done
+    assert "packages" not in done.stderr
+    assert "making" not in done.stderr
+    if done.stdout == "":
+        assert re.search("[Oo]pen", done.stderr), done  # of the shell, or of what it started
+    (clone.path / "pyproject.toml").touch()
+    assert clone.start("--version", before=limited).stdout == ""
+    assert clone.start("--version").stdout == VERSION
+
+
 @needs_root
 @needs_debian
 class TestMissingPackages:
