@@ -14,6 +14,7 @@ from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
+from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.names import display
@@ -190,7 +191,6 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         StepFailed: One failed; the caller rolls back.
         Interrupted: A signal came; the caller rolls back.
     """
-    total = len(steps)
     position = {s.key: n for n, s in enumerate(steps, 1)}
     by_key = {s.key: s for s in steps}
     failures: list[tuple[int, NsctlError]] = []  # with the step's number
@@ -209,7 +209,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         ctx.begun.update(keys)
         for run in runs:
             for item in run.items:
-                ctx.tell(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], total))
+                ctx.tell(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], len(steps)))
 
     def flush() -> None:
         if not finished:
@@ -240,21 +240,24 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
             _find_out(ctx, outcome, by_key)
         finished.extend((by_key[i.key], outcome) for i in outcome.done)
         if outcome.failed is not None:
-            error = _failure(ctx, outcome, outcome.failed, by_key, position, total, transaction, sandbox)
+            error = _failure(ctx, outcome, outcome.failed, by_key, position, len(steps), transaction, sandbox)
             failures.append((position[outcome.failed.key], error))
         elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
             flush()  # a process's mark is best read while it surely lives
 
-    runs = compile_runs(do_items(steps), fuse=ctx.fuse, most=BATCH_MOST)
-    never = carry_out(
-        runs,
-        ctx.runner,
-        starting=starting,
-        ended=ended,
-        stop=ctx.signals.pending,
-        meanwhile=flush,
-        backend=backend,
-    )
+    never: list[Run] = []
+    for part in _parts(ctx, steps):
+        if failures or never:
+            break
+        never = carry_out(
+            compile_runs(do_items(part), fuse=ctx.fuse, most=BATCH_MOST),
+            ctx.runner,
+            starting=starting,
+            ended=ended,
+            stop=ctx.signals.pending,
+            meanwhile=flush,
+            backend=backend,
+        )
     flush()
     if failures:
         raise min(failures, key=lambda failure: failure[0])[1]
@@ -262,6 +265,16 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         raise interrupted(ctx.signals.caught)
     if never:
         raise StepFailed(f"{never[0].items[0].key} was never started")
+
+
+def _parts(ctx: Context, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    # Announcements last: what is sent before a bridge's port forwards is lost, and of many the first waits for all.
+    early, late = announcements_last(steps) if ctx.fuse else (steps, ())
+    yield early
+    if late and not ctx.signals.pending():
+        wait_for_ports(steps)
+    if late:
+        yield late
 
 
 def _find_out(ctx: Context, outcome: Outcome, by_key: dict[str, Step]) -> None:

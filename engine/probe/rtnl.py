@@ -17,12 +17,12 @@ __all__ = [
     "RouteRow",
     "addresses",
     "conf",
-    "far_end_runs",
     "link_attribute",
     "link_by_index",
     "link_by_name",
     "links",
     "routes",
+    "settled",
 ]
 
 _AF_INET, _AF_INET6 = 2, 10
@@ -39,13 +39,12 @@ _U32 = Struct("=I")
 _S32 = Struct("=i")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
-_IFLA_LINK, _IFLA_OPERSTATE, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 16, 37, 46
-_OPER_UP = 6
+_IFLA_OPERSTATE, _OPER_UP = 16, 6
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
 _INFO_KIND, _INFO_SLAVE_DATA = 1, 5
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _INET6_ADDR_GEN_MODE = 8
-_IFF_UP, _IFF_PROMISC = 0x1, 0x100
+_IFF_UP, _IFF_PROMISC, _IFF_LOWER_UP = 0x1, 0x100, 0x10000
 _INET_CONF, _INET6_CONF = 1, 2
 _CONF = {
     # linux/ip.h counts from 1, linux/ipv6.h from 0; neither ever changes.
@@ -145,20 +144,13 @@ def link_by_index(netlink: Netlink, index: int) -> LinkRow | None:
     return _one_link(netlink, _LINK.pack(0, 0, index, 0, 0)) if index > 0 else None
 
 
-def far_end_runs(netlink: Netlink, name: str) -> bool | None:
+def settled(row: LinkRow) -> bool:
     """
-    Whether the other end of a pair, in another namespace, is in operation: a bridge whose port it is forwards for it.
-
-    The kernel deals with a carrier some time after the command that made it; None where there is no such end.
+    Whether the kernel has dealt with the carrier that a link has; of a bridge's port it then forwards.
     """
-    wanted = _attribute(_IFLA_IFNAME, os.fsencode(name) + b"\0")
-    data = netlink.get(_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + wanted + _WITHOUT_STATISTICS)
-    near = attributes(data or b"", _LINK.size)
-    if _IFLA_LINK not in near or _IFLA_LINK_NETNSID not in near:
-        return None
-    there = _attribute(_IFLA_TARGET_NETNSID, near[_IFLA_LINK_NETNSID])
-    data = netlink.get(_GETLINK, _LINK.pack(0, 0, _number(near[_IFLA_LINK]), 0, 0) + there + _WITHOUT_STATISTICS)
-    return attributes(data or b"", _LINK.size).get(_IFLA_OPERSTATE, b"\0")[0] == _OPER_UP
+    flags, state = _LINK.unpack_from(row.raw)[3], attributes(row.raw, _LINK.size).get(_IFLA_OPERSTATE, b"\0")[0]
+    # Links without a driver's word, such as lo, are in an unknown state for good; a pair's ends are in it at first.
+    return not flags & _IFF_LOWER_UP or state == _OPER_UP or (row.type != "veth" and state == 0)
 
 
 def _one_link(netlink: Netlink, body: bytes) -> LinkRow | None:

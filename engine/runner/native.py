@@ -24,8 +24,6 @@ _SET_ADDRESS = 0x8924
 """SIOCSIFHWADDR, of linux/sockios.h."""
 _ETHERNET = 1
 """ARPHRD_ETHER, of linux/if_arp.h."""
-_RUNNING_WITHIN, _MOMENT = 1.0, 0.0002
-"""Seconds that a link which was set up is waited for, and between two looks at it."""
 _looking_up = Lock()
 """
 Held while a name below /proc/sys is looked up.
@@ -69,18 +67,10 @@ def perform(command: Command | Spawn) -> None:
 
 
 def _announce(link: str, mac: bytes) -> None:
-    # netdevice(7). What is sent before the kernel has dealt with the carrier, which it does some time after the command
-    # that set the link up, is lost at the other end: a bridge's port does not forward yet.
+    # As netdevice(7) has it.
     import fcntl
     import socket
 
-    from nsctl.engine.probe.netlink import Netlink, socket_in
-    from nsctl.engine.probe.rtnl import far_end_runs
-
-    patience = time.monotonic() + _RUNNING_WITHIN
-    with Netlink(socket_in()) as netlink:
-        while far_end_runs(netlink, link) is False and time.monotonic() < patience:
-            time.sleep(_MOMENT)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
         fcntl.ioctl(s, _SET_ADDRESS, struct.pack("16sH14s8x", link.encode(), _ETHERNET, mac))
 

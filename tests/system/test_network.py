@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -203,37 +202,6 @@ def test_a_reused_address_is_reachable_at_once(lab: Lab, options: tuple[str, ...
     assert announced
     inside = json.loads(lab.run(["ip", "-n", "web", "-j", "link", "show", "dev", "eth0"]).stdout)[0]["address"]
     assert all(f[44:56] == inside.replace(":", "") for f in announced)
-
-
-ANNOUNCE = """\
-import sys
-from nsctl.engine.plan import Command
-from nsctl.engine.runner.native import perform
-perform(Command(("ip", "link", "set", "dev", "eth0", "address", sys.argv[1]), netns="web"))
-"""
-
-
-def test_an_announcement_waits_for_the_other_end_to_forward(lab: Lab) -> None:
-    mac = "02:00:00:00:00:07"
-    lab.run(["ip", "netns", "add", "web"], check=True)
-    for words in (
-        "link add br-x type bridge",
-        "link set dev br-x up",
-        "link add far type veth peer name eth0 netns web",
-        "link set dev far master br-x",
-        "-n web addr add 10.0.3.2/24 dev eth0",
-        f"-n web link set dev eth0 address {mac} up",
-    ):
-        lab.run(["ip", *words.split()], check=True)
-    lab.run(["ip", "netns", "exec", "web", "sysctl", "-qw", "net/ipv4/conf/eth0/arp_notify=1"], check=True)
-    wire = sniffing(lab, wanted="0a000302", seconds=2)
-    announcing = lab.popen(["nsenter", "--net=/run/netns/web", *python(ANNOUNCE, mac)])
-    time.sleep(0.4)  # it has long begun, and nothing can be heard yet
-    lab.run(["ip", "link", "set", "dev", "far", "up"], check=True)
-    assert announcing.wait(timeout=10) == 0
-    assert [f for f in seen(wire) if f[24:28] == "0806"]
-    # Learned, so the port forwarded.
-    assert mac in lab.run(["bridge", "fdb", "show", "br", "br-x"], check=True).stdout
 
 
 def test_the_hardware_address_goes_with_the_address(lab: Lab) -> None:

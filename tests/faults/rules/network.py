@@ -63,10 +63,10 @@ RULES = (
     ),
     Rule(
         "an announcement waits for the other end to forward",
-        "engine/runner/native.py",
-        "while far_end_runs(netlink, link) is False and",
-        "while far_end_runs(netlink, link) is None and",
-        f"{_NETWORK}::test_an_announcement_waits_for_the_other_end_to_forward",
+        "engine/executor/announcing.py",
+        "while names and time",
+        "while not names and time",
+        "tests/engine/executor/test_announcing.py::test_they_wait_until_the_kernel_has_dealt_with_the_carrier",
     ),
     Rule(
         "a hardware address goes with its address",
