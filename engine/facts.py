@@ -34,7 +34,7 @@ class Link:
 
     Args:
         name: Its name.
-        index: Its ifindex.
+        index: Its ifindex; 0 for one that is only planned.
         mac: Its hardware address in lower case, empty where it has none.
         mtu: Bytes.
         type: The kind that `ip -d link` shows (`bridge`, `veth`, …), empty for hardware and lo.

@@ -112,8 +112,9 @@ def steps(request: Request, facts: Facts) -> Steps:
     yield kit.link_up(ifname, netns=name)
     if not o.internal:
         yield kit.default_route(gateway.ip, link=ifname, metric=METRIC, netns=name)
-    # A hardware address that goes with the address is known already to whoever knew that: then it need not be last.
-    yield kit.announce(ifname, mac, netns=name, after=None if o.mac else (f"route/{name}:default/{METRIC}",))
+    # On one that is made now nobody has talked to anybody; and each announcement is heard at all ports.
+    if bridge in facts.links and facts.links[bridge].index:
+        yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",))
 
 
 def check(o: Options, facts: Facts) -> None:

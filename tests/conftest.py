@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -9,6 +10,10 @@ from tests.lab import Lab, leftovers, missing, missing_for_labs
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever is started in a shell's background inherits these as ignored, and no shell in a lab could trap them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ignored in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
     config.addinivalue_line("markers", "needs(*features): skip where the kernel or the machine lacks one of them")
 
 

@@ -58,8 +58,10 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules",
     ),
     "nsctl.engine.runner*": (
-        frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "select", "signal", "subprocess", "threading"}),
-        "the one funnel: runs the commands, with a deadline, in a namespace",
+        frozenset(
+            {"ctypes", "fcntl", "os", "pathlib", "plumbum", "select", "signal", "socket", "subprocess", "threading"}
+        ),
+        "the one funnel: runs the commands, with a deadline, in a namespace; a plain write may be an ioctl",
     ),
     "nsctl.engine.store*": (
         frozenset({"fcntl", "os", "pathlib", "sqlite3"}),

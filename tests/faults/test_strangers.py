@@ -113,8 +113,10 @@ def test_what_is_said_is_true_whoever_acts_between_any_two_steps(
     # Between the look at a namespace and its deletion there is a moment, and `ip netns del` goes by the name.
     acts = [act for act in ACTS if not (down and act.by_name)]
     cases = [(act, *boundary) for act in acts for boundary in boundaries(calls)]
-    kind = f"strangers: {'down' if down else 'up'}"
-    tally.sweep(kind, cases, partial(ground_for, warm), partial(tried, up=up, down=down), usually=USUALLY)
+    what = "down" if down else "up"
+    tally.sweep(
+        f"strangers: {what}", cases, partial(ground_for, warm), partial(tried, up=up, down=down), usually=USUALLY
+    )
 
 
 def test_what_goes_right_before_the_last_look_is_missed_by_it(warm: Warm, tally: Tally) -> None:

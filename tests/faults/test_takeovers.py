@@ -66,7 +66,7 @@ TAKEOVERS = (
     Takeover("the uplink is a port of a bridge", "ip link add brz type bridge && ip link set upx master brz",
              (("upx", "before"),)),
 )  # fmt: skip
-NEXT_TO_LAST, LAST = "ip -n web route add*", "ip -n web link set dev eth0 address*"
+NEXT_TO_LAST, LAST = "ip -n web link set dev eth0 up*", "ip -n web route add*"
 """Calls of `up`."""
 ENDS = ("down", "rolled back", "recovered", "replaced", "second")
 Case = tuple[Takeover, str, str]

@@ -57,8 +57,8 @@ RULES = (
     Rule(
         "an address that changes hands is announced",
         "modes/bridge.py",
-        "    yield kit.announce(ifname, mac,",
-        "    (kit.announce)(ifname, mac,",
+        "        yield kit.announce(ifname, mac,",
+        "        (kit.announce)(ifname, mac,",
         f"{_NETWORK}::test_a_reused_address_is_reachable_at_once[options1]",
     ),
     Rule(
