@@ -133,6 +133,8 @@ class Facts:
         links: The host's links by name.
         routes: The host's IPv4 routes.
         uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), best metric first.
+        outer: The host's other links that packets from outside may come in by: neither lo, nor ports, nor nsctl's own.
+        way_back: The steps in place by which the host forwards from whatever link to nsctl's.
         sysctls: Values by key (`net/ipv4/conf/eth0/forwarding`); a key that does not exist is missing.
         netns: The names under /run/netns.
         sandboxes: The sandboxes that are up, by name.
@@ -152,6 +154,8 @@ class Facts:
     links: Mapping[str, Link] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     uplinks: tuple[str, ...] = ()
+    outer: tuple[str, ...] = ()
+    way_back: tuple[Step, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     netns: frozenset[str] = frozenset()
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)

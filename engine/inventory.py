@@ -8,21 +8,27 @@ Pure: nothing here touches the system.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
-from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, SysctlIs
+from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
+from nsctl.engine.kit.firewall import GUARD
+from nsctl.engine.kit.forwarding import GUARDING
 from nsctl.engine.kit.link import born_with, hardware_address_inside
+from nsctl.engine.names import rule_tag
 from nsctl.engine.plan import Plan, Step
 
-__all__ = ["extend", "gateway_of", "macs_of", "networks_of", "sandbox_of", "taken_of"]
+__all__ = ["extend", "gateway_of", "macs_of", "networks_of", "sandbox_of", "taken_of", "way_back_of"]
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_FORWARDING = re.compile("net/ipv4/conf/[^/]+/forwarding")
 
 
 def sandbox_of(
@@ -183,6 +189,27 @@ def _grown(base: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
     return grown
 
 
+def way_back_of(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """
+    The steps by which the host forwards from whatever link to nsctl's, if it does: each network needs all of them.
+
+    Args:
+        steps: Steps in place, those that set sysctls and guard among them.
+    """
+    found = []
+    every = False
+    for step in steps:
+        effect = step.effect
+        if isinstance(effect, SysctlIs):
+            # `globally` is for links that were there before nsctl; of its own, no other network needs anything.
+            if effect.globally is not None and _FORWARDING.fullmatch(effect.key):
+                every = every or effect.key == "net/ipv4/conf/default/forwarding"
+                found.append(step)
+        elif isinstance(effect, RuleTagged) and effect.chain == GUARD and rule_tag(GUARDING) in effect.spec:
+            found.append(step)
+    return tuple(found) if every else ()
+
+
 def extend(facts: Facts, plan: Plan) -> Facts:
     """
     The facts as they will be once the plan is carried out, for planning the next sandbox of the same transaction.
@@ -209,11 +236,13 @@ def extend(facts: Facts, plan: Plan) -> Facts:
         elif isinstance(effect, NetnsIs):
             netns.add(effect.name)
     networks = networks_of(new)
+    way_back = facts.way_back or way_back_of(new)
     sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps, others=facts.sandboxes)
     return replace(
         facts,
         links=_grown(facts.links, links),
         routes=(*facts.routes, *(Route(a.network, link) for link, a in networks.items())) if networks else facts.routes,
+        way_back=way_back,
         sysctls=_grown(facts.sysctls, sysctls),
         netns=facts.netns | netns if netns else facts.netns,
         sandboxes=_grown(facts.sandboxes, {plan.name: sandbox}),

@@ -16,6 +16,7 @@ from itertools import pairwise
 from nsctl.engine.effect import ProcessIs
 from nsctl.engine.init import fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
+from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
@@ -142,7 +143,8 @@ def _scripts(argv: Sequence[str], place: str, netns: str | None) -> bool:
             return script == END_ALL and netns is not None  # in the host's it would end all that runs there
         case ("sh", "-c", script, word):
             attaches = script == ATTACH and _NAME.fullmatch(word) is not None
-            return attaches or (script == END_JOINED and _below(word, place))
+            later = script == LATER_LINKS and word.isdigit()
+            return attaches or later or (script == END_JOINED and _below(word, place))
         case _:
             return False
 

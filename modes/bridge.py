@@ -37,7 +37,7 @@ class Options:
     internal: bool = opt(False, "no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
     uplink: str | None = opt(
-        None, "the link to the outside; by default those that carry a default route", metavar="LINK"
+        None, "the only link that answers may come in by; by default any, now and later", metavar="LINK"
     )
 
 
@@ -98,13 +98,7 @@ def steps(request: Request, facts: Facts) -> Steps:
         facts, f"net/ipv4/conf/{bridge}/forwarding", "0" if o.internal else "1", why=_forwarding(bridge, o)
     )
     if not o.internal:
-        opened = {
-            uplink: step
-            for uplink in uplinks(o, facts)
-            if (step := kit.sysctl(facts, f"net/ipv4/conf/{uplink}/forwarding", "1", why=_back(uplink))) is not None
-        }
-        yield kit.forward_back(bridge, tuple(opened))  # before it is switched on
-        yield opened.values()
+        yield from kit.way_back(bridge, facts, uplink=o.uplink)
 
     yield kit.link_up(end)
     yield kit.link_up("lo", netns=name)
@@ -264,13 +258,6 @@ def choose_mac(o: Options, bridge: str, ip: IPv4Address, name: str, facts: Facts
     return mac
 
 
-def uplinks(o: Options, facts: Facts) -> tuple[str, ...]:
-    """
-    The links to the outside.
-    """
-    return facts.uplinks if o.uplink is None else (o.uplink,)
-
-
 def _mtu(bridge: str, facts: Facts) -> int:
     # As it was made, not as somebody may have changed it since: the step is shared only if it is the same.
     made = facts.steps.get(f"link/{bridge}")
@@ -282,10 +269,6 @@ def _mtu(bridge: str, facts: Facts) -> int:
 def _is_internal(bridge: str, facts: Facts) -> bool:
     rules = kit.filter_network(bridge, internal=True)
     return rules[-1].key in facts.steps
-
-
-def _back(uplink: str) -> str:
-    return f"forward what comes back from {uplink}"
 
 
 def _forwarding(bridge: str, o: Options) -> str:

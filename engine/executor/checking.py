@@ -124,9 +124,10 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
     return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
 
 
-def _sight(ctx: Context, row: StepRow) -> Seen:
+def _sight(ctx: Context, row: StepRow) -> Seen | None:
     # A repair that was killed leaves steps that nobody knows to have run.
-    return ctx.sight(row, in_flight=row.state != DONE and row.mark is None)
+    sight = ctx.sight(row, in_flight=row.state != DONE and row.mark is None)
+    return None if sight.gone else sight
 
 
 def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None:

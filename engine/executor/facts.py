@@ -13,6 +13,8 @@ from typing import TypeVar
 from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
 from nsctl.engine.executor.inventory import described
 from nsctl.engine.facts import HIDDEN, Facts, Sandbox
+from nsctl.engine.inventory import way_back_of
+from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.facts import gather
 from nsctl.engine.store import Journal, Others, SandboxRow
@@ -20,6 +22,9 @@ from nsctl.engine.store import Journal, Others, SandboxRow
 __all__ = ["Without", "facts_of"]
 
 V = TypeVar("V")
+
+_WAYS = ("sysctl/net/ipv4/conf/", f"rule/4/filter/{GUARD}/")
+"""What the keys of the steps begin with by which packets come back."""
 
 
 def facts_of(
@@ -53,12 +58,12 @@ def facts_of(
     found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden)
     facts = with_fields(found, networks=networks, taken=taken, macs=macs)
     if not without:
-        return with_fields(facts, steps=_Steps(journal, frozenset(), others))
+        return _with_ways(with_fields(facts, steps=_Steps(journal, frozenset(), others)), journal, others)
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
     links = {e.name for e in going.values() if isinstance(e, LinkIs) and e.netns is None}
     names = {e.name for e in going.values() if isinstance(e, NetnsIs)}
     before = {e.key: e.before for e in going.values() if isinstance(e, SysctlIs) and e.netns is None}
-    return with_fields(
+    facts = with_fields(
         facts,
         steps=_Steps(journal, frozenset(going), others),
         links=Without(facts.links, links),
@@ -67,6 +72,18 @@ def facts_of(
         routes=tuple(r for r in facts.routes if r.link not in links),
         addresses=tuple((link, address) for link, address in facts.addresses if link not in links),
     )
+    return _with_ways(facts, journal, others)
+
+
+def _with_ways(facts: Facts, journal: Journal, others: Others | None) -> Facts:
+    # Where packets from outside come in by, or what has been done about it already.
+    keys = [row.step.key for beginning in _WAYS for row in journal.steps_like(beginning)]
+    keys += [key for key in others or () if key.startswith(_WAYS)]
+    steps = [facts.steps[key] for key in dict.fromkeys(keys) if key in facts.steps]
+    if way_back := way_back_of(steps):
+        return with_fields(facts, way_back=way_back)
+    outer = (n for n, link in facts.links.items() if n != "lo" and not link.master and f"link/{n}" not in facts.steps)
+    return with_fields(facts, outer=tuple(outer))
 
 
 class _Steps(Mapping[str, Step]):

@@ -161,9 +161,9 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
                 hint="set iptables back (update-alternatives --config iptables), or take down first: nsctl down --all",
             )
         sight = ctx.sight(row, in_flight=False)
-        if sight.state is State.FOREIGN:
+        if sight.state is State.FOREIGN and not sight.gone:
             raise Conflict(f"{key} has been changed by somebody else: {sight.found}", hint="see: nsctl check")
-        if sight.state is State.ABSENT:
+        if sight.state is State.ABSENT and not sight.gone:
             work.mend.append(row.step)
 
 

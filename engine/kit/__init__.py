@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from nsctl.engine.kit.address import address, announce, default_route, route
 from nsctl.engine.kit.files import directory, file
-from nsctl.engine.kit.firewall import chain, filter_network, forward_back, masquerade, own_sources, rule
+from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sources, rule
+from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.process import spawn, spawn_paths
@@ -56,4 +57,5 @@ __all__ = [
     "succeeds",
     "sysctl",
     "veth",
+    "way_back",
 ]

@@ -25,7 +25,6 @@ __all__ = [
     "PREROUTING",
     "chain",
     "filter_network",
-    "forward_back",
     "masquerade",
     "own_chain",
     "own_sources",
@@ -185,30 +184,6 @@ def own_sources(bridge: str, subnet: IPv4Network, *, internal: bool = False) -> 
         words = ("!", "-d", str(subnet), "-i", bridge, "-j", "DROP")
         why = f"drop what comes from {bridge} and is for another network"
         steps.append(rule("raw", PREROUTING, *words, owner=bridge, why=why))
-    return tuple(steps)
-
-
-@shared
-def forward_back(bridge: str, uplinks: tuple[str, ...] = ()) -> tuple[Step, ...]:
-    """
-    Of what comes in by uplinks, only what goes to nsctl's bridges is forwarded, where nsctl switches forwarding on.
-
-    The host did not forward from there before, and does not begin to. What may pass to a bridge is for NSCTL-FORWARD to
-    say; here it returns, from the head of the chain, whatever the order in which rules are put back.
-
-    Args:
-        bridge: The bridge.
-        uplinks: The links for which nsctl switches forwarding on.
-    """
-    check_ifname(bridge, "bridge name")
-    why = f"what goes to {bridge} is judged elsewhere"
-    steps = [
-        *own_chain("filter", "FORWARD", GUARD),
-        rule("filter", GUARD, "-o", bridge, "-j", "RETURN", owner=bridge, why=why, head=True),
-    ]
-    for link in uplinks:
-        why = f"forward nothing else that comes from {link}: the host did not before"
-        steps.append(rule("filter", GUARD, "-i", link, "-j", "DROP", owner=link, why=why))
     return tuple(steps)
 
 

@@ -58,7 +58,7 @@ def sysctl(
         if found.split() == value.split():
             return None
         before = found
-        if of_link is not None and link is not None and f"{of_link['head']}/{{}}/{of_link['tail']}" in _COPIED:
+        if of_link is not None and of_link["link"] != "all" and f"{of_link['head']}/{{}}/{of_link['tail']}" in _COPIED:
             globally = facts.sysctls.get(f"{of_link['head']}/all/{of_link['tail']}")
     elif before is None and of_link is not None:
         # The link is not there yet: it begins with the defaults.

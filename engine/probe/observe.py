@@ -41,6 +41,7 @@ class Seen:
         renamed: The name under which our link is found now.
         link: The name that the link has now which the setting is of.
         taken: Why others rely on it by now, so that it is left as it is; empty where they don't.
+        gone: It was a setting of a link of the host's that is gone, which nobody misses.
     """
 
     state: State
@@ -49,6 +50,7 @@ class Seen:
     renamed: str | None = None
     link: str | None = None
     taken: str = ""
+    gone: bool = False
 
 
 _IN_PLACE = Seen(State.OURS, "in place")
@@ -108,7 +110,8 @@ def _of_link(effect: Effect, name: str, kernel: Kernel, known: Known) -> Seen:
     link = kernel.link_by_index((known.mark or {})["index"])
     if link is None:
         other = kernel.link(name)
-        return _foreign(f"{name} is another link now") if other is not None else _absent(f"{name} is gone")
+        sight = _foreign(f"{name} is another link now") if other is not None else _absent(f"{name} is gone")
+        return replace(sight, gone=True)
     if link.name == name:
         return _OBSERVERS[type(effect)](effect, kernel, known)
     sight = _OBSERVERS[type(effect)](on_link(effect, link.name), kernel, known)
@@ -133,7 +136,9 @@ def mark_of(effect: Effect, kernel: Kernel, *, of_others: bool = False) -> dict[
         return {"index": link.index} if link and link.name == name else None
     if isinstance(effect, e.LinkIs):
         link = kernel.link(effect.name, effect.netns)
-        return {"index": link.index} if link and link.name == effect.name else None
+        if link is None or effect.mac != link.mac:  # somebody has renamed it already
+            link = kernel.link_by_mac(effect.mac, effect.netns) if effect.mac else None
+        return {"index": link.index} if link and (link.name == effect.name or link.mac == effect.mac) else None
     if isinstance(effect, e.NetnsIs):
         inode, cookie = kernel.netns_inode(effect.name), kernel.netns_cookie(effect.name)
         return None if inode is None else {"inode": inode} if cookie is None else {"inode": inode, "cookie": cookie}

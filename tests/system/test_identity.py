@@ -50,7 +50,7 @@ def test_forwarding_that_was_on_for_all_links_before_is_no_reason_to_leave_ours(
 
 
 def test_a_setting_of_another_link_under_the_same_name_is_left_alone(lab: Lab) -> None:
-    up(lab, "bridge", "--name", "web", *NET)
+    up(lab, "bridge", "--name", "web", *NET, "--uplink", "eth0")
     sh(lab, "ip link set eth0 down; ip link set eth0 name old; ip link add eth0 type veth peer name far; echo 1"
             " >/proc/sys/net/ipv4/conf/eth0/forwarding")  # fmt: skip
     down(lab, "web")

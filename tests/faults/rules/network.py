@@ -27,15 +27,8 @@ RULES = (
         f"{_NETWORK}::test_an_internal_network_with_a_default_route_of_its_own_reaches_nothing_of_the_hosts",
     ),
     Rule(
-        "the host does not begin to forward between other links",
-        "engine/kit/firewall.py",
-        'rule("filter", GUARD, "-i", link, "-j", "DROP",',
-        'rule("filter", GUARD, "-i", link, "-j", "RETURN",',
-        f"{_OTHERS}[udp]",
-    ),
-    Rule(
         "what goes to a bridge returns before what drops",
-        "engine/kit/firewall.py",
+        "engine/kit/forwarding.py",
         '"-j", "RETURN", owner=bridge, why=why, head=True)',
         '"-j", "RETURN", owner=bridge, why=why, head=False)',
         f"{_OTHERS}[udp]",
@@ -74,5 +67,57 @@ RULES = (
         'kit.derived_mac("address", str(ip)) if',
         'kit.derived_mac("address", name) if',
         f"{_NETWORK}::test_the_hardware_address_goes_with_the_address",
+    ),
+    Rule(
+        "links that come later forward, too",
+        "engine/kit/forwarding.py",
+        'why="and from links that come later") if every else None',
+        'why="and from links that come later") if None else None',
+        "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
+        "[it moves to a link that comes late]",
+    ),
+    Rule(
+        "the host's other links forward, too",
+        "engine/kit/forwarding.py",
+        "*(facts.outer if every else ())",
+        "*()",
+        "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
+        "[it moves to another link]",
+    ),
+    Rule(
+        "what goes from one link of the host's to another is dropped",
+        "engine/kit/forwarding.py",
+        "    if not others:",
+        "    if False:",
+        f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_before_nor_meanwhile_nor_afterwards[udp]",
+    ),
+    Rule(
+        "what comes from a link that forwarded before passes",
+        "engine/kit/forwarding.py",
+        "    for link in forwarding:",
+        "    for link in ():",
+        "tests/system/test_way_out.py::test_links_that_forwarded_before_go_on_and_others_do_not_begin",
+    ),
+    Rule(
+        "links that came meanwhile no longer forward",
+        "engine/kit/forwarding.py",
+        'undo=(Command(("sh", "-c", LATER_LINKS, str(last))), *later.undo)',
+        "undo=later.undo",
+        "tests/system/test_way_out.py::test_links_that_came_meanwhile_no_longer_forward_when_all_is_down",
+    ),
+    Rule(
+        "every network holds the way back",
+        "engine/kit/forwarding.py",
+        "        yield facts.way_back  # as it was made for the first one",
+        "        pass",
+        "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks[none]",
+    ),
+    Rule(
+        "a setting of a link that is gone is missed by nobody",
+        "engine/probe/observe.py",
+        "        return replace(sight, gone=True)",
+        "        return sight",
+        "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
+        "[its link is gone, and comes back]",
     ),
 )
