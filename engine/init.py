@@ -16,6 +16,7 @@ from functools import cache
 from nsctl.engine.facts import HOST_DIR, Facts
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
+from nsctl.engine.names import mask_of
 
 __all__ = ["PATH", "TABLE", "fixed_lines", "hidden_from", "masks", "script"]
 
@@ -48,7 +49,7 @@ def script(request: Request, facts: Facts) -> str:
     if "mount" in isolate:
         lines += _mounts(request, facts, hidden)
     else:
-        lines += _masks(hidden, bounded=not request.settings.get("privileged"))
+        lines += _masks(request.name, hidden, bounded=not request.settings.get("privileged"))
         lines += _files_of(request.name) if "net" in isolate else ()
     lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
     if request.command and request.settings.get("env"):
@@ -68,7 +69,7 @@ def masks(name: str, hidden: Iterable[str], *, privileged: bool, tools: str) -> 
         tools: Where its own tools are; the command's PATH may be any.
     """
     lines = [f"trap 'exit {_FAILED}' EXIT", "set -e", f"path=${{PATH-}}; PATH={tools}"]
-    lines += _masks(list(hidden), bounded=not privileged)
+    lines += _masks(name, list(hidden), bounded=not privileged)
     lines += _files_of(name)
     lines += ["PATH=$path; unset path", "set +e; trap - EXIT", 'exec "$@"']
     return "\n".join(lines)
@@ -116,15 +117,16 @@ def _mounts(request: Request, facts: Facts, hidden: Sequence[str]) -> Iterator[s
         yield f"echo nsctl-$id /sys sysfs {_READ_ONLY}"
     for name in ("hosts", *(("resolv.conf",) if facts.resolv_conf is not None else ())):
         yield f"[ ! -e /etc/{name} ] || {_said('', f'{place}/{name}', f'/etc/{name} none bind')}"
+    source = f"{mask_of(request.name)}:$id "
     for path in hidden[:-1]:
-        yield f"[ ! -d {shlex.quote(path)} ] || {_said('nsctl-$id ', path, f'tmpfs {_EMPTY}')}"
+        yield f"[ ! -d {shlex.quote(path)} ] || {_said(source, path, f'tmpfs {_EMPTY}')}"
     bounds = [] if request.settings.get("privileged") else _SETTINGS
     if bounds and "pid" in own:
         for path, how in bounds:
             yield f"echo {path} {path} none {how}"
         yield f"[ ! -e {_SYSRQ} ] || echo {_SYSRQ} {_SYSRQ} none bind,{_READ_ONLY}"
     # Last: it hides the table, too.
-    yield _said("nsctl-$id ", hidden[-1], f"tmpfs {_EMPTY}")
+    yield _said(source, hidden[-1], f"tmpfs {_EMPTY}")
     yield f"}} >{table}"
     yield from _forget_names()
     yield f"mount --all --fstab {table}"
@@ -139,10 +141,10 @@ def _mounts(request: Request, facts: Facts, hidden: Sequence[str]) -> Iterator[s
 _SETTINGS = (("/proc/sys/net", "bind"), ("/proc/sys", f"rbind,{_READ_ONLY}"))
 
 
-def _masks(hidden: Sequence[str], *, bounded: bool) -> Iterator[str]:
+def _masks(name: str, hidden: Sequence[str], *, bounded: bool) -> Iterator[str]:
     yield from _forget_names()
     for path in map(shlex.quote, hidden):
-        yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} nsctl {path}"
+        yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} {mask_of(name)} {path}"
     if bounded:
         yield from _sys()
         yield from _settings()

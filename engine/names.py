@@ -12,7 +12,21 @@ import re
 
 from nsctl.engine.errors import Invalid
 
-__all__ = ["check_ifname", "check_mac", "check_name", "derived_mac", "display", "host_ifname", "rule_tag", "said_by"]
+__all__ = [
+    "MASK",
+    "check_ifname",
+    "check_mac",
+    "check_name",
+    "derived_mac",
+    "display",
+    "host_ifname",
+    "mask_of",
+    "rule_tag",
+    "said_by",
+]
+
+MASK = "nsctl:"
+"""What the sources of nsctl's mounts begin with that hide something; the sandbox's name follows."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _IFNAME = re.compile(r"[a-z][a-z0-9_.-]*")
@@ -115,3 +129,12 @@ def rule_tag(owner: str) -> str:
     The comment on a rule: says whose it is.
     """
     return f"nsctl:{owner}"
+
+
+def mask_of(name: str) -> str:
+    """
+    What the mounts that hide something from a sandbox are called in /proc/PID/mountinfo.
+
+    By it, processes of a sandbox are known that outlive its init.
+    """
+    return f"{MASK}{name}"

@@ -21,6 +21,7 @@ from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import refused
 from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.observe import Seen
@@ -114,7 +115,7 @@ def undo_rows(
     """
     _remember(ctx, rows)
     refusals: dict[str, str] = {}
-    seen, going = _look(ctx, rows, None if planned else refusals)
+    seen, going, haunted = _look(ctx, rows, None if planned else refusals)
     # All of them: one that needs nothing may be all that says which of two others comes first.
     steps = [_under_its_name(ctx, row, seen.get(row.step.key)) for row in rows]
     said: dict[str, tuple[str, str, float]] = {}
@@ -123,7 +124,7 @@ def undo_rows(
     def tell_resting() -> None:
         # What needs no command is told while the kernel is at work: of a large lab that is most of what there is to do.
         for row in rows if len(rows) > FEW and not told else ():
-            if row.step.key not in going and row.step.key not in refusals:
+            if row.step.key not in going | haunted and row.step.key not in refusals:
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
@@ -133,13 +134,14 @@ def undo_rows(
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
                 for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
             ]
+    exorcise(ctx, [row for row in rows if row.step.key in haunted])
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()
     result = Undone()
     for row in rows:
         key = row.step.key
-        error = _still_there(ctx, row, said.get(key)) if key in going else refusals.get(key, "")
+        error = _still_there(ctx, row, said.get(key)) if key in going | haunted else refusals.get(key, "")
         if error:
             result.left.append((row, error))
         if key in going or error:
@@ -179,13 +181,16 @@ def _untouched(ctx: Context, row: StepRow, sight: Seen | None, transaction: str,
     return StepUndone(transaction, sandbox, step, why, "", "", 0.0)
 
 
-def _look(ctx: Context, rows: Sequence[StepRow], refusals: dict[str, str] | None) -> tuple[dict[str, Seen], set[str]]:
+def _look(
+    ctx: Context, rows: Sequence[StepRow], refusals: dict[str, str] | None
+) -> tuple[dict[str, Seen], set[str], set[str]]:
     # Which steps are in place: looked at before anything is undone, parents first, so that what goes with them need not
-    # be looked at.
+    # be looked at. And which are not, while something that they made is still inhabited.
     ctx.kernel.forget()
     ctx.kernel.expect(row.step.effect for row in rows)
     seen: dict[str, Seen] = {}
     going: set[str] = set()
+    haunted: set[str] = set()
     strangers: set[str | None] = set()
     # A veth's peer has no effect of its own: its address stands in the command that made it.
     links = [r.step for r in rows if isinstance(r.step.effect, LinkIs)]
@@ -207,12 +212,14 @@ def _look(ctx: Context, rows: Sequence[StepRow], refusals: dict[str, str] | None
         if held := ctx.others.shared(step.key):
             sight = replace(sight, taken=f"held by {held}")
         seen[step.key] = sight
-        if step.undo and _is_to_go(ctx, row, sight):
+        if sight.state is not State.OURS and inhabitant(ctx, row) is not None:
+            haunted.add(step.key)
+        if step.undo and sight.state is State.OURS and not sight.taken:
             if not _is_refused(ctx, step, refusals):
                 going.add(step.key)
         elif sight.state is State.FOREIGN:
             strangers.add(step.key)
-    return seen, going
+    return seen, going, haunted
 
 
 def _is_refused(ctx: Context, step: Step, refusals: dict[str, str] | None) -> bool:
@@ -221,12 +228,6 @@ def _is_refused(ctx: Context, step: Step, refusals: dict[str, str] | None) -> bo
         refusals[step.key] = why
         return True
     return False
-
-
-def _is_to_go(ctx: Context, row: StepRow, sight: Seen) -> bool:
-    if sight.state is State.ABSENT:
-        return _alive(ctx, row) is not None
-    return sight.state is State.OURS and not sight.taken
 
 
 def _under_its_name(ctx: Context, row: StepRow, sight: Seen | None) -> Step:
@@ -267,7 +268,7 @@ def _run(
     # Processes first: a namespace with a process in it outlives its name.
     items = undo_items(steps, going)
     if ctx.fuse:
-        _end(ctx, watched, inodes, deadline)
+        end_all(ctx, watched, inodes, deadline)
         ended_here = {s.key for s in steps if isinstance(s.effect, ProcessIs | NetnsIs)}
         items = [i for i in items if not (i.key in ended_here and ends_processes(i.command))]
     # All of one sandbox's rules were made with one back end, and nsctl refuses to mix them.
@@ -310,13 +311,6 @@ def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
     return next(n for n in iter(lambda: int.from_bytes(os.urandom(3)) + 2**24, -1) if n not in taken)
 
 
-def _end(ctx: Context, watched: dict[int, int], inodes: dict[str, set[int]], deadline: float) -> None:
-    # Until nobody is left in there: who forks while nsctl looks has children that it did not see.
-    while watched and stop_and_wait(watched, deadline) and time.monotonic() < deadline:
-        ctx.kernel.forget_processes()
-        watched = _alive_of(ctx, {p for kind, numbers in inodes.items() for p in processes_in(numbers, kind)})
-
-
 def _processes(
     ctx: Context, rows: Sequence[StepRow], steps: Iterable[Step], inodes: dict[str, set[int]]
 ) -> dict[int, int]:
@@ -341,25 +335,13 @@ def _processes(
                 inodes.setdefault("net", set()).add(inode)
     for kind, numbers in inodes.items():
         pids.update(processes_in(numbers, kind))
-    return _alive_of(ctx, pids)
-
-
-def _alive_of(ctx: Context, pids: Iterable[int]) -> dict[int, int]:
-    return {pid: start for pid in pids if (start := ctx.kernel.process(pid)) is not None}
+    return living(ctx, pids)
 
 
 def _complaint(outcome: Outcome) -> str:
     if outcome.result.timed_out:
         return "no answer within the deadline"
     return outcome.result.stderr.strip() or f"exit status {outcome.result.status}"
-
-
-def _alive(ctx: Context, row: StepRow) -> int | None:
-    # A process in a namespace that nsctl made, whether it has its name or not: it outlives that.
-    effect, mark = row.step.effect, row.mark or {}
-    if not isinstance(effect, NetnsIs) or "inode" not in mark or effect.source is not None or effect.inode is not None:
-        return None
-    return ctx.kernel.someone_in_inode(mark["inode"], mark.get("cookie"))
 
 
 def _still_there(ctx: Context, row: StepRow, said: tuple[str, str, float] | None) -> str:
@@ -369,6 +351,6 @@ def _still_there(ctx: Context, row: StepRow, said: tuple[str, str, float] | None
         return complaint
     sight = ctx.sight(row)
     if sight.state is State.ABSENT or sight.taken or (sight.state is State.FOREIGN and not complaint):
-        pid = _alive(ctx, row)
+        pid = inhabitant(ctx, row)
         return "" if pid is None else f"process {pid} still runs in it"
     return complaint or f"still there: {sight.found}"

@@ -56,6 +56,7 @@ class Kernel:
         self._cookies: dict[str, int | None] = {}
         self._starts: dict[int, int | None] = {}
         self._inhabitants: dict[int, int] | None = None
+        self._hideouts: list[process.Hideout] | None = None
         self._outputs: dict[tuple[tuple[str, ...], str | None], tuple[int, str]] = {}
 
     # Links, addresses, routes.
@@ -294,6 +295,14 @@ class Kernel:
             return pid
         return None
 
+    def hideouts(self) -> list[process.Hideout]:
+        """
+        The mount namespaces of sandboxes; one look at /proc for all that ask.
+        """
+        if self._hideouts is None:
+            self._hideouts = process.hideouts()
+        return self._hideouts
+
     def netns_cookie(self, name: str) -> int | None:
         """
         The kernel's own number for the network namespace /run/netns/NAME, which it gives to no other until it reboots.
@@ -312,7 +321,7 @@ class Kernel:
         Drop what was read of processes, and nothing else.
         """
         self._starts = {}
-        self._inhabitants = None
+        self._inhabitants = self._hideouts = None
 
     def process(self, pid: int) -> int | None:
         """

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import os
 from errno import EMFILE, ENFILE, ENOMEM
+from typing import NamedTuple
+
+from nsctl.engine.names import MASK
 
 __all__ = [
+    "Hideout",
     "children",
     "command_of",
+    "hideouts",
     "inhabitants",
     "init_of",
     "netns_inode_of",
@@ -19,6 +24,9 @@ __all__ = [
     "someone_in",
     "start_of",
 ]
+
+_LEAST = 8
+"""Words of a line of mountinfo, at the least."""
 
 
 def not_there(error: OSError) -> None:
@@ -91,6 +99,48 @@ def init_of(pid: int) -> int:
         if _inode(f"/proc/{child}/ns/pid") != own:
             return child
     return pid
+
+
+class Hideout(NamedTuple):
+    """
+    A mount namespace in which nsctl has hidden something.
+
+    Args:
+        inode: Its number.
+        pids: Who is in it.
+        source: What nsctl's last mount there is called.
+        place: Where that is.
+    """
+
+    inode: int
+    pids: list[int]
+    source: str
+    place: str
+
+
+def hideouts() -> list[Hideout]:
+    """
+    The mount namespaces in which nsctl has hidden something, its own and that of the first process left out.
+    """
+    by_inode: dict[int, list[int]] = {}
+    own = {_inode("/proc/self/ns/mnt"), _inode("/proc/1/ns/mnt")}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (inode := _inode(f"/proc/{entry}/ns/mnt")) is not None and inode not in own:
+            by_inode.setdefault(inode, []).append(int(entry))
+    return [Hideout(inode, pids, *mask) for inode, pids in by_inode.items() if (mask := _last_mask(pids)) is not None]
+
+
+def _last_mask(pids: list[int]) -> tuple[str, str] | None:
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
+                lines = [line.split() for line in f]
+        except OSError as e:
+            not_there(e)
+            continue
+        found = [(w[w.index("-") + 2], w[4]) for w in lines if len(w) > _LEAST]
+        return next((mask for mask in reversed(found) if mask[0].startswith(MASK)), None)
+    return None
 
 
 def netns_inode_of(pid: int) -> int | None:

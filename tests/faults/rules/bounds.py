@@ -58,7 +58,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "an init without mounts of its own hides nsctl's files",
         "engine/init.py",
-        'yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} nsctl {path}"',
+        'yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} {mask_of(name)} {path}"',
         'yield "true"',
         "tests/system/test_bounds.py::test_nsctls_own_files_are_hidden_and_can_not_be_written[uts,net]",
     ),

@@ -155,8 +155,8 @@ RULES = (
     Rule(
         "an undo runs only where its effect is ours",
         "engine/executor/backward.py",
-        "return sight.state is State.OURS and not sight.taken",
-        "return not sight.taken",
+        "if step.undo and sight.state is State.OURS and not sight.taken:",
+        "if step.undo and not sight.taken:",
         f"{_TRANSACTIONS}::test_a_strangers_replacement_is_left_alone_by_down",
     ),
     Rule(

@@ -15,8 +15,8 @@ RULES = (
     Rule(
         "a setting that others rely on by now is left",
         "engine/executor/backward.py",
-        "return sight.state is State.OURS and not sight.taken",
-        "return sight.state is State.OURS",
+        "if step.undo and sight.state is State.OURS and not sight.taken:",
+        "if step.undo and sight.state is State.OURS:",
         f"{_IDENTITY}::test_forwarding_that_others_switched_on_since_is_left_on",
     ),
     Rule(
@@ -84,7 +84,7 @@ RULES = (
     ),
     Rule(
         "a namespace outlives its name as long as a process is in it",
-        "engine/executor/backward.py",
+        "engine/executor/inhabitants.py",
         "return ctx.kernel.someone_in_inode(",
         "return (lambda *_: None)(",
         f"{_IDENTITY}::test_what_runs_in_a_namespace_whose_name_others_took_away_ends_with_down",
@@ -105,9 +105,24 @@ RULES = (
     ),
     Rule(
         "who goes on forking is ended, too",
-        "engine/executor/backward.py",
-        "        watched = _alive_of(ctx, {p for",
-        "        watched = {} and _alive_of(ctx, {p for",
+        "engine/executor/inhabitants.py",
+        "        watched = living(ctx, {p for",
+        "        watched = {} and living(ctx, {p for",
         f"{_POST}::test_nothing_that_goes_on_forking_outlives_down[net]",
+    ),
+    Rule(
+        "what a dead init has left is ended",
+        "engine/executor/inhabitants.py",
+        'if f"{hideout.source}:".startswith(f"{source}:") and',
+        "if not source and",
+        "tests/system/test_orphans.py::test_what_a_dead_init_has_left_goes_with_down[mount-fused]",
+    ),
+    Rule(
+        "who lives in a namespace that others took the name of is ended",
+        "engine/executor/backward.py",
+        "if sight.state is not State.OURS and inhabitant(ctx, row) is not None:",
+        "if sight.state is State.ABSENT and inhabitant(ctx, row) is not None:",
+        "tests/system/test_orphans.py::test_who_lives_in_a_namespace_whose_name_others_took_is_ended"
+        "[ip netns add web-fused]",
     ),
 )
