@@ -8,6 +8,7 @@ Every error nsctl raises on purpose.
     │   └── Busy                2             another nsctl holds the lock
     ├── StepFailed              1             as before: everything was undone
     │   └── NotExecuted         126, 127      as before: everything was undone
+    ├── Drifted                 4             as before: what was asked for is there, and not as it was made
     ├── RollbackFailed          3             what is left is named and kept for `nsctl recover`
     └── Interrupted             128 + n       as before: everything was undone
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 __all__ = [
     "Busy",
     "Conflict",
+    "Drifted",
     "Interrupted",
     "Invalid",
     "NotExecuted",
@@ -91,6 +93,14 @@ class NotExecuted(StepFailed):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.exit_status = status
+
+
+class Drifted(NsctlError):
+    """
+    What was asked for is there already, but somebody has changed it since: nothing was done.
+    """
+
+    exit_status = 4
 
 
 class RollbackFailed(NsctlError):

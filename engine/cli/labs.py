@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.up import RESERVED, Wish, described, has_ended, plan_of
 from nsctl.engine.cli.words import capabilities, variables
 from nsctl.engine.cli.world import settled
@@ -90,7 +91,9 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
     source = source_of(path)
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source, lambda row: session.pid(row) is None)
-        if not change.nothing:
+        if change.nothing:
+            all_as_made(session, change.same)
+        else:
             going = change.take_down()
             facts = session.facts(without=going)
             with session.planning():

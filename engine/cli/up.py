@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from nsctl.engine.cli import out
 from nsctl.engine.cli.app import Leaf, words_after_dashes
 from nsctl.engine.cli.parameters import Common, UpCommon, command_function, split
+from nsctl.engine.cli.present import all_as_made, none_to_confirm
 from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
@@ -260,6 +261,8 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
         ended = ended_names(session, want.request.name)
         if row is not None and not ended:
             _same(row, want)
+            none_to_confirm(row.name, confirm)
+            all_as_made(session, [row.name])
             out.done(f"{described(row)} (already)")
             return 0
         facts = session.facts(without=ended)

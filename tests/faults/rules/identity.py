@@ -125,4 +125,11 @@ RULES = (
         "tests/system/test_orphans.py::test_who_lives_in_a_namespace_whose_name_others_took_is_ended"
         "[ip netns add web-fused]",
     ),
+    Rule(
+        "what is up already is looked at",
+        "engine/cli/present.py",
+        "    if not drifts:\n",
+        "    if drifts is not None:\n",
+        "tests/system/test_already.py::test_up_again_says_what_is_not_as_it_was_made[ip link del nsbr0]",
+    ),
 )

@@ -1,0 +1,48 @@
+"""
+What is there already: "is up (already)" and "nothing to do" are said after a look at the kernel, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nsctl.engine.errors import Conflict, Drifted
+
+if TYPE_CHECKING:
+    from nsctl.engine.executor import Session
+
+__all__ = ["all_as_made", "none_to_confirm"]
+
+_SHOWN = 3
+
+
+def all_as_made(session: Session, names: Sequence[str]) -> None:
+    """
+    Compare sandboxes that are left as they are with the kernel.
+
+    Raises:
+        Drifted: Something is not as it was made.
+    """
+    drifts = session.check(names) if names else []
+    if not drifts:
+        return
+    told = "; ".join(f"{drift.key}: {drift.found}" for drift in drifts[:_SHOWN])
+    more = f" and {len(drifts) - _SHOWN} more" if len(drifts) > _SHOWN else ""
+    what = f"'{names[0]}' is up already" if len(names) == 1 else f"{len(names)} sandboxes are up already"
+    which = f" {names[0]}" if len(names) == 1 else ""
+    raise Drifted(f"{what}, and not as made: {told}{more}", hint=f"put it back: nsctl repair{which}")
+
+
+def none_to_confirm(name: str, confirm: float | None) -> None:
+    """
+    A sandbox that is up already can't be given a time to be confirmed in.
+
+    Raises:
+        Conflict: That was asked for.
+    """
+    if confirm is not None:
+        raise Conflict(
+            f"'{name}' is up already, and stays: --confirm is for what is made now",
+            hint=f"leave it out, or take the sandbox down first: nsctl down {name}",
+        )
