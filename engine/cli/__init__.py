@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nsctl.engine.errors import Interrupted, NsctlError
 
@@ -25,6 +27,7 @@ FAILED = 125
 """Where a status of 1 or 2 would look like the command's own: `run`, `exec` and `shell`."""
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: a fault of nsctl's own, which none of the other statuses would tell truly."""
+_HOLDABLE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    before = {signum: signal.getsignal(signum) for signum in _HOLDABLE}
     if argv is None:
         _isolate(words)
         gc.disable()  # a command's life is short, and of a large lab the collector takes a tenth of it
@@ -76,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out.traceback()
         status = FAILED if _is_for_a_child(words) else INTERNAL
     out.close()
+    _leave_signals(before, ignored=argv is None)
     return status
 
 
@@ -95,6 +100,21 @@ def _isolate(words: list[str]) -> None:
         return
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     os.execve(sys.executable, [sys.executable, "-I", "-m", "nsctl", *words], clean)  # noqa: S606 - no shell wanted
+
+
+def _leave_signals(before: Mapping[signal.Signals, Any], *, ignored: bool) -> None:
+    """
+    Ignore the signals that a session still holds: a handler of Python's does not last until the process has ended.
+
+    Args:
+        before: What was done on signals when all began.
+        ignored: The process ends; else they do what they did before.
+    """
+    held = [signum for signum, handler in before.items() if signal.getsignal(signum) is not handler]
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    for signum in held:
+        signal.signal(signum, signal.SIG_IGN if ignored else before[signum] or signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _open_standard_streams() -> None:

@@ -69,6 +69,7 @@ def run_in(
         # From here on a signal is the command's; one that came a moment ago is noted in the session.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed()) - STOPPING  # which only the session blocks
         caught = session.ctx.signals.caught
+        session.ctx.signals.stay = False
     try:
         try:
             world.record("exec_started", name, argv=command)

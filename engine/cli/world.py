@@ -150,6 +150,8 @@ class World:
         """
         A locked session, with the audit trail, the progress display and the plugins watching.
 
+        What came of it is settled then: from its end to that of the process, signals change nothing.
+
         Args:
             operation: The command's name, for the audit trail.
             plugins: The plugins that were loaded; none are where a broken one must not be in the way, and they are
@@ -179,6 +181,7 @@ class World:
         emit = watching.emit if operation not in _UNDOING else _both(watching.emit, for_later.append)
         session = self.session_type()(self.state_dir, emit, step_timeout=step_timeout, fuse=fuse, operation=operation)
         session.hidden = self.masked
+        session.to_the_end = True
         try:
             with session.locked():
                 yield session
@@ -188,7 +191,11 @@ class World:
             for line in session.recovered:
                 out.note(f"recovered first: {line}")
             if plugins is None and for_later:
-                _tell_afterwards(watching, for_later)
+                try:  # a plugin may never end, and nothing is held up by that but the result
+                    with session.ctx.signals.at_once(afresh=True):
+                        _tell_afterwards(watching, for_later)
+                except KeyboardInterrupt:
+                    out.warning("a signal came while plugins were told of it: not all of them know")
             for line in dict.fromkeys([*watching.warnings, *getattr(session, "warnings", ())]):
                 out.warning(line)
             for line in dict.fromkeys(trail.failures):

@@ -32,6 +32,8 @@ else:
 
 __all__ = ["Drift", "check", "repair"]
 
+_STAYS = "(what was mended before it stays)"
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:
@@ -181,9 +183,10 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     except (NsctlError, OSError) as e:
         ctx.tell(PlanFinished(ident, "", "repair", "left"))
         if isinstance(e, Interrupted):
+            e.message = f"{e.message} {_STAYS}"
             raise
         what = e.message if isinstance(e, NsctlError) else f"the system refused: {e.strerror or e}"
-        raise StepFailed(f"{what} (what was mended before it stays)", hint="see: nsctl check") from e
+        raise StepFailed(f"{what} {_STAYS}", hint="see: nsctl check") from e
     ctx.tell(PlanFinished(ident, "", "repair", "left" if refusals else "done", tuple(refusals)))
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())

@@ -58,6 +58,8 @@ class Session:
         """Directories that no sandbox may reach, beside the state directory."""
         self.recovered: list[str] = []
         """What a dead nsctl had left and this one cleaned up, for the user."""
+        self.to_the_end = False
+        """Whether signals stay held after it: the process only tells what came of it, and ends."""
         self._emit = emit
         self._timeout = step_timeout
         self._fuse = fuse
@@ -99,7 +101,7 @@ class Session:
             Interrupted: A signal came while waiting for it.
             Refused: The store can't be used, or was damaged and is now set aside.
         """
-        with HeldSignals() as signals:
+        with HeldSignals(stay=self.to_the_end) as signals:
             ensure_private_dir(HOST_DIR)
             ensure_private_dir(self.state_dir)
             lock = Lock(HOST_DIR / "lock", self._wait)  # one for the host, whatever the directory of the state is

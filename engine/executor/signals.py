@@ -3,6 +3,7 @@ Signals are held until the step ends, then everything is rolled back.
 
 Steps run in sessions of their own, so ^C at a terminal reaches only nsctl.
 A second signal does not abort the rollback; a vanished terminal or a closed pipe never does.
+They may stay held to the end of the process: once it is settled what came of a command, no signal says otherwise.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ _IGNORED = (signal.SIGPIPE,)
 class HeldSignals:
     """
     A context in which INT, TERM and HUP are only noted.
+
+    Args:
+        stay: They are held beyond the end of the context, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stay: bool = False) -> None:
         self.caught: int | None = None
+        self.stay = stay
         self.deaf = False
         """While rolling back: a second signal must not stop what undoes the first one's work."""
         self._at_once = False
@@ -52,6 +57,8 @@ class HeldSignals:
 
     def __exit__(self, *exc: object) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._blocked)
+        if self.stay:
+            return
         for signum, handler in self._before.items():
             signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
 
@@ -62,13 +69,16 @@ class HeldSignals:
         return self.caught is not None and not self.deaf
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self, *, afresh: bool = False) -> Iterator[None]:
         """
         A context in which a signal is not held, but raises KeyboardInterrupt: there is nothing to be undone.
+
+        Args:
+            afresh: One that came before does not count.
         """
         self._at_once = True
         try:
-            if self.caught is not None:
+            if self.caught is not None and not afresh:
                 raise KeyboardInterrupt
             yield
         finally:

@@ -76,11 +76,7 @@ def up(
     try:
         apply(ctx, todo, opened.id, sandbox)
         all_in_place(ctx, plans, work)
-        # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
-        if confirm is not None:
-            for row in rows:
-                watcher.start(ctx, row.name, confirm)
-        ctx.journal.finish(names, opened.id)
+        _finish(ctx, names, opened.id, confirm)
     except BaseException as e:
         left = _roll_back(ctx, opened, names, work, sandbox)
         ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
@@ -94,6 +90,16 @@ def up(
         raise
     ctx.tell(PlanFinished(opened.id, sandbox, operation, "done"))
     return rows
+
+
+def _finish(ctx: Context, names: Sequence[str], transaction: str, confirm: float | None) -> None:
+    # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
+    if confirm is not None:
+        for name in names:
+            watcher.start(ctx, name, confirm)
+    if ctx.signals.caught is not None:  # the last chance: once it is up, signals change nothing
+        raise interrupted(ctx.signals.caught)
+    ctx.journal.finish(names, transaction)
 
 
 def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:

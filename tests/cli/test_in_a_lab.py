@@ -425,12 +425,16 @@ WITH_PLUGIN = (
 )
 
 
+def install(lab: Lab, source: str) -> None:
+    lab.write("/run/plugins/extra.py", f"from nsctl import hookimpl\n@hookimpl\n{source}\n")
+    lab.write("/run/plugins/extra-1.0.dist-info/entry_points.txt", "[nsctl]\nextra = extra\n")
+
+
 def with_plugin(lab: Lab, source: str, *words: str) -> subprocess.CompletedProcess[str]:
     """
     Run nsctl where a distribution with one plugin is installed.
     """
-    lab.write("/run/plugins/extra.py", f"from nsctl import hookimpl\n@hookimpl\n{source}\n")
-    lab.write("/run/plugins/extra-1.0.dist-info/entry_points.txt", "[nsctl]\nextra = extra\n")
+    install(lab, source)
     return lab.run([sys.executable, "-I", "-c", WITH_PLUGIN, *words])
 
 
@@ -467,6 +471,23 @@ def test_no_plugin_can_keep_a_sandbox_from_going_down(lab: Lab, source: str) -> 
     done = with_plugin(lab, source, "down", "none")
     assert (done.returncode, done.stdout) == (0, "none is down\n")
     assert done.stderr.startswith("nsctl: warning: ")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda signum: signum.name)
+@pytest.mark.parametrize("when", ["heard", "loaded"])
+def test_a_plugin_that_never_ends_afterwards_ends_with_a_signal(lab: Lab, when: str, signum: signal.Signals) -> None:
+    up(lab, "none")
+    hang = "import sys, time; print('there', file=sys.stderr, flush=True); time.sleep(1000)"
+    source = f"def nsctl_event(event):\n    {hang}" if when == "heard" else f"def nsctl_review(plan): pass\n{hang}"
+    install(lab, source)
+    child = lab.popen([sys.executable, "-I", "-c", WITH_PLUGIN, "down", "none"])
+    assert child.stderr is not None
+    assert child.stderr.readline() == "there\n"
+    child.send_signal(signum)
+    output, errors = child.communicate(timeout=10)
+    assert (child.returncode, output) == (0, "none is down\n"), errors
+    assert errors.startswith("nsctl: warning: ")
+    assert "Traceback" not in errors
 
 
 def test_heavy_libraries_are_never_loaded_on_the_way_up_and_down(lab: Lab) -> None:

@@ -59,6 +59,30 @@ def test_up_that_is_signalled_is_undone(mode: str, most: int, warm: Warm, tally:
     tally.sweep("signals", cases, make, attempt)
 
 
+def test_a_signal_is_heard_up_to_the_moment_when_it_is_up(warm: Warm, tally: Tally) -> None:
+    words = ("up", "none", "--name", "web", "--confirm", "60s")
+    make = partial(ground_for, warm, "none")
+    ground = make()
+    try:
+        ground.good(*words)  # the first makes the store
+        ground.good("down", "web")
+        ticks = ground.good(*words, at={}).ticks
+    finally:
+        ground.close()
+    # All steps are done and looked at by then, and the last write is still to come.
+    watched = next(n for n, tick in enumerate(ticks, 1) if "confirm-web.pid" in tick and "Popen" in tick)
+
+    def attempt(ground: Ground, signum: int) -> None:
+        ground.good(*words)
+        ground.good("down", "web")
+        done = ground.nsctl(*words, at={watched: [signum]})
+        assert done.status == 128 + signum, str(done)
+        assert not ground.settled()
+        assert not ground.lab.run(["pgrep", "-f", "nsctl-confirm-web"]).stdout
+
+    tally.sweep("signals", SIGNALS, make, attempt)
+
+
 def test_down_that_is_signalled_goes_on_to_the_end(warm: Warm, tally: Tally) -> None:
     make = partial(ground_for, warm, "bridge")
     ground = make()

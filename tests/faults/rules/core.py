@@ -10,6 +10,7 @@ __all__ = ["RULES"]
 
 _TRANSACTIONS = "tests/engine/executor/test_transactions.py"
 _SESSION = "tests/engine/executor/test_session.py"
+_LATE = "tests/system/test_late_signals.py"
 _OBSERVE = "tests/engine/probe/test_observe.py"
 
 RULES = (
@@ -308,6 +309,35 @@ RULES = (
         "ctx.signals.deaf = True",
         "pass",
         f"{_TRANSACTIONS}::test_a_replacement_that_is_signalled_brings_the_old_one_back",
+    ),
+    Rule(
+        "a signal is heard up to the last write",
+        "engine/executor/transaction.py",
+        "    if ctx.signals.caught is not None:  # the last chance: once it is up, signals change nothing\n"
+        "        raise interrupted(ctx.signals.caught)\n",
+        "",
+        "tests/faults/test_signals.py::test_a_signal_is_heard_up_to_the_moment_when_it_is_up",
+    ),
+    Rule(
+        "signals stay held when it is settled what came of it",
+        "engine/cli/world.py",
+        "session.to_the_end = True",
+        "session.to_the_end = False",
+        f"{_LATE}::test_a_result_that_waits_for_its_reader_is_still_told[SIGTERM]",
+    ),
+    Rule(
+        "signals stay ignored to the end of the process",
+        "engine/cli/__init__.py",
+        "    _leave_signals(before, ignored=argv is None)\n",
+        "",
+        f"{_LATE}::test_from_its_first_line_on_signals_change_nothing",
+    ),
+    Rule(
+        "plugins that are told afterwards end with a signal",
+        "engine/cli/world.py",
+        "with session.ctx.signals.at_once(afresh=True):",
+        "if True:",
+        "tests/cli/test_in_a_lab.py::test_a_plugin_that_never_ends_afterwards_ends_with_a_signal",
     ),
     Rule(
         "a step has a deadline",
