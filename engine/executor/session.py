@@ -21,7 +21,7 @@ from nsctl.engine.facts import HIDDEN, Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
-from nsctl.engine.store import Damaged, Journal, Lock, Others, SandboxRow, StepRow
+from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow, StepRow
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
 from nsctl.engine.store.others import register
@@ -319,6 +319,12 @@ class Session:
         if scan_host:
             lines += scan.scan(self.ctx, remove=yes)
         return lines
+
+    def half_done_elsewhere(self) -> list[HalfDone]:
+        """
+        What a killed nsctl left half done in other state directories; the lock is held, so nobody is at it.
+        """
+        return self.ctx.others.half_done()
 
     def confirm(self, name: str) -> bool:
         """
