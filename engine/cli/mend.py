@@ -53,6 +53,8 @@ def check(
         if session is None and chosen:
             raise no_sandbox(chosen[0], ())
         drifts = [] if session is None else session.check(chosen)
+        for line in [] if session is None else session.guests(chosen):
+            out.note(f"note: with down, {line}")
     from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
 
     elsewhere = [] if chosen else half_done_elsewhere(world.state_dir)

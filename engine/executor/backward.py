@@ -21,6 +21,7 @@ from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import refused
 from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.observe import Seen
@@ -133,6 +134,8 @@ def undo_rows(
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
                 for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
             ]
+    if not planned:
+        ctx.warnings += guests_of(ctx, rows, going)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()

@@ -15,6 +15,7 @@ from nsctl.engine.executor import checking, recovery, scan, transaction
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
+from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.facts import HIDDEN, Facts
@@ -288,6 +289,13 @@ class Session:
         """
         self._known(names)
         return checking.check(self.ctx, names)
+
+    def guests(self, names: Sequence[str] = ()) -> list[str]:
+        """
+        What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind.
+        """
+        rows = self.ctx.journal.held_only_by(names or self.sandboxes())
+        return guests_of(self.ctx, rows, {row.step.key for row in rows})
 
     def repair(self, names: Sequence[str] = (), *, dry_run: bool = False) -> list[Step]:
         """
