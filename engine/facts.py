@@ -141,7 +141,8 @@ class Facts:
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
         taken: Addresses that sandboxes hold: address → sandbox.
-        macs: Hardware addresses of sandboxes on bridges: `BRIDGE/ADDRESS` → sandbox.
+        macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
+            sandbox.
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.

@@ -125,7 +125,7 @@ def taken_of(steps: Iterable[Step]) -> dict[str, str]:
 
 def macs_of(steps: Iterable[Step], name: str = "") -> dict[str, str]:
     """
-    The hardware addresses of sandboxes on bridges: `BRIDGE/ADDRESS` → name.
+    The hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` → name.
 
     Args:
         steps: The steps.
@@ -136,7 +136,8 @@ def macs_of(steps: Iterable[Step], name: str = "") -> dict[str, str]:
         effect = step.effect
         if isinstance(effect, LinkIs) and effect.master is not None and (mac := hardware_address_inside(step)):
             key = (born_with(step) or "").removeprefix("link/")
-            macs[f"{effect.master}/{mac}"] = name or key.partition(":")[0]
+            owner = name or key.partition(":")[0]
+            macs |= {f"{effect.master}/{effect.mac}": owner, f"{effect.master}/{mac}": owner}
     return macs
 
 

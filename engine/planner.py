@@ -11,7 +11,7 @@ from typing import get_args
 from nsctl.engine.effect import Effect, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
-from nsctl.engine.inventory import networks_of, taken_of
+from nsctl.engine.inventory import macs_of, networks_of, taken_of
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display, said_by
@@ -80,9 +80,9 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
 
 def check_fit(made: Plan, facts: Facts) -> None:
     """
-    Check that an address or a network of a plan that was made earlier is still free.
+    Check that the addresses and the network of a plan that was made earlier are still free.
 
-    What is in a step's own place is found when the plan is carried out; these two can stand beside one another.
+    What is in a step's own place is found when the plan is carried out; these can stand beside one another.
 
     Raises:
         Conflict: It is not.
@@ -91,6 +91,10 @@ def check_fit(made: Plan, facts: Facts) -> None:
     for address in taken_of(step for step in made.steps if step.key not in facts.steps):
         if address in facts.taken:
             raise Conflict(f"{address} is taken by '{facts.taken[address]}'", hint=again)
+    for place in macs_of((step for step in made.steps if step.key not in facts.steps), made.name):
+        if facts.macs.get(place, made.name) != made.name:
+            bridge, _, mac = place.partition("/")
+            raise Conflict(f"{mac} is the hardware address of '{facts.macs[place]}' on {bridge}", hint=again)
     for bridge, gateway in networks_of(made.steps).items():
         there = facts.networks.get(bridge)
         if there == gateway:

@@ -5,6 +5,7 @@ A record ends in `,"hash":"…"}`: the SHA-256 of the bytes before it (closed wi
 before; so an edit, a deletion and a reordering break the chain.
 Beside the log, `….head` remembers the last record, so that a cut at the end shows as well, and a log that was rotated
 goes on where the old one ended; a copy of the head is kept apart, out of reach of who can write to the log's folder.
+A record says that the copy was there; so, if it is gone without a reboot, that shows, too.
 Where log, head and copy disagree when the next record is written, that is a record too (`trail_gap`), and a problem
 until it is acknowledged (`trail_acknowledged`).
 Root can forge all of it, and after a reboot the copy is gone: the trail is evidence against mistakes and against
@@ -18,26 +19,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from hashlib import sha256
-from itertools import islice
 from typing import Any
 
 from nsctl._version import __version__
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.hooks.apart import copy_is_missing, copy_name, read_copy, read_head, remember_apart, text_of
 from nsctl.hooks.lean import load_structlog
+from nsctl.hooks.logs import end_of, files_of, last_of, older, read_lines
 from nsctl.hooks.records import UNDOING, argv_of, record_of
 from nsctl.hooks.spec import hookimpl
-from nsctl.hooks.trail import START, Verdict, check, heads_differ, seal, sealed
+from nsctl.hooks.trail import Verdict, check, heads_differ, seal
 
 __all__ = ["AuditTrail", "copy_name", "files_of", "read_lines", "verify"]
 
 SCHEMA = 1
+_MISSING = "the copy of the file beside the log, kept apart, is missing, although the machine did not start anew since"
 _MANY = 1000
 """Records that wait at most, as long as they can be written."""
 
@@ -141,14 +142,16 @@ class AuditTrail:
             return
         self._who = self._who or _identity()
         with _opened(self.path) as (fd, head):
-            seq, last, whole = _end_of(fd)
-            kept = [known for known in (_read_head(head), _read_copy(self._copy)) if known is not None]
-            disagree = self._disagreement(fd, head, (seq, last))
+            seq, last, whole, record = end_of(fd)
+            kept = [known for known in (read_head(head), read_copy(self._copy)) if known is not None]
+            disagree = self._disagreement(fd, head, (seq, last)) or self._missing_copy(record)
             if kept and (furthest := max(kept))[0] > seq:
                 seq, last = furthest  # rotated, or cut: going on from there keeps what is missing visible
             lines: list[str] = []
             chain = _Chain(seq, last)
             log = _logger(lines, chain).bind(**self._who)
+            if self._has_copy(seq, last, make=not disagree):
+                log = log.bind(head_copy=os.path.basename(self._copy))
             if disagree:
                 log.msg("trail_gap", time=self._waiting[0][1]["time"], gap=disagree)
             elif seq and not os.fstat(fd).st_size:
@@ -159,25 +162,42 @@ class AuditTrail:
                 torn = {}
             _append(fd, ("" if whole else "\n") + "".join(lines))
             self._waiting.clear()
-            text = f"{chain.seq:020d} {chain.last}\n".encode()
+            text = text_of(chain.seq, chain.last)
             os.pwrite(head, text, 0)
             if self._copy:
                 with suppress(OSError):  # an older copy disagrees with nothing
-                    _remember_apart(self._copy, text)
+                    remember_apart(self._copy, text)
 
     def _disagreement(self, fd: int, head: int, end: tuple[int, str]) -> str:
-        beside, copy = _read_head(head), _read_copy(self._copy)
-        if beside is None and (copy is not None or end[0] or _older(self.path)):
+        beside, copy = read_head(head), read_copy(self._copy)
+        if beside is None and ((copy is not None and copy[0]) or end[0] or older(self.path)):
             return "the file beside the log that names the last record was missing, or damaged"
         wrong = heads_differ(beside, copy)
         known = beside or copy
         if wrong or known is None or known[0] < end[0]:
             return wrong  # who was killed before it wrote the head leaves records behind it
-        if known == end or (not os.fstat(fd).st_size and known in map(_last_of, _older(self.path))):
+        if known == end or (not os.fstat(fd).st_size and known in map(_number_and_hash, older(self.path))):
             return ""  # as it should be, or rotated
         if known[0] == end[0]:
             return f"record {end[0]} is not the one that was written last"
         return f"the log ended with record {end[0]} where {known[0]} had been written"
+
+    def _missing_copy(self, record: dict[str, Any]) -> str:
+        # Looked for before a new one is made, which would hide it.
+        if not self._copy or not copy_is_missing(self._copy):
+            return ""
+        if not record and (rotated := older(self.path)) and (found := last_of(rotated[-1])) is not None:
+            record = found[0]
+        return _MISSING if _names(record, self._copy) else ""
+
+    def _has_copy(self, seq: int, last: str, *, make: bool) -> bool:
+        # Only if it is there already, a record may say that it has to be.
+        if not self._copy:
+            return False
+        if copy_is_missing(self._copy) and make:
+            with suppress(OSError):
+                remember_apart(self._copy, text_of(seq, last))
+        return not copy_is_missing(self._copy)
 
 
 class _Chain:
@@ -234,7 +254,7 @@ def _identity() -> dict[str, Any]:
         "schema": SCHEMA,
         "version": __version__,
         "host": os.uname().nodename,
-        "boot_id": _line("/proc/sys/kernel/random/boot_id"),
+        "boot_id": _boot_id(),
         "uid": os.getuid(),
         "loginuid": int(login) if login.isdigit() and int(login) != 2**32 - 1 else None,
         "sudo_user": os.environ.get("SUDO_USER"),
@@ -252,77 +272,22 @@ def _line(path: str) -> str:
         return ""
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+def _boot_id() -> str:
+    return _line("/proc/sys/kernel/random/boot_id")
 
 
-def files_of(path: str) -> list[str]:
-    """
-    The log and the older ones beside it that were rotated (`….1`, `…-20260101`, `….2.gz`), the oldest first.
-    """
-    folder, name = os.path.split(path)
-    try:
-        beside = [n for n in os.listdir(folder) if re.fullmatch(re.escape(name) + r"([.-][0-9]+(\.gz)?)?", n)]
-    except OSError:
-        return []
-    numbered = [(_first_seq(file), file) for file in (os.path.join(folder, n) for n in beside)]
-    return [file for _, file in sorted(numbered)]
+def _names(record: dict[str, Any], copy: str) -> bool:
+    # A record of before there were copies names none, and one that was written where the trail lay elsewhere another.
+    return record.get("head_copy") == os.path.basename(copy) and record.get("boot_id") == _boot_id()
 
 
-def read_lines(path: str) -> Iterator[bytes]:
-    """
-    The lines of a log, with their ends.
-    """
-    if path.endswith(".gz"):
-        import gzip
-
-        with gzip.open(path) as packed:
-            yield from packed
-    else:
-        with open(path, "rb") as file:
-            yield from file
-
-
-def copy_name(path: str) -> str:
-    """
-    What the file with the copy of a log's head is called.
-    """
-    return f"trail-{sha256(path.encode(errors='surrogateescape')).hexdigest()[:12]}.head"
-
-
-def _older(path: str) -> list[str]:
-    return [file for file in files_of(path) if file != path]
-
-
-def _last_of(path: str) -> tuple[int, str] | None:
-    last = None
-    with suppress(OSError, EOFError):
-        for line in read_lines(path):
-            last = line
-    found = sealed(last.removesuffix(b"\n")) if last else None
+def _number_and_hash(path: str) -> tuple[int, str] | None:
+    found = last_of(path)
     return (int(found[0]["seq"]), found[1]) if found else None
 
 
-def _remember_apart(path: str, text: bytes) -> None:
-    # In place: one write of always the same size, and what is killed before it leaves no file of another name.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.pwrite(fd, text, 0)
-    finally:
-        os.close(fd)
-
-
-def _read_copy(path: str) -> tuple[int, str] | None:
-    if not path:
-        return None
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return _read_head(fd)
-    finally:
-        os.close(fd)
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def verify(path: str, copy: str = "") -> Verdict:
@@ -339,24 +304,17 @@ def verify(path: str, copy: str = "") -> Verdict:
     files = files_of(path)
     try:
         head = _head_of(path)
-        apart = _read_copy(copy)
+        apart = read_copy(copy)
         if head is None and apart is None and not files:
             raise Refused(f"there is no audit trail at {path}", hint="nsctl makes it with the first change")
-        return check(((os.path.basename(f), read_lines(f)) for f in files), head, apart)
+        verdict = check(((os.path.basename(f), read_lines(f)) for f in files), head, apart)
     except OSError as e:
         where = e.filename or path
         raise Refused(f"the audit trail can't be read: {where}: {e.strerror}", hint="it is root's: use sudo") from e
-
-
-def _first_seq(path: str) -> tuple[int, int]:
-    """
-    The number of a log's first record; a log without one comes last, the current one after all.
-    """
-    for line in islice(read_lines(path), 2):
-        found = sealed(line.removesuffix(b"\n"))
-        if found:
-            return 0, int(found[0]["seq"])
-    return 1, 0
+    # Looked for after the log was read: it is there before the first record that names it is written.
+    if copy and verdict.last is not None and _names(verdict.last, copy) and copy_is_missing(copy):
+        verdict.problems.append(_MISSING)
+    return verdict
 
 
 def _head_of(path: str) -> tuple[int, str] | None:
@@ -365,14 +323,9 @@ def _head_of(path: str) -> tuple[int, str] | None:
     except FileNotFoundError:
         return None
     try:
-        return _read_head(fd)
+        return read_head(fd)
     finally:
         os.close(fd)
-
-
-def _read_head(fd: int) -> tuple[int, str] | None:
-    found = re.fullmatch(rb"([0-9]{20}) ([0-9a-f]{64})\n", os.pread(fd, 128, 0))
-    return (int(found[1]), found[2].decode()) if found else None
 
 
 @contextmanager
@@ -414,26 +367,6 @@ def _check_owner(status: os.stat_result, path: str) -> None:
         raise Refused(f"{path} belongs to user {status.st_uid}")
     if status.st_mode & 0o022:
         raise Refused(f"{path} is writable to others")
-
-
-def _end_of(fd: int) -> tuple[int, str, bool]:
-    """
-    Number and hash of the last whole record in the log, and whether the log ends with it.
-    """
-    size = os.fstat(fd).st_size
-    take = 1 << 16
-    while True:
-        start = max(0, size - take)
-        data = os.pread(fd, size - start, start)
-        lines = data.split(b"\n")
-        for line in reversed(lines[:-1] if start == 0 else lines[1:-1]):
-            found = re.fullmatch(rb'.*,"hash":"([0-9a-f]{64})"\}', line)
-            if found:
-                with suppress(ValueError, KeyError):
-                    return int(json.loads(line)["seq"]), found[1].decode(), not lines[-1]
-        if start == 0:
-            return 0, START, not lines[-1]
-        take *= 16
 
 
 def _append(fd: int, text: str) -> None:

@@ -34,11 +34,13 @@ class Verdict:
         records: How many records are whole and in place.
         problems: What is wrong, one line each, in the order of the trail.
         notes: What is as it may be, but worth knowing.
+        last: The last whole record.
     """
 
     records: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    last: dict[str, Any] | None = None
 
 
 def seal(text: str) -> tuple[str, str]:
@@ -96,6 +98,7 @@ def check(
                 verdict.notes.append(f"{bad} (nsctl found it so, and went on after it)")
             _follow(verdict, record, (seq, last), where, gap=bool(bad))
             verdict.records += 1
+            verdict.last = record
             seq, last, bad = record["seq"], digest, ""
             for known in {head, copy} - {None}:
                 if known is not None and known[0] == seq and known[1] != digest:

@@ -64,7 +64,7 @@ def steps(request: Request, facts: Facts) -> Steps:
     bridge, gateway, mtu = network.bridge, network.gateway, network.mtu
     ip = choose_address(o, network, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
-    mac = choose_mac(o, bridge, ip, name, facts)
+    mac = choose_mac(o, bridge, end, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls
 
@@ -240,22 +240,45 @@ def choose_address(o: Options, network: Network, facts: Facts) -> IPv4Address:
     return o.ip
 
 
-def choose_mac(o: Options, bridge: str, ip: IPv4Address, name: str, facts: Facts) -> str:
+def choose_mac(o: Options, bridge: str, end: str, ip: IPv4Address, name: str, facts: Facts) -> str:
     """
     The hardware address inside, by default one that goes with the address.
 
     So whoever talked to the address's last owner reaches the next one at once.
 
     Raises:
-        Conflict: It is another's on that bridge.
+        Conflict: It is another's on that bridge, or that of one of its ports.
     """
     mac = kit.derived_mac("address", str(ip)) if o.mac is None else kit.check_mac(o.mac)
-    there = facts.macs.get(f"{bridge}/{mac}", name)
-    own = facts.links[bridge].mac if bridge in facts.links else kit.derived_mac("bridge", bridge)
-    if there != name or mac == own:
-        owner = f"'{there}' on {bridge}" if there != name else f"{bridge} itself"
+    cable = kit.derived_mac(name, end)
+    owner = _owner_of(mac, bridge, name, facts)
+    if not owner and o.mac is not None:
+        owner = f"{end}, the host's end of its own cable" if mac == cable else _port_of(mac, bridge, facts)
+    if owner:
         raise Conflict(f"{mac} is the hardware address of {owner}", hint="choose another --mac, or leave it out")
+    # What is for the address of a port never leaves the host by the bridge.
+    if there := _owner_of(cable, bridge, name, facts):
+        raise Conflict(
+            f"{cable} has to be the hardware address of {end}, the host's end of the cable, and is that of {there}",
+            hint="choose another --name or --ifname, or take that one down",
+        )
     return mac
+
+
+def _owner_of(mac: str, bridge: str, name: str, facts: Facts) -> str:
+    there = facts.macs.get(f"{bridge}/{mac}", name)
+    if there != name:
+        return f"'{there}' on {bridge}"
+    own = facts.links[bridge].mac if bridge in facts.links else kit.derived_mac("bridge", bridge)
+    return f"{bridge} itself" if mac == own else ""
+
+
+def _port_of(mac: str, bridge: str, facts: Facts) -> str:
+    # A bridge that is only planned has no ports but those of sandboxes.
+    if bridge not in facts.links or not facts.links[bridge].index:
+        return ""
+    ports = (link for n in facts.links if (link := facts.links.get(n)) is not None and link.master == bridge)
+    return next((f"{port.name}, a port of {bridge}" for port in ports if port.mac == mac), "")
 
 
 def _mtu(bridge: str, facts: Facts) -> int:

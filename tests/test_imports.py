@@ -68,11 +68,13 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         "the database, its directory and its lock",
     ),
     "nsctl.engine.testing*": (SYSTEM, "runs a mode in a lab of its own; nsctl itself never imports it"),
+    "nsctl.hooks.apart": (frozenset({"os"}), "the head of the audit log, and its copy"),
     "nsctl.hooks.audit": (
         frozenset({"fcntl", "os", "pathlib", "socket"}),
         "appends to the audit log, and names the host in it",
     ),
     "nsctl.hooks.lean": (frozenset({"importlib"}), "imports structlog without its heavy parts"),
+    "nsctl.hooks.logs": (frozenset({"os"}), "reads the audit log, and the rotated ones"),
     "nsctl.hooks.manager": (frozenset({"importlib", "os", "pathlib"}), "finds plugins by their entry points"),
     "nsctl.hooks.progress": (frozenset({"os"}), "asks whether there is a terminal"),
 }

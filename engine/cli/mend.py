@@ -43,6 +43,8 @@ def check(
 ) -> int:
     """
     Compare what nsctl made with the kernel: one line for each thing that is not as it was made, and exit status 4.
+
+    Without names, what a killed nsctl left half done in another state directory is told, too.
     """
     world: World = ctx.obj
     chosen = [check_name(name) for name in names or ()]
@@ -51,12 +53,22 @@ def check(
         if session is None and chosen:
             raise no_sandbox(chosen[0], ())
         drifts = [] if session is None else session.check(chosen)
+        for line in [] if session is None else session.guests(chosen):
+            out.note(f"note: with down, {line}")
+    from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
+
+    elsewhere = [] if chosen else half_done_elsewhere(world.state_dir)
+    mendable = bool(drifts)
+    drifts += map(as_drift, elsewhere)
     if as_json:
         out.data(json.dumps([asdict(d) for d in drifts], indent=2))
     for d in drifts if not as_json else ():
         out.data(f"{d.key}: {d.found}; expected: {d.expected}; needed by {', '.join(d.holders) or 'nobody'}")
-    if drifts:
+    if mendable:
         out.note("hint: nsctl repair puts back what is missing")
+    for one in elsewhere:
+        out.note(f"hint: finish what was left half done: {one.command}")
+    if drifts:
         return DRIFT
     if not as_json:
         out.done("everything is as it was made")
@@ -117,17 +129,26 @@ def recover(
     Finish rolling back what a killed nsctl left, and take down sandboxes whose init died.
 
     Every command that changes something does this first; it can be repeated at will.
+    What was left half done in another state directory is named, with the command that finishes it, and exit status 4.
     """
     world: World = ctx.obj
     if yes and not scan:
         raise Invalid("--yes is an answer to --scan", hint="nsctl recover --scan --yes")
     with world.changing("recover") as session:
         lines = session.recover(scan_host=scan, yes=yes)
+        elsewhere = session.half_done_elsewhere()
     for line in lines:
         out.done(line)
     if not lines:
-        out.done("nothing to recover")
-    return 0
+        out.done(f"nothing to recover in {world.state_dir}" if elsewhere else "nothing to recover")
+    if not elsewhere:
+        return 0
+    from nsctl.engine.executor.elsewhere import told
+
+    for one in elsewhere:
+        out.data(told(one))
+        out.note(f"hint: finish it: {one.command}")
+    return DRIFT
 
 
 def confirm(

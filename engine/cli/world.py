@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
-from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.errors import Conflict, Invalid, Refused
 from nsctl.engine.names import display
 
 if TYPE_CHECKING:
@@ -185,6 +185,10 @@ class World:
         try:
             with session.locked():
                 yield session
+        except Conflict as e:
+            from nsctl.engine.executor.elsewhere import named
+
+            raise named(e, self.state_dir) from e.__cause__
         finally:
             progress.close()
             trail.flush()

@@ -21,6 +21,7 @@ from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import refused
 from nsctl.engine.executor.chains import strange_rules
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
@@ -135,6 +136,8 @@ def undo_rows(
                 for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
             ]
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
+    if not planned:
+        ctx.warnings += guests_of(ctx, rows, going)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()

@@ -15,13 +15,14 @@ from nsctl.engine.executor import checking, recovery, scan, transaction
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
+from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.facts import HIDDEN, Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
-from nsctl.engine.store import Damaged, Journal, Lock, Others, SandboxRow, StepRow
+from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow, StepRow
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
 from nsctl.engine.store.others import register
@@ -291,6 +292,13 @@ class Session:
         self._known(names)
         return checking.check(self.ctx, names)
 
+    def guests(self, names: Sequence[str] = ()) -> list[str]:
+        """
+        What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind.
+        """
+        rows = self.ctx.journal.held_only_by(names or self.sandboxes())
+        return guests_of(self.ctx, rows, {row.step.key for row in rows})
+
     def repair(self, names: Sequence[str] = (), *, dry_run: bool = False) -> list[Step]:
         """
         Make again exactly what is missing; the steps done (or to do).
@@ -321,6 +329,12 @@ class Session:
         if scan_host:
             lines += scan.scan(self.ctx, remove=yes)
         return lines
+
+    def half_done_elsewhere(self) -> list[HalfDone]:
+        """
+        What a killed nsctl left half done in other state directories; the lock is held, so nobody is at it.
+        """
+        return self.ctx.others.half_done()
 
     def confirm(self, name: str) -> bool:
         """

@@ -11,11 +11,12 @@ from __future__ import annotations
 from nsctl.engine.store.database import Damaged, Unwritable
 from nsctl.engine.store.journal import Journal
 from nsctl.engine.store.lock import Lock
-from nsctl.engine.store.others import Held, Others, can_be_shared
+from nsctl.engine.store.others import HalfDone, Held, Others, can_be_shared
 from nsctl.engine.store.rows import SandboxRow, StepRow, Transaction
 
 __all__ = [
     "Damaged",
+    "HalfDone",
     "Held",
     "Journal",
     "Lock",

@@ -12,13 +12,14 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nsctl.engine.errors import Busy, Refused
 from nsctl.engine.names import display
 
-__all__ = ["LOCK_FD", "Lock"]
+__all__ = ["LOCK_FD", "Lock", "nobody_at_work"]
 
 LOCK_FD = 9
 """A single digit, since sh closes it by `9>&-` for processes that outlive nsctl."""
@@ -104,6 +105,30 @@ class Lock:
             return f"another nsctl (PID {pid})"
         # A tool that goes on in the background keeps what it inherited.
         return f"a step of an nsctl that ended ({', '.join(who.values())})" if who else "a step of a killed nsctl"
+
+
+@contextmanager
+def nobody_at_work(path: Path) -> Iterator[bool]:
+    """
+    Whether no nsctl is at work, for who only looks; if so, it stays so within the block, which is to be short.
+
+    Args:
+        path: The lock file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
 
 
 def _inherited() -> dict[int, str]:

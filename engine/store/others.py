@@ -8,11 +8,12 @@ something looks into the others, too, and the one lock is for all of them.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nsctl.engine.effect import ChainIs, RuleTagged, SysctlIs
+from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, RuleTagged, SysctlIs
 from nsctl.engine.errors import Refused
 from nsctl.engine.plan import Step
 from nsctl.engine.store.database import Damaged, Unwritable
@@ -20,7 +21,7 @@ from nsctl.engine.store.files import replace_file
 from nsctl.engine.store.journal import Journal
 from nsctl.engine.store.rows import StepRow
 
-__all__ = ["Held", "Others", "can_be_shared", "register"]
+__all__ = ["HalfDone", "Held", "Others", "can_be_shared", "register"]
 
 LISTED = "stores"
 """The list's file, a directory a line."""
@@ -42,6 +43,30 @@ class Held(NamedTuple):
 
     def __str__(self) -> str:
         return f"{', '.join(self.by) or 'nobody any more'} of the store {self.store}"
+
+
+class HalfDone(NamedTuple):
+    """
+    What a killed nsctl left half done in another store.
+
+    Args:
+        store: Its directory.
+        operation: What was being done, if that is known.
+        names: The sandboxes that are half made, or half gone.
+        things: The names of the links and namespaces that the store holds, and of its sandboxes.
+    """
+
+    store: Path
+    operation: str
+    names: tuple[str, ...]
+    things: frozenset[str]
+
+    @property
+    def command(self) -> str:
+        """
+        The command that finishes it.
+        """
+        return f"NSCTL_STATE_DIR={shlex.quote(str(self.store))} nsctl recover"
 
 
 def register(host: Path, state_dir: Path) -> None:
@@ -90,6 +115,7 @@ class Others(Mapping[str, Held]):
         self._own = state_dir
         self._found: dict[str, Held] | None = None
         self._far: list[Held] = []
+        self._half_done: list[HalfDone] = []
         self._unreadable: list[str] = []
 
     def places(self) -> list[Path]:
@@ -112,7 +138,10 @@ class Others(Mapping[str, Held]):
     def _read(self, place: Path, found: dict[str, Held]) -> None:
         journal = Journal(place, readonly=True, host=self._host, anywhere=True)
         try:
-            for row in journal.steps():
+            rows = journal.steps()
+            if journal.at_home and (half_done := _half_done(place, journal, rows)) is not None:
+                self._half_done.append(half_done)
+            for row in rows:
                 held = Held(row, place, tuple(journal.holders(row.step.key)))
                 if journal.at_home:
                     found.setdefault(row.step.key, held)
@@ -136,6 +165,15 @@ class Others(Mapping[str, Held]):
             )
         return [*near.values(), *self._far]
 
+    def half_done(self) -> list[HalfDone]:
+        """
+        What is half done in the others; a killed nsctl left it, if nobody is at work: the lock is for all of them.
+
+        Stores that can't be read, and those that are at home elsewhere, are passed over.
+        """
+        self._all()
+        return self._half_done
+
     def __getitem__(self, key: str) -> Held:
         return self._all()[key]
 
@@ -151,3 +189,13 @@ class Others(Mapping[str, Held]):
         """
         held = self._all().get(key)
         return held if held is not None and can_be_shared(held.row.step) else None
+
+
+def _half_done(place: Path, journal: Journal, rows: list[StepRow]) -> HalfDone | None:
+    opened, sandboxes = journal.transaction(), journal.sandboxes()
+    names = tuple(name for name, row in sandboxes.items() if row.state != "up")
+    if opened is None and not names:
+        return None
+    effects = [row.step.effect for row in rows]
+    things = {effect.name for effect in effects if isinstance(effect, LinkIs | NetnsIs)}
+    return HalfDone(place, opened.operation if opened is not None else "", names, frozenset(things | {*sandboxes}))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -16,6 +17,7 @@ from nsctl.engine.effect import LinkIs
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
 from nsctl.engine.plan import Command, Spawn, Step
+from nsctl.hooks import audit
 from nsctl.hooks.audit import AuditTrail, files_of, verify
 
 BRIDGE = Step(
@@ -256,6 +258,20 @@ def cut_without_head(path: Path) -> None:
     removed(head_of(path))
 
 
+def copy_of(path: Path) -> Path:
+    return path.parent.with_name(COPY)
+
+
+def forged_without_copy(path: Path) -> None:
+    forged(path)
+    removed(copy_of(path))
+
+
+def forged_with_copy_emptied(path: Path) -> None:
+    forged(path)
+    emptied(copy_of(path))
+
+
 def all_of_it(path: Path) -> None:
     removed(path)
     removed(head_of(path))
@@ -271,6 +287,9 @@ TAMPERED: dict[str, Callable[[Path], None]] = {
     "head removed": lambda path: removed(head_of(path)),
     "head removed and tail cut": cut_without_head,
     "head forged and tail cut": forged,
+    "head forged, tail cut and copy removed": forged_without_copy,
+    "head forged, tail cut and copy emptied": forged_with_copy_emptied,
+    "copy removed": lambda path: removed(copy_of(path)),
     "tail cut": cut,
     "log removed": removed,
     "log emptied": emptied,
@@ -304,7 +323,7 @@ def test_what_was_done_to_a_trail_shows_for_good_until_it_is_acknowledged(path: 
     assert problems()
 
 
-def test_a_rotation_is_no_gap(path: Path, tmp_path: Path) -> None:
+def test_a_rotation_is_no_gap(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def trail() -> AuditTrail:
         return AuditTrail(str(path), copy=str(tmp_path / COPY))
 
@@ -314,8 +333,80 @@ def test_a_rotation_is_no_gap(path: Path, tmp_path: Path) -> None:
     path.with_name("audit.jsonl.2").write_bytes(path.read_bytes())
     emptied(path)  # copytruncate
     change(trail(), 3)
-    (tmp_path / COPY).unlink()  # a reboot
+    (tmp_path / COPY).unlink()
+    monkeypatch.setattr(audit, "_boot_id", lambda: "a reboot")
     change(trail(), 4)
+    assert verify(str(path), str(tmp_path / COPY)).problems == []
+
+
+def test_a_copy_that_is_missing_after_a_rotation_is_a_gap(path: Path, tmp_path: Path) -> None:
+    change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
+    path.rename(path.with_name("audit.jsonl.1"))
+    removed(tmp_path / COPY)
+    assert verify(str(path), str(tmp_path / COPY)).problems
+    change(AuditTrail(str(path), copy=str(tmp_path / COPY)), 2)
+    assert verify(str(path), str(tmp_path / COPY)).problems
+
+
+def test_a_copy_that_cannot_be_there_is_not_missed(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / COPY
+    change(AuditTrail(str(path)))  # begun by an nsctl that kept no copy
+    assert verify(str(path), str(copy)).problems == []
+    change(AuditTrail(str(path), copy=str(copy)), 2)
+    assert verify(str(path), str(copy)).problems == []
+    there = path.parent.rename(tmp_path / "elsewhere") / path.name  # the copy of a trail there is called otherwise
+    assert verify(str(there), str(tmp_path / "other.head")).problems == []
+    change(AuditTrail(str(there), copy=str(tmp_path / "other.head")), 3)
+    assert verify(str(there), str(tmp_path / "other.head")).problems == []
+    removed(tmp_path / "other.head")
+    assert verify(str(there), str(tmp_path / "other.head")).problems
+    monkeypatch.setattr(audit, "_boot_id", lambda: "a reboot")
+    assert verify(str(there), str(tmp_path / "other.head")).problems == []
+    change(AuditTrail(str(there), copy=str(tmp_path / "other.head")), 4)
+    assert verify(str(there), str(tmp_path / "other.head")).problems == []
+
+
+def test_where_the_copy_cannot_be_looked_for_it_does_not_count_as_missing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = str(tmp_path / COPY)
+    change(AuditTrail(str(path), copy=copy))
+    open_as_root = os.open
+
+    def as_nobody(name: str, *args: Any, **kwargs: Any) -> int:
+        if name == copy:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_as_root(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", as_nobody)
+    assert verify(str(path), copy).problems == []
+
+
+def test_a_copy_that_there_is_no_room_for_is_not_missed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(audit, "remember_apart", full)
+    change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
+    change(AuditTrail(str(path), copy=str(tmp_path / COPY)), 2)
+    assert verify(str(path), str(tmp_path / COPY)).problems == []
+
+
+def test_who_was_killed_right_after_it_had_begun_the_copy_leaves_no_gap(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as m:
+        m.setattr(audit, "_append", killed)
+        with pytest.raises(Refused):
+            change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
+    assert (tmp_path / COPY).exists()
+    assert verify(str(path), str(tmp_path / COPY)).problems == []
+    change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
     assert verify(str(path), str(tmp_path / COPY)).problems == []
 
 

@@ -210,3 +210,35 @@ def test_rules_of_others_in_own_chains_are_named_and_reported_when_they_go(lab: 
     done = lab.nsctl("down", "web")
     assert done.returncode == 0
     assert "with NSCTL-FORWARD goes a rule that is not nsctl's: -s 192.0.2.7/32 -j DROP" in done.stderr
+
+
+def test_what_others_put_on_a_bridge_or_into_a_namespace_is_named_when_that_goes(lab: Lab) -> None:
+    up(lab, *NET)
+    up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24")
+    assert lab.nsctl("check").stderr == ""
+    sh(lab, "ip link add p9 master nsbr0 type veth peer name p8")
+    sh(lab, "ip address add 10.99.0.1/24 dev nsbr0")
+    sh(lab, "ip link add w9 netns web type veth peer name w8")
+    sh(lab, "ip link set ns-web name cable9; ip -n web link set eth0 address 02:00:00:00:00:77")  # nsctl's all the same
+    port = "these ports are not nsctl's, and lose their bridge: p9 (nsbr0)"
+    address = "these addresses are not nsctl's, and go with their bridge: 10.99.0.1/24 (nsbr0)"
+    link = "these links are not nsctl's, and go with the namespace that they are in: w9 (web)"
+    assert lab.nsctl("repair", "web").returncode == 0
+    done = lab.nsctl("check")
+    assert (done.returncode, done.stdout) == (0, "everything is as it was made\n"), done
+    assert done.stderr.splitlines() == [f"note: with down, {line}" for line in (port, address, link)]
+    done = lab.nsctl("down", "web")
+    assert (done.returncode, done.stderr.splitlines()) == (0, [f"nsctl: warning: {link}"]), done
+    done = lab.nsctl("down", "db")
+    assert (done.returncode, done.stderr.splitlines()) == (0, [f"nsctl: warning: {line}" for line in (port, address)])
+    assert lab.run(["ip", "link", "show", "dev", "p9"]).returncode == 0
+
+
+def test_many_namespaces_are_not_looked_into_for_guests(lab: Lab) -> None:
+    lines = '[sandbox.box{}]\nmode = "none"\nisolate = ["net"]\n'
+    lab.write("/run/lab.toml", "".join(lines.format(number) for number in range(51)), 0o600)
+    lab.nsctl("apply", "/run/lab.toml", check=True)
+    sh(lab, "ip link add w9 netns box7 type veth peer name w8")
+    assert lab.nsctl("check").stderr == ""
+    assert "w9 (box7)" in lab.nsctl("check", "box7", "box8").stderr
+    assert lab.nsctl("down", "--all").stderr == ""

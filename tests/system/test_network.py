@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from nsctl.engine.names import derived_mac
 from tests.lab import INTERNET_ADDRESS, Lab, assert_back, needs, snapshot
 from tests.system.support import data, down, eventually, init_of, refused, up
 
@@ -173,6 +174,46 @@ def test_a_hardware_address_is_one_sandboxes_only(lab: Lab) -> None:
     lines = '[sandbox.{}]\nmode = "bridge"\nsubnet = "10.0.5.0/24"\nmac = "02:00:00:00:00:05"\n'
     lab.write("/run/lab.toml", lines.format("a") + lines.format("b"), 0o600)
     refused(lab, "apply", "/run/lab.toml", says="is the hardware address of 'a' on nsbr2")
+
+
+def test_a_hardware_address_inside_is_that_of_no_port_of_the_bridge(lab: Lab) -> None:
+    up(lab, *WEB)
+    other = ("up", "bridge", "--name", "db", "--subnet", "10.0.3.0/24")
+    refused(lab, *other, "--mac", derived_mac("web", "ns-web"), says="is the hardware address of 'web' on nsbr0")
+    own = derived_mac("db", "ns-db")
+    refused(lab, *other, "--mac", own, says="is the hardware address of ns-db, the host's end of its own cable")
+    port = (
+        "link",
+        "add",
+        "p9",
+        "address",
+        "02:00:00:00:00:09",
+        "master",
+        "nsbr0",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "p8",
+    )
+    lab.run(["ip", *port], check=True)
+    refused(lab, *other, "--mac", "02:00:00:00:00:09", says="is the hardware address of p9, a port of nsbr0")
+    late_mac = ("--ip", "10.0.3.9", "--mac", derived_mac("api", "ns-api"))
+    saved = lab.nsctl(*other, *late_mac, "--dry-run", "--format", "json", check=True)
+    lab.write("/run/plan.json", saved.stdout, 0o600)
+    up(lab, "bridge", "--name", "api", "--subnet", "10.0.3.0/24")
+    refused(lab, "apply", "/run/plan.json", says="is the hardware address of 'api' on nsbr0")
+    down(lab, "api")
+    up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24", "--mac", derived_mac("api", "ns-api"))
+    late = ("up", "bridge", "--name", "api", "--subnet", "10.0.3.0/24")
+    refused(lab, *late, says="has to be the hardware address of ns-api, .* and is that of 'db' on nsbr0")
+    up(lab, *late[1:], "--ifname", "eth1")
+    lines = '[sandbox.{}]\nmode = "bridge"\nsubnet = "10.0.5.0/24"\n'
+    for given in ("a", "b"):  # the cable planned first, and after
+        mac = f'mac = "{derived_mac("b" if given == "a" else "a", "ns-b" if given == "a" else "ns-a")}"\n'
+        text = [lines.format(name) + (mac if name == given else "") for name in ("a", "b")]
+        lab.write("/run/lab.toml", "".join(text), 0o600)
+        refused(lab, "apply", "/run/lab.toml", says="hardware address of .*'(a|b)' on nsbr")
 
 
 def test_an_address_of_a_link_that_is_down_is_in_the_way(lab: Lab) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.lab import Lab, assert_back, diff, needs, nsctl_argv, snapshot
+from tests.lab import Lab, assert_back, diff, needs, nsctl_argv, shim, snapshot
 from tests.lab.snapshot import assert_same
 from tests.system.support import down, eventually, init_of, up
 
@@ -113,6 +113,42 @@ def test_what_another_store_holds_alone_is_refused_with_its_name(lab: Lab) -> No
     lab.run(["rm", "-rf", "/run/other"], check=True)
     assert_same(before, snapshot(lab))
     down(lab, "web")
+
+
+def test_what_a_killed_nsctl_left_half_done_in_another_store_is_told_with_what_finishes_it(lab: Lab) -> None:
+    words = ("up", "bridge", "--subnet", "10.0.4.0/24", "--no-fuse", "--name")
+    shims = shim(lab, "ip", {"ip link set dev ns-bb up": "kill-parent-after"})
+    before = snapshot(lab)
+    assert lab.nsctl(*words, "bb", env=OTHER).returncode == -signal.SIGKILL
+    assert shims.injected
+    command, line = "NSCTL_STATE_DIR=/run/other nsctl recover", "left up bb half done in the state directory /run/other"
+    for again in range(2):  # without a store of its own, and with one
+        done = lab.nsctl("check")
+        assert (done.returncode, line in done.stdout, command in done.stderr) == (4, True, True), (again, done)
+        [drift] = json.loads(lab.nsctl("check", "--json").stdout)
+        assert (drift["key"], drift["holders"]) == ("store//run/other", ["bb"])
+        for more in ((), ("--scan",)):
+            done = lab.nsctl("recover", *more)
+            assert (done.returncode, line in done.stdout, command in done.stderr) == (4, True, True), (again, done)
+            assert "nothing to recover\n" not in done.stdout
+    for other in ((*words, "cc"), ("up", "none", "--name", "bb")):
+        done = lab.nsctl(*other)
+        assert (done.returncode, f"{line}; finish it: {command}" in done.stderr) == (2, True), done
+    assert lab.nsctl("recover", env=OTHER).returncode == 0
+    assert lab.nsctl("check").returncode == 0
+    assert lab.nsctl("recover").stdout == "nothing to recover\n"
+    lab.run(["rm", "-rf", "/run/other"], check=True)
+    assert_back(lab, before)
+
+
+def test_what_another_nsctl_is_just_at_is_not_told_as_half_done(lab: Lab) -> None:
+    shims = shim(lab, "ip", {"ip link set dev ns-bb up": "hang"})
+    words = ("up", "bridge", "--name", "bb", "--subnet", "10.0.4.0/24", "--no-fuse")
+    child = lab.nsctl_popen(*words, env=OTHER)
+    assert eventually(lambda: bool(shims.injected))
+    assert lab.nsctl("check").returncode == 0
+    child.send_signal(signal.SIGTERM)
+    child.wait(60)
 
 
 def test_scan_finds_nothing_in_a_healthy_sandbox(lab: Lab) -> None:

@@ -9,6 +9,7 @@ from tests.faults.rules.rule import Rule
 __all__ = ["RULES"]
 
 _MENDING = "tests/system/test_mending.py"
+_GUESTS = "test_what_others_put_on_a_bridge_or_into_a_namespace_is_named_when_that_goes"
 _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 
 RULES = (
@@ -81,5 +82,26 @@ RULES = (
         "    return own + ",
         "    return own * 0 + ",
         "tests/system/test_own_files.py::test_its_own_name_comes_first_and_nowhere_else",
+    ),
+    Rule(
+        "what is not nsctl's and goes with what is, is named",
+        "engine/executor/backward.py",
+        "        ctx.warnings += guests_of(ctx, rows, going)\n",
+        "        pass\n",
+        f"{_MENDING}::{_GUESTS}",
+    ),
+    Rule(
+        "what is nsctl's is no guest, whatever it is called by now, and whatever address it has got",
+        "engine/executor/guests.py",
+        "        if not known:\n",
+        "        if True:\n",
+        f"{_MENDING}::{_GUESTS}",
+    ),
+    Rule(
+        "of many namespaces that go, none is looked into for guests",
+        "engine/executor/guests.py",
+        "    if len(names) > MOST:\n",
+        "    if False:\n",
+        f"{_MENDING}::test_many_namespaces_are_not_looked_into_for_guests",
     ),
 )

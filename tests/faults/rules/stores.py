@@ -9,6 +9,7 @@ from tests.faults.rules.rule import Rule
 __all__ = ["RULES"]
 
 _STORES = "tests/system/test_stores.py"
+_HALF_DONE = "test_what_a_killed_nsctl_left_half_done_in_another_store_is_told_with_what_finishes_it"
 
 RULES = (
     Rule(
@@ -101,5 +102,33 @@ RULES = (
         "if isinstance(step.effect, ChainIs):",
         "if False:",
         "tests/faults/test_strangers.py::test_a_rule_of_others_is_told",
+    ),
+    Rule(
+        "what is half done in another store is told by check",
+        "engine/cli/mend.py",
+        "    drifts += map(as_drift, elsewhere)\n",
+        "",
+        f"{_STORES}::{_HALF_DONE}",
+    ),
+    Rule(
+        "what is half done in another store is told by recover",
+        "engine/cli/mend.py",
+        "    if not elsewhere:\n",
+        "    if True:\n",
+        f"{_STORES}::{_HALF_DONE}",
+    ),
+    Rule(
+        "what is half done in another store and in the way is told with what finishes it",
+        "engine/cli/world.py",
+        "raise named(e, self.state_dir) from",
+        "raise e from",
+        f"{_STORES}::{_HALF_DONE}",
+    ),
+    Rule(
+        "what another nsctl is just at is not half done",
+        "engine/executor/elsewhere.py",
+        "return others.half_done() if over else []",
+        "return others.half_done()",
+        f"{_STORES}::test_what_another_nsctl_is_just_at_is_not_told_as_half_done",
     ),
 )

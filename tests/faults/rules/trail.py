@@ -23,7 +23,7 @@ RULES = (
     Rule(
         "the head of the trail is kept apart, too",
         "hooks/audit.py",
-        "                    _remember_apart(self._copy, text)",
+        "                    remember_apart(self._copy, text)",
         "                    pass",
         f"{_SHOWS}[head forged and tail cut]",
     ),
@@ -54,5 +54,33 @@ RULES = (
         "if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper):",
         "if False:",
         "tests/hooks/test_manager.py::test_a_broken_plugin_is_one_warning_and_one_row",
+    ),
+    Rule(
+        "a copy of the head that is gone without a reboot is missed",
+        "hooks/audit.py",
+        "        verdict.problems.append(_MISSING)\n",
+        "        pass\n",
+        f"{_SHOWS}[head forged, tail cut and copy removed]",
+    ),
+    Rule(
+        "a copy of the head that is gone is on record before there is a new one",
+        "hooks/audit.py",
+        " or self._missing_copy(record)",
+        "",
+        f"{_SHOWS}[head forged, tail cut and copy removed]",
+    ),
+    Rule(
+        "a copy of the head is missed only where it has to be",
+        "hooks/audit.py",
+        'record.get("head_copy") == os.path.basename(copy) and record.get("boot_id") == _boot_id()',
+        "True",
+        f"{_AUDIT}::test_a_copy_that_cannot_be_there_is_not_missed",
+    ),
+    Rule(
+        "a copy of the head that can't be looked for is not missed",
+        "hooks/apart.py",
+        "return e.errno in _GONE",
+        "return True",
+        f"{_AUDIT}::test_where_the_copy_cannot_be_looked_for_it_does_not_count_as_missing",
     ),
 )
