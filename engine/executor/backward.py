@@ -19,7 +19,7 @@ from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import refused
-from nsctl.engine.executor.chains import strange_rules
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
@@ -127,12 +127,17 @@ def undo_rows(
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
-    for row in rows:
-        if row.step.key in going and isinstance(row.step.effect, ChainIs):
+    own = OwnRules(ctx, (row.step for row in rows))
+    for n, row in enumerate(rows):
+        if row.step.key not in going:
+            continue
+        backend = row.tools.get("iptables", "")
+        if isinstance(row.step.effect, ChainIs):
             ctx.warnings += [
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
-                for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
+                for spec in own.strange(row.step, backend)
             ]
+        steps[n] = own.removing_all(steps[n], backend)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
     ctx.runner.reap()

@@ -14,7 +14,7 @@ from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import NOT_OURS, refused
 from nsctl.engine.executor.backward import undo_rows
-from nsctl.engine.executor.chains import strange_rules
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
@@ -93,12 +93,21 @@ def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
 
 
 def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
-    for row in _rows(ctx, names):
-        if isinstance(row.step.effect, ChainIs):
-            for spec in strange_rules(ctx, row.step, row.tools.get("iptables", "")):
+    rows = _rows(ctx, names)
+    own = OwnRules(ctx, (row.step for row in rows))
+    for row in rows:
+        step, backend = row.step, row.tools.get("iptables", "")
+        if isinstance(step.effect, ChainIs):
+            for spec in own.strange(step, backend):
                 found = f"a rule that is not nsctl's: {' '.join(spec)}"
-                holders = tuple(ctx.journal.holders(row.step.key))
-                yield Drift(row.step.key, "nsctl's own rules and no others", found, holders, "foreign")
+                holders = tuple(ctx.journal.holders(step.key))
+                yield Drift(step.key, "nsctl's own rules and no others", found, holders, "foreign")
+            for spec, rule in own.misplaced(step, backend).items():
+                found = f"stands behind rules that it has to precede: {' '.join(spec)}"
+                yield Drift(rule.key, rule.why, found, tuple(ctx.journal.holders(rule.key)), "changed")
+        elif (copies := own.copies(step, backend)) > 1:
+            found = f"it is there {copies} times, of which nsctl made one"
+            yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "foreign")
 
 
 def _unwatched(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
@@ -157,7 +166,9 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
         _settle(ctx, sights)
     todo, restart = _what_to_do(ctx, sights)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
-    todo = _needs_first(todo)
+    own = OwnRules(ctx, (row.step for row, _ in sights))
+    reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
+    todo = _needs_first([*reordered, *todo])
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]

@@ -9,6 +9,7 @@ from tests.faults.rules.rule import Rule
 __all__ = ["RULES"]
 
 _MENDING = "tests/system/test_mending.py"
+_ORDER = "tests/system/test_order.py"
 _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 
 RULES = (
@@ -64,9 +65,51 @@ RULES = (
     Rule(
         "rules of others in own chains are reported",
         "engine/executor/chains.py",
-        "return [spec for spec in untagged if spec not in own]",
+        "return [spec for spec in rules if spec not in own]",
         "return []",
         f"{_MENDING}::test_rules_of_others_in_own_chains_are_named_and_reported_when_they_go",
+    ),
+    Rule(
+        "a comment alone makes no rule nsctl's",
+        "engine/executor/chains.py",
+        "return [spec for spec in rules if spec not in own]",
+        'return [spec for spec in rules if spec not in own and not any(w.startswith("nsctl:") for w in spec)]',
+        f"{_ORDER}::test_a_comment_alone_makes_no_rule_nsctls",
+    ),
+    Rule(
+        "rules stand in their order, or are named and put back",
+        "engine/executor/chains.py",
+        'for spec in rules[appended:] if _verb(own.get(spec)) == "-I"}',
+        'for spec in rules[appended:] if _verb(own.get(spec)) == ""}',
+        f"{_ORDER}::test_rules_that_stand_in_another_order_are_named_and_put_back[forward]",
+    ),
+    Rule(
+        "up puts in order what it relies on",
+        "engine/executor/forward.py",
+        "    work.mend += [s for row",
+        "    _ = [s for row",
+        f"{_ORDER}::test_up_puts_in_order_what_it_relies_on[option0]",
+    ),
+    Rule(
+        "what is said to be up is in order",
+        "engine/executor/postconditions.py",
+        "if not found and (behind := ",
+        "if False and (behind := ",
+        "tests/system/test_postconditions.py::test_a_rule_that_others_move_behind_what_it_has_to_precede_is_noticed",
+    ),
+    Rule(
+        "down removes a rule as often as it is there",
+        "engine/executor/backward.py",
+        "steps[n] = own.removing_all(steps[n], backend)",
+        "pass",
+        f"{_ORDER}::test_what_is_there_twice_is_named_and_goes_with_down[option0-nft]",
+    ),
+    Rule(
+        "a copy of a rule of nsctl's is named",
+        "engine/executor/checking.py",
+        "elif (copies := own.copies(step, backend)) > 1:",
+        "elif (copies := own.copies(step, backend)) > 99:",
+        f"{_ORDER}::test_a_copy_that_accepts_first_is_no_way_in",
     ),
     Rule(
         "a sandbox's own files are missed when the host's are seen",
