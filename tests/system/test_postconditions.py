@@ -52,6 +52,7 @@ ACTS = (
     "ip addr flush dev br7",
     "ip link del ns-web",
     "ip -n web link set eth0 down",
+    "ip -n web link set eth0 address 02:00:00:00:00:99",
     "ip -n web route del default",
     "ip -n web addr flush dev eth0",
     "nsenter --net=/run/netns/web sysctl -qw net.ipv6.conf.default.disable_ipv6=0",

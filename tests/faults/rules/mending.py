@@ -10,6 +10,7 @@ __all__ = ["RULES"]
 
 _MENDING = "tests/system/test_mending.py"
 _ORDER = "tests/system/test_order.py"
+_WIRING = "tests/system/test_wiring.py"
 _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 
 RULES = (
@@ -110,6 +111,42 @@ RULES = (
         "elif (copies := own.copies(step, backend)) > 1:",
         "elif (copies := own.copies(step, backend)) > 99:",
         f"{_ORDER}::test_a_copy_that_accepts_first_is_no_way_in",
+    ),
+    Rule(
+        "an end inside is known by what it is bound to",
+        "engine/executor/wiring.py",
+        "if self._kernel.far_end(effect.name) != inner.index or",
+        "if False and",
+        f"{_WIRING}::test_another_link_under_the_name_of_the_inner_end_is_a_strangers",
+    ),
+    Rule(
+        "an end inside keeps its hardware address",
+        "engine/executor/wiring.py",
+        "if end.mac is not None and inner.mac != end.mac:",
+        "if False:",
+        f"{_WIRING}::test_it_is_named_and_put_back[the hardware address inside]",
+    ),
+    Rule(
+        "an end inside is looked at before it is said to be up",
+        "engine/executor/postconditions.py",
+        "if not found and (fault := wiring.inside(step)):",
+        "if False and (fault := wiring.inside(step)):",
+        "tests/system/test_postconditions.py::test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone"
+        "[ip -n web link set eth0 address 02:00:00:00:00:99]",
+    ),
+    Rule(
+        "a port forwards",
+        "engine/executor/wiring.py",
+        "if self._kernel.port_state(name) != _DISABLED:",
+        "if True:",
+        f"{_WIRING}::test_it_is_named_and_put_back[a port]",
+    ),
+    Rule(
+        "an address has the route to its subnet",
+        "engine/executor/wiring.py",
+        "if (subnet, link.index) in self._connected[effect.netns]:",
+        "if True:",
+        f"{_WIRING}::test_it_is_named_and_put_back[the route of the bridge]",
     ),
     Rule(
         "a sandbox's own files are missed when the host's are seen",
