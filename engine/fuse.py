@@ -33,6 +33,7 @@ __all__ = [
     "compile_runs",
     "do_items",
     "ends_processes",
+    "restore_line",
     "restore_text",
     "undo_items",
 ]
@@ -262,7 +263,14 @@ def batch_line(command: Command) -> str:
     """
     A line for `ip -batch`.
     """
-    return " ".join(w if w and _SAFE.issuperset(w) else f'"{w}"' for w in command.argv[1:])
+    return restore_line(*command.argv[1:])
+
+
+def restore_line(*words: str) -> str:
+    """
+    A line for `iptables-restore`, which quotes as `ip -batch` does.
+    """
+    return " ".join(w if w and _SAFE.issuperset(w) else f'"{w}"' for w in words)
 
 
 def batch_text(run: Run, group: int | None = None) -> tuple[str, list[list[Item]]]:
@@ -327,9 +335,8 @@ def restore_text(run: Run) -> tuple[str, list[str]]:
                 elif line and line != "COMMIT" and not line.startswith("#"):
                     tables.setdefault(table, []).append((line, item.key))
             continue
-        words = [w if w and _SAFE.issuperset(w) else f'"{w}"' for w in argv[4:]]
         # `-N` stays as it is: the usual `:CHAIN - [0:0]` would flush a chain of that name, whoever made it.
-        tables.setdefault(argv[3], []).append((" ".join(words), item.key))
+        tables.setdefault(argv[3], []).append((restore_line(*argv[4:]), item.key))
     text: list[str] = []
     owner: list[str] = []
     for table, lines in tables.items():

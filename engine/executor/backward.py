@@ -19,7 +19,7 @@ from nsctl.engine.errors import NsctlError
 from nsctl.engine.events import StepUndone
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import refused
-from nsctl.engine.executor.chains import strange_rules
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
@@ -129,12 +129,17 @@ def undo_rows(
                 told.add(row.step.key)
                 ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
-    for row in rows:
-        if row.step.key in going and isinstance(row.step.effect, ChainIs):
+    own = OwnRules(ctx, (row.step for row in rows))
+    for n, row in enumerate(rows):
+        if row.step.key not in going:
+            continue
+        backend = row.tools.get("iptables", "")
+        if isinstance(row.step.effect, ChainIs):
             ctx.warnings += [
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
-                for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
+                for spec in own.strange(row.step, backend)
             ]
+        steps[n] = own.removing_all(steps[n], backend)
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
     if not planned:
         ctx.warnings += guests_of(ctx, rows, going)

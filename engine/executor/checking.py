@@ -14,12 +14,13 @@ from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
 from nsctl.engine.executor.authority import NOT_OURS, refused
 from nsctl.engine.executor.backward import undo_rows
-from nsctl.engine.executor.chains import strange_rules
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
+from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
 from nsctl.engine.store import SandboxRow, StepRow
@@ -95,12 +96,21 @@ def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
 
 
 def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
-    for row in _rows(ctx, names):
-        if isinstance(row.step.effect, ChainIs):
-            for spec in strange_rules(ctx, row.step, row.tools.get("iptables", "")):
+    rows = _rows(ctx, names)
+    own = OwnRules(ctx, (row.step for row in rows))
+    for row in rows:
+        step, backend = row.step, row.tools.get("iptables", "")
+        if isinstance(step.effect, ChainIs):
+            for spec in own.strange(step, backend):
                 found = f"a rule that is not nsctl's: {' '.join(spec)}"
-                holders = tuple(ctx.journal.holders(row.step.key))
-                yield Drift(row.step.key, "nsctl's own rules and no others", found, holders, "foreign")
+                holders = tuple(ctx.journal.holders(step.key))
+                yield Drift(step.key, "nsctl's own rules and no others", found, holders, "foreign")
+            for spec, rule in own.misplaced(step, backend).items():
+                found = f"stands behind rules that it has to precede: {' '.join(spec)}"
+                yield Drift(rule.key, rule.why, found, tuple(ctx.journal.holders(rule.key)), "changed")
+        elif (copies := own.copies(step, backend)) > 1:
+            found = f"it is there {copies} times, of which nsctl made one"
+            yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "foreign")
 
 
 def _unwatched(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
@@ -123,13 +133,20 @@ def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | No
     ctx.kernel.forget()
     ctx.kernel.expect(row.step.effect for row in ordered)
     ctx.kernel.visit(row.step.effect for row in ordered)
-    return [(r, _sight(ctx, r) if r.step.effect is not None else None) for r in ordered]
+    wiring = Wiring(ctx.kernel)
+    return [(r, _sight(ctx, r, wiring) if r.step.effect is not None else None) for r in ordered]
 
 
-def _sight(ctx: Context, row: StepRow) -> Seen | None:
+def _sight(ctx: Context, row: StepRow, wiring: Wiring) -> Seen | None:
     # A repair that was killed leaves steps that nobody knows to have run.
     sight = ctx.sight(row, in_flight=row.state != DONE and row.mark is None)
-    return None if sight.gone else sight
+    if sight.gone:
+        return None
+    fault = wiring.fault(row.step) if sight.state is State.OURS and sight.renamed is None else None
+    if fault is None:
+        return sight
+    found = "; ".join(filter(None, (sight.drift, fault.found)))
+    return Seen(State.FOREIGN, found) if fault.do is None else replace(sight, found=found, drift=found)
 
 
 def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None:
@@ -159,8 +176,12 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     if not dry_run:
         _settle(ctx, sights)
     todo, restart = _what_to_do(ctx, sights)
+    once = {s.key: s for s in reversed(todo)}  # of a cable with both ends changed, the other end's turn comes then
+    todo, again_after = list(reversed(once.values())), len(once) < len(todo)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
-    todo = _needs_first(todo)
+    own = OwnRules(ctx, (row.step for row, _ in sights))
+    reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
+    todo = _needs_first([*reordered, *todo])
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
@@ -191,7 +212,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
         raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)
-    if any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
+    if again_after or any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
         todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
     return todo + again
 
@@ -212,7 +233,12 @@ def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> 
     beyond = _stranded(steps, later) - {s.key for s in renamed}
     again = (absent | stranded) - foreign - beyond
     todo = [s for s in steps if s.key in again]
-    todo += [f for s in steps if s.key in seen and s.key not in again | beyond for f in _fixes(ctx, s, seen[s.key])]
+    wiring = Wiring(ctx.kernel)
+    for step in steps:
+        if step.key in seen and step.key not in again | beyond:
+            todo += _fixes(ctx, step, seen[step.key])
+            if seen[step.key].drift and (fault := wiring.fault(step)) is not None and fault.do is not None:
+                todo.append(replace(step, why=fault.why, do=fault.do, after=()))
     restart = [r for r, s in sights if s is not None and s.state is State.OURS and r.step.key in again]
     return todo, restart
 

@@ -15,6 +15,7 @@ from nsctl.engine.errors import Conflict, Interrupted, NotExecuted, NsctlError, 
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.names import display
@@ -94,6 +95,9 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     _nothing_in_the_way(ctx, work, going)
     taken = {row.step.key for row in work.adopted}
     work.new = [step for step in work.new if step.key not in taken]
+    own = OwnRules(ctx, wanted.values())
+    there = [*work.rows.values(), *work.adopted]
+    work.mend += [s for row in there if (s := own.reordered(row.step, row.tools.get("iptables", ""))) is not None]
     return work
 
 

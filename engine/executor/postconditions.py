@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from nsctl.engine.effect import ChainIs, ProcessIs, State
 from nsctl.engine.errors import StepFailed
-from nsctl.engine.executor.chains import strange_rules
+from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.forward import Work
+from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Plan
 from nsctl.engine.probe.observe import observe
 
@@ -40,6 +41,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
     ctx.kernel.forget()
     ctx.kernel.expect(step.effect for step in steps.values())
     ctx.kernel.visit(step.effect for step in steps.values())
+    own, wiring = OwnRules(ctx, steps.values()), Wiring(ctx.kernel)
     for number, (key, step) in enumerate(steps.items(), 1):
         if step.effect is None:
             continue
@@ -48,9 +50,13 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         backend = row.tools.get("iptables", "") if row is not None else ""
         sight = observe(step.effect, ctx.kernel, mark, backend=backend)
         found = sight.drift if sight.state is State.OURS else sight.found
+        if not found and (fault := wiring.inside(step)):
+            found = fault.found
         if isinstance(step.effect, ChainIs):
             told = f"{step.effect.chain} holds a rule that is not nsctl's"
-            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in strange_rules(ctx, step, backend)]
+            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step, backend)]
+            if not found and (behind := own.misplaced(step, backend)):
+                found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
         if found and not sight.gone and not (key in workloads and isinstance(step.effect, ProcessIs)):
             raise StepFailed(
                 f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {found}",

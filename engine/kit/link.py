@@ -4,13 +4,25 @@ Links: bridges, veth pairs, and their properties.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from nsctl.engine.effect import LinkIs, LinkSet, LinkUp
 from nsctl.engine.errors import Invalid
 from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
 from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["born_with", "bridge", "check_mtu", "hardware_address_inside", "link_set", "link_up", "veth"]
+__all__ = [
+    "InnerEnd",
+    "born_with",
+    "bridge",
+    "check_mtu",
+    "hardware_address_inside",
+    "inner_end",
+    "link_set",
+    "link_up",
+    "veth",
+]
 
 _BEFORE = {"addrgenmode": "eui64", "group": "default", "hairpin": "off", "isolated": "off", "promisc": "off"}
 """What a new link has."""
@@ -96,9 +108,20 @@ def veth(
     )
 
 
-def born_with(step: Step) -> str | None:
+class InnerEnd(NamedTuple):
     """
-    The key of the second link that a step makes: the peer of a veth pair.
+    The second link that a step makes: the peer of a veth pair; `mac` and `mtu` where they are given.
+    """
+
+    name: str
+    netns: str | None
+    mac: str | None
+    mtu: int | None
+
+
+def inner_end(step: Step) -> InnerEnd | None:
+    """
+    What a step's command says of the second link that it makes.
     """
     words = step.do.argv
     if words[:4] != ("ip", "link", "add", "dev"):
@@ -109,17 +132,26 @@ def born_with(step: Step) -> str | None:
     peer = words[3 + 2 * kind + 2 :]
     if peer[:2] != ("peer", "name"):
         return None
-    return link_key(peer[2], peer[4] if peer[3:4] == ("netns",) else step.do.netns)
+    said = dict(zip(peer[3::2], peer[4::2], strict=False))
+    mtu = said.get("mtu", "")
+    netns = said.get("netns", step.do.netns)
+    return InnerEnd(peer[2], netns, said.get("address"), int(mtu) if mtu.isdecimal() else None)
+
+
+def born_with(step: Step) -> str | None:
+    """
+    The key of the second link that a step makes.
+    """
+    end = inner_end(step)
+    return None if end is None else link_key(end.name, end.netns)
 
 
 def hardware_address_inside(step: Step) -> str | None:
     """
     The hardware address of the second link that a step makes: that of a sandbox on a bridge.
     """
-    if born_with(step) is None:
-        return None
-    words = step.do.argv[step.do.argv.index("peer", 5) :]
-    return words[words.index("address", 3) + 1] if "address" in words[3:] else None
+    end = inner_end(step)
+    return None if end is None else end.mac
 
 
 @shared

@@ -188,6 +188,22 @@ class Kernel:
             return view.as_link(row).master
         return rtnl.link_attribute(row, attribute)
 
+    def far_end(self, name: str, netns: str | None = None) -> int | None:
+        """
+        The index of a pair's other end, in the namespace that it is in.
+        """
+        view = self._view(netns)
+        row = view.link(name) if view else None
+        return rtnl.far_end(row) if row else None
+
+    def port_state(self, name: str) -> int | None:
+        """
+        What a link of the host's does as the port of a bridge (linux/if_bridge.h); None where it is none, or not yet.
+        """
+        view = self._view(None)
+        row = view.link(name) if view else None
+        return rtnl.port_state(row) if row else None
+
     # The firewall and sysctls.
 
     def rules(

@@ -17,10 +17,12 @@ __all__ = [
     "RouteRow",
     "addresses",
     "conf",
+    "far_end",
     "link_attribute",
     "link_by_index",
     "link_by_name",
     "links",
+    "port_state",
     "routes",
     "settled",
 ]
@@ -39,10 +41,11 @@ _U32 = Struct("=I")
 _S32 = Struct("=i")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 10, 18, 20
+_IFLA_LINK = 5
 _IFLA_OPERSTATE, _OPER_UP = 16, 6
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
-_INFO_KIND, _INFO_SLAVE_DATA = 1, 5
-_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+_INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
+_BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
 _INET6_ADDR_GEN_MODE = 8
 _IFF_UP, _IFF_PROMISC, _IFF_LOWER_UP = 0x1, 0x100, 0x10000
 _INET_CONF, _INET6_CONF = 1, 2
@@ -216,6 +219,27 @@ def link_attribute(row: LinkRow, attribute: str) -> str | None:
         value = port.get(_BRPORT_MODE if attribute == "hairpin" else _BRPORT_ISOLATED)
         return _switch(value[0]) if value else None
     return None
+
+
+def far_end(row: LinkRow) -> int:
+    """
+    The index, in its own namespace, of the link that this one is bound to: a pair's other end.
+    """
+    # The same index as its own, a kernel may leave out.
+    return _number(attributes(row.raw, _LINK.size).get(_IFLA_LINK)) or row.ifindex
+
+
+def port_state(row: LinkRow) -> int | None:
+    """
+    The state of a bridge's port (linux/if_bridge.h) whose carrier the kernel has dealt with; None for any other link.
+    """
+    if not row.up or not row.master or not _LINK.unpack_from(row.raw)[3] & _IFF_LOWER_UP or not settled(row):
+        return None
+    info = attributes(attributes(row.raw, _LINK.size).get(_IFLA_LINKINFO, b""))
+    if _text(info.get(_INFO_SLAVE_KIND, b"")) != "bridge":
+        return None
+    state = attributes(info.get(_INFO_SLAVE_DATA, b"")).get(_BRPORT_STATE)
+    return state[0] if state else None
 
 
 def conf(row: LinkRow, key: str) -> str | None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nsctl import Facts, Invalid, Step, kit
 from nsctl.engine.errors import Conflict
 from nsctl.engine.facts import Process, Route
-from nsctl.engine.kit.link import born_with
+from nsctl.engine.kit.link import InnerEnd, born_with, inner_end
 
 EVERY_STEP: list[Step] = [
     kit.netns("web"),
@@ -174,6 +174,8 @@ def test_no_text_gets_into_an_argument_vector_unchecked(text: str) -> None:
 def test_a_veth_pair_makes_the_link_inside_too() -> None:
     assert born_with(kit.veth("pair0", peer="eth0", netns="web")) == "link/web:eth0"
     assert born_with(kit.bridge("br0")) is None
+    cable = kit.veth("pair0", peer="mtu", netns="web", peer_mac="02:00:00:00:00:07", mtu=1400)
+    assert inner_end(cable) == InnerEnd("mtu", "web", "02:00:00:00:00:07", 1400)
 
 
 @pytest.mark.parametrize("prefix", range(30, 20, -1))

@@ -81,6 +81,13 @@ CHANGED = (
     Drift("echo 1 >/proc/sys/net/ipv6/conf/nsbr0/accept_ra", "sysctl/net/ipv6/conf/nsbr0/accept_ra"),
     Drift("nsenter --net=/run/netns/web sysctl -qw net.ipv4.conf.eth0.arp_notify=0", "sysctl/web:net/ipv4/conf/eth0/"),
     Drift("ip -n web addr flush dev eth0; ip -n web addr add 10.0.3.9/24 dev eth0", "addr/web:eth0/10.0.3.2/24"),
+    Drift("ip -n web link set eth0 address 02:00:00:00:00:99 mtu 1300", "link/ns-web"),
+    Drift("ip route del 10.0.3.0/24 dev nsbr0", "addr/nsbr0/10.0.3.1/24"),
+    Drift(
+        "rule='-o nsbr0 -m comment --comment nsctl:nsbr0 -j ACCEPT'; iptables -D NSCTL-FORWARD $rule;"
+        " iptables -I NSCTL-FORWARD $rule",
+        "rule/4/filter/NSCTL-FORWARD/",
+    ),
 )
 RENAMED = (
     Drift("ip link set nsbr0 down; ip link set nsbr0 name brx; ip link set brx up", "link/nsbr0"),

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from nsctl.engine.kit import rule
 from tests.engine.executor import plans
 from tests.engine.executor.conftest import Executor
 from tests.lab import Lab, assert_back, needs, shim, snapshot
@@ -51,6 +52,7 @@ ACTS = (
     "ip addr flush dev br7",
     "ip link del ns-web",
     "ip -n web link set eth0 down",
+    "ip -n web link set eth0 address 02:00:00:00:00:99",
     "ip -n web route del default",
     "ip -n web addr flush dev eth0",
     "nsenter --net=/run/netns/web sysctl -qw net.ipv6.conf.default.disable_ipv6=0",
@@ -78,6 +80,21 @@ def test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone(
         lab.run(["ip", "link", "del", "dev", theirs])
     assert_back(lab, before)
     assert executor.ask("steps").good().value == {}
+
+
+def test_a_rule_that_others_move_behind_what_it_has_to_precede_is_noticed(executor: Executor, lab: Lab) -> None:
+    executor.ask("list").good()
+    before = snapshot(lab)
+    wanted = plans.plan()
+    head = rule("filter", plans.CHAIN, "-i", "br7", "-j", "DROP", owner="t", why="let nothing out", head=True)
+    head = plans.replace(head, after=("chain/4/filter/T",), goes_with="chain/4/filter/T")
+    words = "NSCTL-T -i br7 -m comment --comment nsctl:t -j DROP"
+    act = plans.command("sh", "-c", f"iptables -D {words}; iptables -A {words}")
+    last = plans.Step("act", "others are at work", act, no_undo="it is theirs")
+    answer = executor.up(plans.replace(wanted, steps=(*wanted.steps, head, last)))
+    assert (answer.error, answer.exit) == ("StepFailed", 1), answer
+    assert "is not in place at the end: a rule stands behind what it has to precede: -i br7" in answer.message, answer
+    assert_back(lab, before)
 
 
 def test_where_the_store_is_spoilt_half_way_what_was_made_is_known_from_memory(executor: Executor, lab: Lab) -> None:

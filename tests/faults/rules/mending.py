@@ -10,6 +10,8 @@ __all__ = ["RULES"]
 
 _MENDING = "tests/system/test_mending.py"
 _GUESTS = "test_what_others_put_on_a_bridge_or_into_a_namespace_is_named_when_that_goes"
+_ORDER = "tests/system/test_order.py"
+_WIRING = "tests/system/test_wiring.py"
 _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 
 RULES = (
@@ -65,9 +67,87 @@ RULES = (
     Rule(
         "rules of others in own chains are reported",
         "engine/executor/chains.py",
-        "return [spec for spec in untagged if spec not in own]",
+        "return [spec for spec in rules if spec not in own]",
         "return []",
         f"{_MENDING}::test_rules_of_others_in_own_chains_are_named_and_reported_when_they_go",
+    ),
+    Rule(
+        "a comment alone makes no rule nsctl's",
+        "engine/executor/chains.py",
+        "return [spec for spec in rules if spec not in own]",
+        'return [spec for spec in rules if spec not in own and not any(w.startswith("nsctl:") for w in spec)]',
+        f"{_ORDER}::test_a_comment_alone_makes_no_rule_nsctls",
+    ),
+    Rule(
+        "rules stand in their order, or are named and put back",
+        "engine/executor/chains.py",
+        'for spec in rules[appended:] if _verb(own.get(spec)) == "-I"}',
+        'for spec in rules[appended:] if _verb(own.get(spec)) == ""}',
+        f"{_ORDER}::test_rules_that_stand_in_another_order_are_named_and_put_back[forward]",
+    ),
+    Rule(
+        "up puts in order what it relies on",
+        "engine/executor/forward.py",
+        "    work.mend += [s for row",
+        "    _ = [s for row",
+        f"{_ORDER}::test_up_puts_in_order_what_it_relies_on[option0]",
+    ),
+    Rule(
+        "what is said to be up is in order",
+        "engine/executor/postconditions.py",
+        "if not found and (behind := ",
+        "if False and (behind := ",
+        "tests/system/test_postconditions.py::test_a_rule_that_others_move_behind_what_it_has_to_precede_is_noticed",
+    ),
+    Rule(
+        "down removes a rule as often as it is there",
+        "engine/executor/backward.py",
+        "steps[n] = own.removing_all(steps[n], backend)",
+        "pass",
+        f"{_ORDER}::test_what_is_there_twice_is_named_and_goes_with_down[option0-nft]",
+    ),
+    Rule(
+        "a copy of a rule of nsctl's is named",
+        "engine/executor/checking.py",
+        "elif (copies := own.copies(step, backend)) > 1:",
+        "elif (copies := own.copies(step, backend)) > 99:",
+        f"{_ORDER}::test_a_copy_that_accepts_first_is_no_way_in",
+    ),
+    Rule(
+        "an end inside is known by what it is bound to",
+        "engine/executor/wiring.py",
+        "if self._kernel.far_end(effect.name) != inner.index or",
+        "if False and",
+        f"{_WIRING}::test_another_link_under_the_name_of_the_inner_end_is_a_strangers",
+    ),
+    Rule(
+        "an end inside keeps its hardware address",
+        "engine/executor/wiring.py",
+        "if end.mac is not None and inner.mac != end.mac:",
+        "if False:",
+        f"{_WIRING}::test_it_is_named_and_put_back[the hardware address inside]",
+    ),
+    Rule(
+        "an end inside is looked at before it is said to be up",
+        "engine/executor/postconditions.py",
+        "if not found and (fault := wiring.inside(step)):",
+        "if False and (fault := wiring.inside(step)):",
+        "tests/system/test_postconditions.py::test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone"
+        "[ip -n web link set eth0 address 02:00:00:00:00:99]",
+    ),
+    Rule(
+        "a port forwards",
+        "engine/executor/wiring.py",
+        "if self._kernel.port_state(name) != _DISABLED:",
+        "if True:",
+        f"{_WIRING}::test_it_is_named_and_put_back[a port]",
+    ),
+    Rule(
+        "an address has the route to its subnet",
+        "engine/executor/wiring.py",
+        "if (subnet, link.index) in self._connected[effect.netns]:",
+        "if True:",
+        f"{_WIRING}::test_it_is_named_and_put_back[the route of the bridge]",
     ),
     Rule(
         "a sandbox's own files are missed when the host's are seen",
