@@ -18,9 +18,9 @@ WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 FAR = "198.51.100.9"
 """An address of both neighbours', so that each uplink leads to it."""
 PORT = 5005
-ISP = "ip netns exec isp"
 SECOND = f"""\
 ip netns add isp
+ip netns exec isp sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 ip link add eth1 type veth peer name far netns isp
 ip address add 192.0.2.1/24 dev eth1
 ip link set eth1 up
@@ -78,6 +78,7 @@ def host(lab: Lab) -> Iterator[Lab]:
     A lab host with two neighbours that both have the address, and answer there.
     """
     lab.neighbour(["ip", "address", "add", f"{FAR}/32", "dev", "lo"], check=True)
+    sh(lab, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1")  # no address may come later
     sh(lab, SECOND)
     with tcp_server(lab, INTERNET, port=PORT), udp_server(lab, INTERNET, FAR, PORT):
         yield lab
