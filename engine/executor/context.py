@@ -11,6 +11,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import ProcessIs
+from nsctl.engine.effect_links import host_link_of
 from nsctl.engine.events import Event
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.plan import Step
@@ -103,16 +104,30 @@ class Context:
             backend=row.tools.get("iptables", ""),
         )
 
+    def mark_before(self, step: Step) -> dict[str, int] | None:
+        """
+        The mark of a setting of a link that nsctl does not make: it is there before; None for anything else.
+        """
+        self.marks.pop(step.key, None)
+        return self.mark(step) if _of_others(step) else None
+
     def mark(self, step: Step) -> dict[str, int] | None:
         """
         The mark of what a step has just made; see `mark_of`.
         """
         if step.effect is None:
             return None
-        found = mark_of(step.effect, self.kernel, of_others=step.goes_with is None)
+        of_others = _of_others(step)
+        if of_others and step.key in self.marks:  # its link may have another name by now, and another one its name
+            return self.marks[step.key]
+        found = mark_of(step.effect, self.kernel, of_others=of_others)
         if found is not None:
             self.marks[step.key] = found
         return found
+
+
+def _of_others(step: Step) -> bool:
+    return step.effect is not None and step.goes_with is None and host_link_of(step.effect) is not None
 
 
 def boot_time() -> float:

@@ -208,8 +208,10 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
             if failures:  # a target's namespace is a stranger's by now: nothing is started in there
                 raise min(failures, key=lambda failure: failure[0])[1]
         keys = [i.key for run in runs for i in run.items]
-        # The back end, too, for what looks for these rules may come when another one is in use.
-        ctx.journal.started((key, ctx.tools(by_key[key].do.argv[0], backend)) for key in keys)
+        # Marks and back ends, too: who looks for it may come when a link has another name, or iptables leads elsewhere.
+        ctx.journal.started(
+            (key, ctx.mark_before(by_key[key]), ctx.tools(by_key[key].do.argv[0], backend)) for key in keys
+        )
         ctx.begun.update(keys)
         for run in runs:
             for item in run.items:

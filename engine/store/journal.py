@@ -74,16 +74,16 @@ class Journal(Records):
         """
         self._write(*building(rows, new, held))
 
-    def started(self, steps: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+    def started(self, steps: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, str]]]) -> None:
         """
-        The commands of these steps are about to run: their keys, and the tools that it will be done with.
+        The commands of these steps are about to run: their keys, marks where they are known before, and tools.
         """
         # Made again, a thing has another mark: the old one would disown it.
         values = []
-        for key, tools in steps:
-            text = dumps(tools) if tools else ""
-            values.append((STARTED, text, checksum(key, "", text), key))
-        self._write(("UPDATE steps SET state = ?, mark = NULL, tools = ?, mark_crc = ? WHERE key = ?", values))
+        for key, mark, tools in steps:
+            texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
+            values.append((STARTED, *texts, checksum(key, *texts), key))
+        self._write(("UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?", values))
 
     def done(self, steps: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, str]]]) -> None:
         """

@@ -32,7 +32,7 @@ def bring_up(journal: Journal, name: str, *, shared: str = "link/br0") -> None:
     own = f"link/{name}"
     new = [step(key) for key in (shared, own) if journal.step(key) is None]
     journal.begin(Transaction(f"t-{name}", "up"), [sandbox(name)], new, [(shared, name), (own, name)], ())
-    journal.started((s.key, {}) for s in new)
+    journal.started((s.key, None, {}) for s in new)
     journal.done([(s.key, {"index": 7}, {"iptables": "nft"}) for s in new])
     journal.finish([name])
 

@@ -22,7 +22,7 @@ def test_a_step_goes_from_intent_to_started_to_done(state_dir: Path) -> None:
     journal = Journal(state_dir)
     journal.begin(Transaction("t", "up"), [sandbox("web")], [step("link/br0")], [("link/br0", "web")], ())
     states = [journal.steps()[0].state]
-    journal.started([("link/br0", {})])
+    journal.started([("link/br0", None, {})])
     states.append(journal.steps()[0].state)
     journal.done([("link/br0", {"index": 7}, {"iptables": "nft"})])
     states.append(journal.steps()[0].state)
@@ -36,7 +36,7 @@ def test_a_step_goes_from_intent_to_started_to_done(state_dir: Path) -> None:
 def test_a_step_that_is_made_again_loses_its_mark_until_it_is_done(state_dir: Path) -> None:
     journal = Journal(state_dir)
     bring_up(journal, "web")
-    journal.started([("link/br0", {})])
+    journal.started([("link/br0", None, {})])
     row = journal.step("link/br0")
     assert row is not None
     assert (row.state, row.mark, row.tools) == (STARTED, None, {})

@@ -132,4 +132,11 @@ RULES = (
         "    if drifts is not None:\n",
         "tests/system/test_already.py::test_up_again_says_what_is_not_as_it_was_made[ip link del nsbr0]",
     ),
+    Rule(
+        "a setting's mark is its link's from before it was made",
+        "engine/executor/context.py",
+        "if of_others and step.key in self.marks:",
+        "if False:",
+        "tests/engine/executor/test_marks.py::test_it_is_known_before_and_stays_whatever_becomes_of_the_name",
+    ),
 )
