@@ -134,7 +134,7 @@ def undo_rows(
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
                 for spec in strange_rules(ctx, row.step, row.tools.get("iptables", ""))
             ]
-    if not planned:
+    if record:  # without a store, what is nsctl's is not known as a whole
         ctx.warnings += guests_of(ctx, rows, going)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
