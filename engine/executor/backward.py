@@ -141,7 +141,7 @@ def undo_rows(
             ]
         steps[n] = own.removing_all(steps[n], backend)
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
-    if not planned:
+    if record:  # without a store, what is nsctl's is not known as a whole
         ctx.warnings += guests_of(ctx, rows, going)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
