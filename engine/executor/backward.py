@@ -134,14 +134,14 @@ def undo_rows(
         if row.step.key not in going:
             continue
         backend = row.tools.get("iptables", "")
-        if isinstance(row.step.effect, ChainIs):
+        if record and isinstance(row.step.effect, ChainIs):  # without a store, nobody knows what is nsctl's
             ctx.warnings += [
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
                 for spec in own.strange(row.step, backend)
             ]
         steps[n] = own.removing_all(steps[n], backend)
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
-    if record:  # without a store, what is nsctl's is not known as a whole
+    if record:
         ctx.warnings += guests_of(ctx, rows, going)
     _run(ctx, rows, steps, going, said, tell_resting)
     ctx.kernel.forget()
