@@ -14,6 +14,7 @@ from nsctl.engine.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.link import born_with, hardware_address_inside
+from nsctl.engine.shapes import BUILT_IN
 from nsctl.engine.store import StepRow
 
 __all__ = ["guests_of"]
@@ -78,13 +79,15 @@ def _some(names: list[str]) -> str:
 def _found(ctx: Context, rows: Iterable[StepRow], going: Collection[str]) -> Iterator[_Guest]:
     bridges: dict[str, str] = {}
     names = []
+    # What a plugin's own commands have made can't be told from a stranger's.
+    plugins = {name for name, row in ctx.journal.sandboxes().items() if row.mode not in BUILT_IN}
     for row in rows:
         effect = row.step.effect
         if isinstance(effect, LinkIs) and effect.type == "bridge" and effect.netns is None and row.step.key in going:
             there = ctx.kernel.link_by_index(index) if (index := (row.mark or {}).get("index")) is not None else None
             bridges[there.name if there is not None else effect.name] = effect.name
-        elif isinstance(effect, NetnsIs) and effect.source is None and effect.inode is None and row.step.key in going:
-            names.append(effect.name)
+        elif isinstance(effect, NetnsIs) and effect.source is None and effect.inode is None:
+            names += [effect.name] if row.step.key in going and effect.name not in plugins else []
     for link in ctx.kernel.links().values() if bridges else ():
         if link.master in bridges:
             yield _Guest(_PORTS, bridges[link.master], link.name, link.mac)

@@ -8,19 +8,31 @@ A namespace without a link and without a directory bears none, and a sysctl's ol
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from nsctl.engine import kit
-from nsctl.engine.effect import ChainIs, DirIs, Effect, FileIs, LinkIs, NetnsIs, ProcessIs, RuleTagged, State
+from nsctl.engine.effect import (
+    ChainIs,
+    DirIs,
+    Effect,
+    FileIs,
+    LinkIs,
+    NetnsIs,
+    ProcessIs,
+    RuleTagged,
+    State,
+    SysctlIs,
+)
 from nsctl.engine.errors import Invalid
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.facts import Facts
-from nsctl.engine.kit.firewall import OWN_CHAINS, own_chain
-from nsctl.engine.names import derived_mac, host_ifname
-from nsctl.engine.plan import Step
+from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
+from nsctl.engine.kit.forwarding import GUARDING
+from nsctl.engine.names import derived_mac, host_ifname, rule_tag
+from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.store.rows import DONE, StepRow
 
@@ -40,7 +52,7 @@ def scan(ctx: Context, *, remove: bool) -> list[str]:
     """
     ctx.kernel.forget()
     held = _held(ctx)
-    rows = [row for row in _found(ctx) if _identity(row.step) not in held]
+    rows = [row for row in (*_found(ctx), *_switched_on(ctx, held)) if _identity(row.step) not in held]
     if not remove or not rows:
         return [f"found {row.step.key}" for row in rows]
     rows.reverse()
@@ -100,6 +112,22 @@ def _found(ctx: Context) -> Iterator[StepRow]:
             if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
                 yield _row(ctx, step)
     yield from _directories(ctx, names)
+
+
+def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
+    # Where NSCTL-GUARD drops whatever it does not let return, nsctl had all other links forward, late ones too.
+    rules = ctx.kernel.rules("filter", GUARD) or ()
+    guarding = [spec for spec in rules if rule_tag(GUARDING) in spec]
+    default = "net/ipv4/conf/default/forwarding"
+    if f"sysctl/{default}" in held or not any("DROP" in spec for spec in guarding):
+        return
+    before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec}
+    links = [n for n, link in ctx.kernel.links().items() if not link.master and n != "lo" and n not in before]
+    for key in (default, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):
+        if ctx.kernel.sysctl(key) == "1":
+            on, off = (Command(("sysctl", "-qw", f"{key}={value}")) for value in "10")
+            effect = SysctlIs(key, "1", "0", globally="0")
+            yield StepRow(0, Step(f"sysctl/{key}", f"set {key} to 1", on, (off,), effect), DONE)
 
 
 def _row(ctx: Context, step: Step) -> StepRow:

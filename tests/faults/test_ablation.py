@@ -24,6 +24,7 @@ LAB = needs("bridge", "veth", "iptables")
 AT_ONCE = 2
 """Copies: tests wait for the kernel, and for nsctl's start, much of the time."""
 DEADLINE = 120
+DEADLINE_OF_ALL = 600
 """Seconds for one start of pytest."""
 # Without its rule, nsctl may do anything: it gets a network and PIDs of its own, and whatever it leaves running dies.
 APART = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -47,18 +48,18 @@ class Copy:
         # A folder that a .pth file names is not itself searched for .pth files: the one that leads here is left out.
         (site / "tree.pth").write_text(f"{self.tree / 'src'}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
 
-    def run(self, words: Sequence[str]) -> Done:
+    def run(self, words: Sequence[str], deadline: float = DEADLINE) -> Done:
         """
         Run Python in the copy.
         """
         argv = [*APART, str(self.python), *words]
-        return subprocess.run(argv, check=False, cwd=self.tree, capture_output=True, text=True, timeout=DEADLINE)
+        return subprocess.run(argv, check=False, cwd=self.tree, capture_output=True, text=True, timeout=deadline)
 
     def with_all(self, tests: Sequence[str]) -> Done:
         """
         Run tests with nothing taken out.
         """
-        return self.run([*PYTEST, *tests])
+        return self.run([*PYTEST, *tests], DEADLINE_OF_ALL)
 
     def without(self, rule: Rule) -> Done:
         """

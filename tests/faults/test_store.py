@@ -105,8 +105,6 @@ def test_what_no_store_knows_of_is_found_by_its_marks(mode: str, warm: Warm, tal
         assert "web" in shown.stdout, str(shown)
         assert ground.lab.exists("/run/nsctl/sandboxes/web"), "only --yes takes anything away"
         ground.good("recover", "--scan", "--yes")
-        # Nothing marks a switch of the host's that was set, and nobody knows any more what it was before.
-        ground.lab.write("/proc/sys/net/ipv4/conf/eth0/forwarding", "0")
         ground.back()
         ground.good(*MODES["bridge"])
         ground.good("down", "web")

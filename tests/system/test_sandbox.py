@@ -77,10 +77,11 @@ def test_every_process_started_in_it_dies_with_down(lab: Lab) -> None:
     with unchanged(lab):
         up(lab, "none", "--name", "alone")
         inside(lab, "alone", "sh", "-c", "exec setsid --fork sleep 1000011 >/dev/null 2>&1")
-        stubborn = "trap '' TERM HUP INT; sleep 1000012 & setsid sleep 1000013 & wait"
+        # It becomes a sleeper, too: a shell that waits ends with 0 if those that it waits for are killed before it is.
+        stubborn = "trap '' TERM HUP INT; sleep 1000012 & setsid sleep 1000013 & exec sleep 1000015"
         command = lab.nsctl_popen("exec", "alone", "--", "sh", "-c", stubborn)
         outside = lab.popen(["nsenter", "--net=/run/netns/alone", "sleep", "1000014"])
-        assert eventually(lambda: len(lab.run(["pgrep", "-f", "^sleep 100001"]).stdout.split()) == 4)
+        assert eventually(lambda: len(lab.run(["pgrep", "-f", "^sleep 100001"]).stdout.split()) == 5)
         down(lab, "alone")
         assert lab.run(["pgrep", "-f", "^sleep 100001"]).stdout == ""
         assert command.wait(SOON) == 128 + signal.SIGKILL
