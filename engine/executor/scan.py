@@ -122,7 +122,8 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
     if f"sysctl/{default}" in held or not any("DROP" in spec for spec in guarding):
         return
     before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec}
-    links = [n for n, link in ctx.kernel.links().items() if not link.master and n != "lo" and n not in before]
+    before |= {"lo", *(n for n, link in ctx.kernel.links().items() if link.mac == derived_mac("bridge", n))}
+    links = [n for n, link in ctx.kernel.links().items() if not link.master and n not in before]
     for key in (default, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):
         if ctx.kernel.sysctl(key) == "1":
             on, off = (Command(("sysctl", "-qw", f"{key}={value}")) for value in "10")
