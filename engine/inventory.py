@@ -18,7 +18,7 @@ from typing import TypeVar
 from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.kit.firewall import GUARD
-from nsctl.engine.kit.forwarding import GUARDING
+from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.link import born_with, hardware_address_inside
 from nsctl.engine.names import rule_tag
 from nsctl.engine.plan import Plan, Step
@@ -204,7 +204,7 @@ def way_back_of(steps: Iterable[Step]) -> tuple[Step, ...]:
         if isinstance(effect, SysctlIs):
             # `globally` is for links that were there before nsctl; of its own, no other network needs anything.
             if effect.globally is not None and _FORWARDING.fullmatch(effect.key):
-                every = every or effect.key == "net/ipv4/conf/default/forwarding"
+                every = every or effect.key == DEFAULT
                 found.append(step)
         elif isinstance(effect, RuleTagged) and effect.chain == GUARD and rule_tag(GUARDING) in effect.spec:
             found.append(step)

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import Any
 
-__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "own_cookie", "setns"]
+__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "named_inode", "own_cookie", "setns"]
 
 NETNS_DIR = "/run/netns"
 """Where `ip netns` and nsctl keep named network namespaces."""
@@ -53,6 +53,18 @@ def own_cookie() -> int | None:
             return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
         except OSError:
             return None
+
+
+def named_inode(path: str) -> int | None:
+    """
+    The number of the namespace that a name below /run/netns leads to; None for none, or a plain file.
+    """
+    try:
+        found, directory = os.stat(path), os.stat(NETNS_DIR)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    # A namespace is a mount of its own; a file left without one belongs to the file system of its directory.
+    return found.st_ino if found.st_dev != directory.st_dev else None
 
 
 @cache

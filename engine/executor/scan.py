@@ -30,7 +30,7 @@ from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.facts import Facts
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
-from nsctl.engine.kit.forwarding import GUARDING
+from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.names import derived_mac, host_ifname, rule_tag
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import mark_of, observe
@@ -118,13 +118,12 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
     # Where NSCTL-GUARD drops whatever it does not let return, nsctl had all other links forward, late ones too.
     rules = ctx.kernel.rules("filter", GUARD) or ()
     guarding = [spec for spec in rules if rule_tag(GUARDING) in spec]
-    default = "net/ipv4/conf/default/forwarding"
-    if f"sysctl/{default}" in held or not any("DROP" in spec for spec in guarding):
+    if f"sysctl/{DEFAULT}" in held or not any("DROP" in spec for spec in guarding):
         return
     before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec}
     before |= {"lo", *(n for n, link in ctx.kernel.links().items() if link.mac == derived_mac("bridge", n))}
     links = [n for n, link in ctx.kernel.links().items() if not link.master and n not in before]
-    for key in (default, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):
+    for key in (DEFAULT, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):
         if ctx.kernel.sysctl(key) == "1":
             on, off = (Command(("sysctl", "-qw", f"{key}={value}")) for value in "10")
             effect = SysctlIs(key, "1", "0", globally="0")

@@ -18,7 +18,7 @@ from nsctl.engine.kit.sysctls import sysctl
 from nsctl.engine.names import check_ifname
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["GUARDING", "LATER_LINKS", "forward_back", "way_back"]
+__all__ = ["DEFAULT", "GUARDING", "LATER_LINKS", "forward_back", "way_back"]
 
 LATER_LINKS = (
     'ip -o link show nomaster | tr :@ "  " | while read -r index link rest; do'
@@ -27,7 +27,7 @@ LATER_LINKS = (
 """A script that switches forwarding off for the links, ports left out, with a higher index than it is given."""
 GUARDING = "guard"
 """Whose the rules are that all networks need."""
-_DEFAULT = "net/ipv4/conf/default/forwarding"
+DEFAULT = "net/ipv4/conf/default/forwarding"
 """What links begin with."""
 _LINK = "net/ipv4/conf/{}/forwarding"
 
@@ -45,7 +45,7 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
         yield forward_back(bridge)
         yield facts.way_back  # as it was made for the first one
         return
-    closed = facts.sysctls.get(_DEFAULT) == "0"  # else links that come later forward anyway
+    closed = facts.sysctls.get(DEFAULT) == "0"  # else links that come later forward anyway
     every = uplink is None and closed
     names = (uplink,) if uplink is not None else tuple(dict.fromkeys((*facts.uplinks, *(facts.outer if every else ()))))
     steps = [sysctl(facts, _LINK.format(n), "1", why=f"forward what comes back from {n}") for n in names]
@@ -57,7 +57,7 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
     else:
         yield forward_back(bridge, tuple(opened))
     yield tuple(opened.values())
-    later = sysctl(facts, _DEFAULT, "1", why="and from links that come later") if every else None
+    later = sysctl(facts, DEFAULT, "1", why="and from links that come later") if every else None
     if later is not None:
         last = max((link.index for link in facts.links.values()), default=0)
         yield replace(later, undo=(Command(("sh", "-c", LATER_LINKS, str(last))), *later.undo))

@@ -13,7 +13,7 @@ from typing import TypeVar
 from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
-from nsctl.engine.namespaces import NETNS_DIR, own_cookie
+from nsctl.engine.namespaces import NETNS_DIR, named_inode, own_cookie
 from nsctl.engine.probe import content, process, rtnl
 from nsctl.engine.probe.firewall import Rules, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
@@ -261,7 +261,7 @@ class Kernel:
         None where there is none; a plain file of that name is none.
         """
         if name not in self._inodes:
-            self._inodes[name] = _namespace_inode(f"{NETNS_DIR}/{name}")
+            self._inodes[name] = named_inode(f"{NETNS_DIR}/{name}")
         return self._inodes[name]
 
     def netns_names(self) -> frozenset[str]:
@@ -392,12 +392,3 @@ def _link_of(effect: Effect | None) -> str | None:
     if isinstance(effect, LinkIs | LinkUp | LinkSet):
         return effect.name if effect.netns is None else None
     return None
-
-
-def _namespace_inode(path: str) -> int | None:
-    try:
-        found, directory = os.stat(path), os.stat(NETNS_DIR)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    # A namespace is a mount of its own; a file left without one belongs to the file system of its directory.
-    return found.st_ino if found.st_dev != directory.st_dev else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from nsctl.engine.effect import FileIs
@@ -28,20 +27,7 @@ __all__ = ["Journal"]
 class Journal(Records):
     """
     What nsctl did and is about to do.
-
-    Args:
-        state_dir: nsctl's directory; it exists.
-        readonly: Only look.
-        host: The directory with the key that rows are sealed with; the same, if not given.
-        anywhere: Also where what the rows speak of can't be seen: for who only wants to know what is held at all.
     """
-
-    def __init__(
-        self, state_dir: Path, *, readonly: bool = False, host: Path | None = None, anywhere: bool = False
-    ) -> None:
-        super().__init__(state_dir, readonly=readonly, host=host, anywhere=anywhere)
-        self.lenient = False
-        self.failures: list[str] = []
 
     def begin(
         self,

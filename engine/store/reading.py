@@ -54,6 +54,9 @@ class Records:
         self._used = False
         self.at_home = True
         """Whether what the rows speak of can be seen from here."""
+        self.lenient = False
+        """Whether a write that fails is only noted, in `failures`."""
+        self.failures: list[str] = []
         self._asked = 0
         self._known: frozenset[str] | None = None
         self._sandboxes: dict[str, SandboxRow] | None = None
