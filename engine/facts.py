@@ -140,10 +140,9 @@ class Facts:
     Args:
         links: The host's links by name.
         routes: The host's IPv4 routes, of the main table.
-        uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), of the main table and of those that
-            routing rules lead to; in the order in which tables are asked, of each the best metric first.
-        route_mtu: The smallest MTU that one of these routes has of its own (`ip route … mtu N`); bytes, None where
-            none has.
+        uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), best first: of the main table, and of
+            those that routing rules lead to.
+        route_mtu: The smallest MTU that default routes have of their own (`mtu N`); bytes, None where none has.
         outer: The host's other links that packets from outside may come in by: neither lo, nor ports, nor nsctl's own.
         way_back: The steps in place by which the host forwards from whatever link to nsctl's.
         sysctls: Values by key (`net/ipv4/conf/eth0/forwarding`); a key that does not exist is missing.
@@ -187,9 +186,9 @@ class Facts:
     @property
     def default_mtu(self) -> int:
         """
-        The largest packet that fits whichever way out it takes: the smallest MTU of the uplinks and their routes; bytes.
+        The smallest MTU of the uplinks and of their routes, 1500 where there is none; bytes.
 
-        1500 where there is no way out.
+        So what leaves the host fits whichever way it takes.
         """
         found = [self.links[name].mtu for name in self.uplinks if name in self.links]
         if self.route_mtu is not None:

@@ -34,7 +34,9 @@ class Options:
     ifname: str = opt("eth0", "the interface's name inside", metavar="NAME")
     mac: str | None = opt(None, "the hardware address inside; by default derived from the name", metavar="MAC")
     mtu: int | None = opt(
-        None, "bytes; by default those of the bridge, or the smallest of links and routes that lead out", metavar="BYTES"
+        None,
+        "bytes; by default those of the bridge, or the smallest of links and routes that lead out",
+        metavar="BYTES",
     )
     internal: bool = opt(False, "no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
