@@ -100,7 +100,9 @@ class Modes(TyperGroup):
         app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
             command_function(mode.options, common, call)
         )
-        return typer.main.get_command(app)
+        command = typer.main.get_command(app)
+        command.own_heading = f"Mode {mode.name}"
+        return command
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         """
