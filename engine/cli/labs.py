@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import choices
+from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
-from nsctl.engine.cli.up import RESERVED, Wish, described, has_ended, plan_of
+from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
 from nsctl.engine.cli.words import capabilities, variables
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import typer
@@ -17,7 +17,7 @@ from nsctl.engine.cli.complete import completer
 from nsctl.engine.mode import opt
 from nsctl.engine.options import Field, fields_of, from_strings
 
-__all__ = ["Common", "UpCommon", "command_function", "split"]
+__all__ = ["RESERVED", "Common", "UpCommon", "command_function", "split"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,6 +47,10 @@ class UpCommon(Common):
     """
 
     confirm: str | None = opt(None, "take it down again unless `nsctl confirm NAME` comes in time", metavar="TIME")
+
+
+RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
+"""Names that a mode's own options can't have."""
 
 
 def command_function(

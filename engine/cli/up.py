@@ -7,35 +7,30 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
-from dataclasses import fields
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.app import Leaf, words_after_dashes
-from nsctl.engine.cli.parameters import Common, UpCommon, command_function, split
+from nsctl.engine.cli.app import words_after_dashes
+from nsctl.engine.cli.mode_group import mode_group
+from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.present import all_as_made, none_to_confirm
 from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
-from nsctl.engine.options import nearest, to_plain
+from nsctl.engine.options import to_plain
 from nsctl.engine.plan import Plan
-from nsctl.hooks.manager import Plugins, entry_points
+from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["RESERVED", "Wish", "described", "difference", "has_ended", "load", "plan_of", "run", "up"]
-
-RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
-"""Names that a mode's own options can't have."""
+__all__ = ["Wish", "described", "difference", "has_ended", "plan_of", "run", "up"]
 
 
 class Wish(NamedTuple):
@@ -46,102 +41,6 @@ class Wish(NamedTuple):
     mode: Mode
     request: Request
     options: dict[str, Any]
-
-
-def load(name: str) -> tuple[Plugins, Mode]:
-    """
-    A mode, and the plugins that have a say.
-
-    Raises:
-        Invalid: There is no such mode (the nearest is named), or its plugin is broken.
-    """
-    plugins = Plugins.load(name, reserved=RESERVED)
-    found = plugins.modes().get(name)
-    if found is not None:
-        return plugins, found.mode
-    for broken in plugins.broken:
-        if broken.name == name:
-            raise Invalid(f"mode '{name}' can't be used: {broken.reason}", hint=f"it came with {broken.distribution}")
-    known = [*plugins.modes(), *(p.name for p in entry_points() if p.built_in)]
-    meant = nearest(name, known)
-    listed = ", ".join(sorted(set(known)))
-    raise Invalid(
-        f"there is no mode '{display(name)}'", hint=f"did you mean '{meant}'?" if meant else f"the modes are: {listed}"
-    )
-
-
-class Modes(TyperGroup):
-    """
-    The group whose commands are the modes.
-    """
-
-    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
-        """
-        The modes' names.
-        """
-        return sorted(Plugins.load(reserved=RESERVED).modes())
-
-    def get_command(self, ctx: object, cmd_name: str) -> Any:
-        """
-        The command of a mode, built from its options.
-        """
-        try:
-            plugins, mode = load(cmd_name)
-        except Invalid:
-            if getattr(ctx, "resilient_parsing", False):
-                return None
-            raise
-        foreground = self.name == "run"
-        common = Common if foreground else UpCommon
-        call = partial(_run if foreground else _up, plugins, mode)
-        app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-        text = mode.summary[:1].upper() + mode.summary[1:].rstrip(".") + "."
-        example = f"For example: {mode.example}" if mode.example else ""
-        app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
-            command_function(mode.options, common, call)
-        )
-        command = typer.main.get_command(app)
-        command.own_heading = f"Mode {mode.name}"
-        return command
-
-    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
-        """
-        The modes in the help; a broken one is a line on stderr.
-        """
-        plugins = Plugins.load(reserved=RESERVED)
-        for line in plugins.warnings:
-            out.warning(line)
-        with formatter.section("Modes"):
-            formatter.write_dl([(name, loaded.mode.summary) for name, loaded in sorted(plugins.modes().items())])
-
-    def invoke(self, ctx: Any) -> Any:
-        """
-        Refuse to go on without a mode.
-        """
-        if not (ctx.args or getattr(ctx, "_protected_args", ())):
-            names = ", ".join(p.name for p in entry_points() if p.built_in)
-            raise Invalid("which mode?", hint=f"nsctl {self.name} MODE; for example one of {names}; see nsctl modes")
-        return super().invoke(ctx)
-
-
-def _group(name: str, text: str) -> typer.Typer:
-    app = typer.Typer(
-        name=name,
-        cls=Modes,
-        rich_markup_mode=None,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        help=text,
-        options_metavar="",
-        subcommand_metavar="MODE [OPTIONS] [-- CMD...]",
-        epilog=f"nsctl {name} MODE --help shows the mode's options.",
-    )
-    app.callback()(lambda: None)
-    return app
-
-
-up = _group("up", "Make a sandbox, with CMD as its workload or with nothing but its init.")
-run = _group("run", "Make a sandbox, run CMD in it with the terminal, and take it down. The exit status is CMD's.")
 
 
 def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_type: type[Common]) -> tuple[Wish, Any]:
@@ -354,3 +253,12 @@ def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
         plan = plan_of(want, facts, plugins)
     [row] = session.up([plan], replace=ended, ephemeral=True)
     return row
+
+
+up = mode_group("up", "Make a sandbox, with CMD as its workload or with nothing but its init.", UpCommon, _up)
+run = mode_group(
+    "run",
+    "Make a sandbox, run CMD in it with the terminal, and take it down. The exit status is CMD's.",
+    Common,
+    _run,
+)

@@ -16,8 +16,7 @@ from typing import Any
 import nsctl
 from nsctl.engine import effect, facts, kit
 from nsctl.engine.cli.app import COMMANDS, command_of
-from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.cli.up import RESERVED
+from nsctl.engine.cli.parameters import RESERVED, UpCommon
 from nsctl.engine.options import fields_of
 from nsctl.hooks import spec
 from nsctl.hooks.manager import Plugins
