@@ -84,6 +84,16 @@ class Root(TyperGroup):
         target = getattr(importlib.import_module(f"nsctl.engine.cli.{module}"), attribute)
         return command_of(target, cmd_name, summary)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """
+        The commands that begin so, without importing them.
+        """
+        from nsctl.engine.cli.complete import Candidate
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [Candidate(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         """
         The commands in the help, without importing them.

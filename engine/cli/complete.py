@@ -3,7 +3,7 @@ What a shell completes: commands, options, and values as far as they can be know
 
 A shell's script (`shells/`) passes the words before the cursor in a variable, one a line, the last one incomplete;
 the answer is one line for each candidate: the word, and after a tab what it means. Exit status 1 leaves it to the
-shell, which then completes names of files.
+shell, which then completes names of files; so does a Python that can't start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nsctl.engine.errors import NsctlError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VARIABLE",
+    "Candidate",
     "answer",
     "choices",
     "completer",
@@ -31,8 +33,13 @@ __all__ = [
     "sandbox_names",
 ]
 
+_named_file: list[str] = []
+"""What was asked for as the name of a file."""
 VARIABLE = "_NSCTL_COMPLETE"
-_NO_CANDIDATE = 1
+_SHELLS_OWN = 1
+"""The exit status that leaves it to the shell."""
+_OF_A_FILE = frozenset({"FILE", "DIR", "PATH"})
+"""What stands for the value of an option that names a file."""
 _LAB = (".toml",)
 _PLAN = (".toml", ".json", ".sh")
 
@@ -50,14 +57,16 @@ def answer(command: Any, world: World) -> int:
     """
     *words, incomplete = os.environ.pop(VARIABLE).split("\n")
     if "--" in words:  # what follows is the sandbox's
-        return _NO_CANDIDATE
+        return _SHELLS_OWN
+    _named_file.clear()
     found: list[Any] = []
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere), suppress(Exception, SystemExit):
         # typer comes with click, or with a copy of it, and names neither.
         core = next(kind.__module__ for kind in type(command).__mro__ if kind.__module__.endswith("click.core"))
         completion = import_module(core.removesuffix("core") + "shell_completion")
-        shell = completion.ShellComplete(command, {"obj": world}, "nsctl", VARIABLE)
-        found = shell.get_completions(words, incomplete)
+        # Of the class that stands for a shell's own protocol, only what is the same for all of them.
+        asked = SimpleNamespace(cli=command, ctx_args={"obj": world}, prog_name="nsctl")
+        found = completion.ShellComplete.get_completions(asked, words, incomplete)
     prefix = incomplete.partition("=")[0] + "=" if incomplete.startswith("--") and "=" in incomplete else ""
     from nsctl.engine.cli import out
 
@@ -69,7 +78,16 @@ def answer(command: Any, world: World) -> int:
             lines.append(f"{prefix}{value}\t{text}" if text else prefix + value)
     if lines:
         out.data("\n".join(lines), exact=True)
-    return 0 if lines else _NO_CANDIDATE
+    return _SHELLS_OWN if _named_file and not lines else 0
+
+
+class Candidate(NamedTuple):
+    """
+    A word, and what it means.
+    """
+
+    value: str
+    help: str = ""
 
 
 def sandbox_names(incomplete: str) -> list[str]:
@@ -125,14 +143,17 @@ def completer(field: Field) -> Callable[[str], Any] | None:
     """
     if field.choices:
         return choices(*field.choices)
-    return _VALUES.get(field.name)
+    return _files if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
 
 
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return sorted(word for word in words if word.startswith(incomplete))
 
 
-def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
+def _files(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:
+    _named_file.append(incomplete)
+    if not suffixes or incomplete.startswith("~"):
+        return []  # the shell knows better
     folder, _, _ = incomplete.rpartition("/")
     prefix = incomplete[: len(folder) + 1] if "/" in incomplete else ""
     found = []

@@ -12,7 +12,15 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-__all__ = ["COMMAND_GROUPS", "OPTION_GROUPS", "OTHER_COMMANDS", "OTHER_OPTIONS", "GroupedCommand", "grouped", "write_sections"]
+__all__ = [
+    "COMMAND_GROUPS",
+    "OPTION_GROUPS",
+    "OTHER_COMMANDS",
+    "OTHER_OPTIONS",
+    "GroupedCommand",
+    "grouped",
+    "write_sections",
+]
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Make and take down": ("up", "run", "apply", "adopt", "confirm", "down"),

@@ -140,7 +140,9 @@ def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
     return lab, plugins
 
 
-def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.", autocompletion=choices("lab"))]) -> int:
+def schema(
+    what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.", autocompletion=choices("lab"))],
+) -> int:
     """
     Print the JSON schema of lab files, for editors.
     """
