@@ -7,10 +7,10 @@ so every name and address passes one of these before it reaches an argument vect
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from nsctl.engine.errors import Invalid
+from nsctl.engine.hashing import sha256
 
 __all__ = [
     "MASK",
@@ -109,7 +109,7 @@ def derived_mac(*words: str) -> str:
     """
     A locally administered unicast address derived from words: reproducible, and the mark that a link is nsctl's.
     """
-    digest = hashlib.sha256("\0".join(("nsctl", *words)).encode()).digest()
+    digest = sha256("\0".join(("nsctl", *words)).encode()).digest()
     return ":".join(f"{b:02x}" for b in (0x02 | (digest[0] & 0xFC), *digest[1:6]))
 
 
@@ -120,7 +120,7 @@ def host_ifname(name: str, ifname: str = "eth0") -> str:
     plain = f"ns-{name}" if ifname == "eth0" else f"ns-{name}-{ifname}"
     if len(plain) <= IFNAME_MAX:
         return plain
-    digest = hashlib.sha256(f"{name}\0{ifname}".encode()).hexdigest()[:6]
+    digest = sha256(f"{name}\0{ifname}".encode()).hexdigest()[:6]
     return f"ns-{name[:5]}-{digest}"
 
 

@@ -7,12 +7,12 @@ The words of a rule stand in the order in which `iptables -S` prints them, with 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from ipaddress import IPv4Network
 
 from nsctl.engine.effect import ChainIs, RuleTagged
 from nsctl.engine.errors import Invalid
+from nsctl.engine.hashing import sha256
 from nsctl.engine.kit.place import shared
 from nsctl.engine.names import check_ifname, display, rule_tag
 from nsctl.engine.plan import Command, Step
@@ -96,7 +96,7 @@ def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bo
     cut = spec.index("-j")
     words = (*spec[:cut], "-m", "comment", "--comment", rule_tag(owner), *spec[cut:])
     tool = _TOOL[family]
-    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:10]
+    digest = sha256("\0".join(words).encode()).hexdigest()[:10]
     own = _CHAIN.fullmatch(chain_name) is not None
     needed = tuple(f"chain/{family}/{table}/{w}" for w in (chain_name, spec[cut + 1]) if _CHAIN.fullmatch(w))
     return Step(
