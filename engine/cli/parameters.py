@@ -26,7 +26,9 @@ class Common:
     What every mode has, whatever its own options.
     """
 
-    name: str | None = opt(None, "the sandbox's name and hostname; the mode's name if not given", metavar="NAME")
+    name: str | None = opt(
+        None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
+    )
     isolate: str | None = opt(
         None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
     )
