@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from nsctl.engine.kit.firewall import OWN_CHAINS
+from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.reach.chains import DROPPING, End, Passage
 from nsctl.engine.reach.model import Cause, Device, Host, PolicyRule, Ruleset, TableRoute, text
 from nsctl.engine.reach.routing import Way
@@ -65,38 +65,51 @@ def by_chain(passage: Passage, rules: Ruleset, about: str) -> Cause | None:
     builtin = end.chains[0]
     what = "rejects" if end.verdict == "REJECT" else "drops"
     place = f"{end.table} table, {end.backend} back end"
-    missing = [own for table, chain, own in OWN_CHAINS[1:2] if (table, chain) == (end.table, builtin)]
-    jump = next((place for place, words in _jumps(rules, end, missing)), None) if missing else None
-    if missing and jump is None and end.number == 0:
-        clause = f"nothing in {builtin} leads to {missing[0]} any more, and its policy {what} {about}"
-        return Cause("chain", clause, missing[0], "nsctl", _REPAIR)
-    if end.number == 0:
+    shown = _shown(end)
+    if end.number:
+        clause = f"rule {end.number} of {end.chains[-1]} {what} {about}: {shown} ({place})"
+        cause = Cause("rule", clause, f"-A {end.chains[-1]} {shown}", owner_of(end.chains, end.words), _see(end))
+    else:
         clause = f"the policy of {builtin} {what} {about} ({place})"
-        return Cause("policy", clause, f"-P {builtin} {end.verdict}", "the host", f"see: iptables -t {end.table} -S")
+        cause = Cause("policy", clause, f"-P {builtin} {end.verdict}", hint=_see(end))
+    if (end.table, builtin) != ("filter", "FORWARD") or cause.whose == "nsctl":
+        return cause
+    # Where nsctl's own chain comes in: it would have accepted the packet.
+    jump = _jump(rules, end)
+    first = end.number if len(end.chains) == 1 else _place_of(rules, end)
+    if jump is not None and first and first < jump:
+        return cause._replace(hint=f"it comes before the jump to {FORWARD}, rule {jump}: remove it, or narrow it down")
+    lost = f"{FORWARD} accepts it no more" if jump is not None else f"nothing in {builtin} leads to {FORWARD} any more"
+    return Cause("chain", f"{lost}, and {clause}", FORWARD, "nsctl", _REPAIR)
+
+
+def _shown(end: End) -> str:
     shown = " ".join(_quoted(word) for word in end.words)
-    if len(shown) > _LONGEST:
-        shown = shown[:_LONGEST] + "…"
-    clause = f"rule {end.number} of {end.chains[-1]} {what} {about}: {shown} ({place})"
-    whose = owner_of(end.chains, end.words)
-    hint = f"see: iptables -t {end.table} -nvL {end.chains[-1]} --line-numbers"
-    if missing and len(end.chains) == 1 and jump is not None and jump > end.number:
-        hint = f"it stands before the jump to {missing[0]}: remove or narrow it, or put it behind"
-    return Cause("rule", clause, f"-A {end.chains[-1]} {shown}", whose, hint)
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+
+
+def _see(end: End) -> str:
+    return f"see: iptables -t {end.table} -nvL {end.chains[-1]} --line-numbers"
+
+
+def _place_of(rules: Ruleset, end: End) -> int:
+    # The rule of the built-in chain that leads to where the packet was dropped.
+    found = rules.chain(end.table, end.chains[0]) or ()
+    return next((place for place, words in enumerate(found, 1) if end.chains[1] in words), 0)
 
 
 def by_untracked(end: End, about: str) -> Cause:
     """
     A rule that takes packets out of connection tracking: nothing translates them, and no answer is known as one.
     """
-    shown = " ".join(_quoted(word) for word in end.words)
+    shown = _shown(end)
     clause = f"rule {end.number} of {end.chains[-1]} takes {about} out of connection tracking, and NAT: {shown}"
-    hint = f"see: iptables -t {end.table} -nvL {end.chains[-1]} --line-numbers"
-    return Cause("rule", clause, f"-A {end.chains[-1]} {shown}", owner_of(end.chains, end.words), hint)
+    return Cause("rule", clause, f"-A {end.chains[-1]} {shown}", owner_of(end.chains, end.words), _see(end))
 
 
-def _jumps(rules: Ruleset, end: End, names: list[str]) -> list[tuple[int, tuple[str, ...]]]:
+def _jump(rules: Ruleset, end: End) -> int | None:
     found = rules.chain(end.table, end.chains[0]) or ()
-    return [(place, words) for place, words in enumerate(found, 1) if words[-1:] == (names[0],)]
+    return next((place for place, words in enumerate(found, 1) if words[-2:] == ("-j", FORWARD)), None)
 
 
 def _quoted(word: str) -> str:

@@ -224,7 +224,7 @@ def _address_type(which: str) -> Callable[[tuple[str, ...], Packet, Host], bool 
 
 
 def _range(which: str) -> Callable[[tuple[str, ...], Packet, Host], bool | None]:
-    def test(values: tuple[str, ...], packet: Packet, _: Host) -> bool | None:
+    def test(values: tuple[str, ...], packet: Packet, _host: Host) -> bool | None:
         low, _, high = values[0].partition("-")
         return number(low) <= (packet.source if which == "s" else packet.destination) <= number(high or low)
 
