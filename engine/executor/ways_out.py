@@ -4,17 +4,16 @@ Whether sandboxes have the way out that they were promised, judged from what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from nsctl.engine.effect import SysctlIs
 from nsctl.engine.executor.context import Context
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.snapshot import insides, read_host
-from nsctl.engine.reach.model import Cause
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
 from nsctl.engine.store import SandboxRow, StepRow
 
-__all__ = ["by_cause", "ways_out"]
+__all__ = ["ways_out"]
 
 
 def ways_out(ctx: Context, names: Sequence[str] = ()) -> dict[str, Verdict]:
@@ -63,14 +62,3 @@ def _owner(ctx: Context, row: SandboxRow) -> str:
 def _steps_of(ctx: Context, names: Iterable[str]) -> list[StepRow]:
     found = {row.step.key: row for name in names for row in ctx.journal.steps(name)}
     return list(found.values())
-
-
-def by_cause(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
-    """
-    What is to blame, each with the sandboxes that have no way out by it.
-    """
-    found: dict[Cause, list[str]] = {}
-    for name, verdict in verdicts.items():
-        for cause in verdict.causes:
-            found.setdefault(cause, []).append(name)
-    return found

@@ -160,8 +160,13 @@ def judge(
         key = (promise.bridge, promise.address if alone else base & mask, promise.translated)
         if key not in known:
             known[key] = _traces(host, promise, destination) if promise.bridge else {}
-        own = [*_inside(promise, insides, destination), *_cable(host, promise)]
-        found[promise.netns] = _verdict(own, known[key], lacking if promise.bridge else None)
+        own, unseen = _cable(host, promise), list[str]()
+        if promise.netns in insides:
+            if (inside := insides[promise.netns]) is not None:
+                own = [*_inside(promise, inside, destination), *own]
+            else:  # what runs in it may get out all the same
+                unseen.append("its network namespace has no name in /run/netns by which it could be looked into")
+        found[promise.netns] = _verdict(own, unseen, known[key], lacking if promise.bridge else None)
     return found
 
 
@@ -187,10 +192,12 @@ def _gateway(host: Host, promise: Promise) -> Cause | None:
     return None
 
 
-def _verdict(own: list[Cause], traces: Mapping[str, Trace], lacking: Cause | None) -> Verdict:
-    protocols = {name: False if own else one.reached for name, one in traces.items()}
+def _verdict(own: list[Cause], unseen: list[str], traces: Mapping[str, Trace], lacking: Cause | None) -> Verdict:
+    protocols = {
+        name: False if own else None if unseen and one.reached else one.reached for name, one in traces.items()
+    }
     causes = list(own)
-    doubts = [doubt for one in traces.values() for doubt in one.doubts]
+    doubts = [*unseen, *(doubt for one in traces.values() for doubt in one.doubts)]
     if traces and all(one.reached is False for one in traces.values()):
         found = [cause for one in traces.values() for cause in one.causes]
         if lacking is not None:  # in place of what it comes to for the sandbox
@@ -200,7 +207,8 @@ def _verdict(own: list[Cause], traces: Mapping[str, Trace], lacking: Cause | Non
     else:
         doubts += [f"{name}: {cause.what}" for name, one in traces.items() for cause in one.causes]
     unique = tuple({(cause.kind, cause.name): cause for cause in reversed(causes)}.values())[::-1]
-    reached = False if causes else True if not traces or any(one.reached for one in traces.values()) else None
+    gets_out = not traces or any(one.reached for one in traces.values())
+    reached = False if causes else True if gets_out and not unseen else None
     return Verdict(reached, unique, tuple(dict.fromkeys(doubts)), protocols)
 
 
@@ -249,13 +257,7 @@ def _cable(host: Host, promise: Promise) -> list[Cause]:
     return [] if cause is None else [cause._replace(whose="nsctl", hint=_REPAIR)]
 
 
-def _inside(promise: Promise, insides: Mapping[str, Host | None], destination: int) -> list[Cause]:
-    if promise.netns not in insides:
-        return []
-    inside = insides[promise.netns]
-    if inside is None:
-        what = f"its network namespace /run/netns/{promise.netns} is not there"
-        return [Cause("link", what, promise.netns, "nsctl", _REPAIR)]
+def _inside(promise: Promise, inside: Host, destination: int) -> list[Cause]:
     cause = by_link(inside, promise.link, "the link inside")
     if cause is None and promise.address not in addresses_of(inside, promise.link):
         what = f"its address {text(promise.address)} is not on {promise.link} inside"
