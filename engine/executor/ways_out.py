@@ -16,7 +16,7 @@ from nsctl.engine.store import SandboxRow, StepRow
 __all__ = ["ways_out"]
 
 
-def ways_out(ctx: Context, names: Sequence[str] = ()) -> dict[str, Verdict]:
+def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
     """
     Of each sandbox with a way out, whether it has it; one that shares another's network has the other's.
 
@@ -25,6 +25,7 @@ def ways_out(ctx: Context, names: Sequence[str] = ()) -> dict[str, Verdict]:
     Args:
         ctx: The context.
         names: The sandboxes; all, if none is named.
+        to: The address outside; one out in the internet, if not given.
     """
     rows = {n: r for n, r in ctx.journal.sandboxes().items() if r.state == "up" and (not names or n in names)}
     owners = {name: _owner(ctx, row) for name, row in rows.items()}
@@ -35,16 +36,18 @@ def ways_out(ctx: Context, names: Sequence[str] = ()) -> dict[str, Verdict]:
     promises = promises_of(row.step for row in steps)
     chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
     backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")
-    found = _judged(ctx, chosen, (row.step for row in steps), backend)
+    found = _judged(ctx, chosen, (row.step for row in steps), backend, to)
     return {name: found[owner] for name, owner in owners.items() if owner in found}
 
 
-def _judged(ctx: Context, promises: Sequence[Promise], steps: Iterable[Step], backend: str) -> dict[str, Verdict]:
+def _judged(
+    ctx: Context, promises: Sequence[Promise], steps: Iterable[Step], backend: str, to: int | None
+) -> dict[str, Verdict]:
     if not promises:
         return {}
     own = {s.effect.key for s in steps if isinstance(s.effect, SysctlIs) and s.effect.netns is None}
     host = read_host(ctx.kernel, own=own, backend=backend)
-    return judge(host, promises, insides([promise.netns for promise in promises], ctx.kernel))
+    return judge(host, promises, insides([promise.netns for promise in promises], ctx.kernel), to)
 
 
 def _owner(ctx: Context, row: SandboxRow) -> str:

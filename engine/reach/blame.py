@@ -50,13 +50,14 @@ def owner_of(chains: tuple[str, ...], words: tuple[str, ...] = ()) -> str:
     return "the host"
 
 
-def by_chain(passage: Passage, rules: Ruleset, about: str) -> Cause | None:
+def by_chain(passage: Passage, rules: Ruleset, host: Host, about: str) -> Cause | None:
     """
     The rule or the policy that drops; None where it can't be told that one does.
 
     Args:
         passage: What became of the packet.
         rules: The packet filter.
+        host: The host.
         about: What is dropped: `what comes from nsbr0`.
     """
     if not passage.blocked:
@@ -74,12 +75,16 @@ def by_chain(passage: Passage, rules: Ruleset, about: str) -> Cause | None:
         cause = Cause("policy", clause, f"-P {builtin} {end.verdict}", hint=_see(end))
     if (end.table, builtin) != ("filter", "FORWARD") or cause.whose == "nsctl":
         return cause
+    if rules.chain("filter", FORWARD) is None and any(r.chain("filter", FORWARD) is not None for r in host.rulesets):
+        return cause  # nsctl's chains are in the other back end
     # Where nsctl's own chain comes in: it would have accepted the packet.
     jump = _jump(rules, end)
-    first = end.number if len(end.chains) == 1 else _place_of(rules, end)
-    if jump is not None and first and first < jump:
+    if FORWARD in passage.visited:
+        lost = f"{FORWARD} accepts it no more"
+    elif jump is None:
+        lost = f"nothing in {builtin} leads to {FORWARD} any more"
+    else:
         return cause._replace(hint=f"it comes before the jump to {FORWARD}, rule {jump}: remove it, or narrow it down")
-    lost = f"{FORWARD} accepts it no more" if jump is not None else f"nothing in {builtin} leads to {FORWARD} any more"
     return Cause("chain", f"{lost}, and {clause}", FORWARD, "nsctl", _REPAIR)
 
 
@@ -90,12 +95,6 @@ def _shown(end: End) -> str:
 
 def _see(end: End) -> str:
     return f"see: iptables -t {end.table} -nvL {end.chains[-1]} --line-numbers"
-
-
-def _place_of(rules: Ruleset, end: End) -> int:
-    # The rule of the built-in chain that leads to where the packet was dropped.
-    found = rules.chain(end.table, end.chains[0]) or ()
-    return next((place for place, words in enumerate(found, 1) if end.chains[1] in words), 0)
 
 
 def by_untracked(end: End, about: str) -> Cause:
@@ -120,6 +119,8 @@ def by_link(host: Host, name: str, role: str) -> Cause | None:
     """
     Why a link carries nothing; None if it may.
 
+    That it has no carrier is a kind of its own, `carrier`: of a cable it is what the other end comes to.
+
     Args:
         host: The host.
         name: The link.
@@ -131,7 +132,7 @@ def by_link(host: Host, name: str, role: str) -> Cause | None:
     if not link.up:
         return Cause("link", f"{role} {name} is down", name, hint=f"ip link set {name} up")
     if not link.carrier:
-        return Cause("link", f"{role} {name} has no carrier", name, hint=_carrier(link))
+        return Cause("carrier", f"{role} {name} has no carrier", name, hint=_carrier(link))
     if link.disabled:
         return Cause("link", f"{role} {name} is a port that its bridge forwards nothing by", name, hint=_REPAIR)
     return None
@@ -171,7 +172,7 @@ def by_source_check(host: Host, name: str, way: Way, about: str, sender: int) ->
     else:
         back = f"there is no way back to {text(sender)}"
     value = max(int(setting or 0), link.rp_filter)
-    clause = f"rp_filter={value} of {key} drops {about} by {name}: {back}"
+    clause = f"rp_filter={value} of {key} drops {about}: {back}"
     return Cause(
         "setting",
         clause,

@@ -56,11 +56,13 @@ class Passage(NamedTuple):
         ends: Where its way may end, in the order of the rules.
         packet: The packet afterwards, if it passes: marked, not tracked, with another destination.
         untracked: The rule that takes it out of connection tracking, where one surely does.
+        visited: The chains that it surely went through.
     """
 
     ends: tuple[End, ...]
     packet: Packet
     untracked: End | None = None
+    visited: frozenset[str] = frozenset()
 
     @property
     def blocked(self) -> bool | None:
@@ -81,13 +83,15 @@ def through(rules: Ruleset, table: str, builtin: str, packet: Packet, host: Host
         return Passage((), packet)
     ends: list[End] = []
     untracked: list[End] = []
-    after = _Walk(rules, table, host, ends, untracked).go((builtin,), packet)
+    visited: set[str] = set()
+    after = _Walk(rules, table, host, ends, untracked, visited).go((builtin,), packet)
     if after is not None:
         ends.append(End(rules.policy(table, builtin), table, (builtin,), backend=rules.backend))
         packet = after
     elif len(ends) == 1:
         packet = _translated(ends[0], packet)
-    return Passage(tuple(ends), packet, untracked[0] if untracked and packet.state == UNTRACKED else None)
+    first = untracked[0] if untracked and packet.state == UNTRACKED else None
+    return Passage(tuple(ends), packet, first, frozenset(visited))
 
 
 class _Walk(NamedTuple):
@@ -100,6 +104,7 @@ class _Walk(NamedTuple):
         host: The host.
         ends: Grows by the places where the way may end.
         untracked: Grows by the rules that take the packet out of connection tracking.
+        visited: Grows by the chains that are walked through to their end.
     """
 
     rules: Ruleset
@@ -107,6 +112,7 @@ class _Walk(NamedTuple):
     host: Host
     ends: list[End]
     untracked: list[End]
+    visited: set[str]
 
     def go(self, chains: tuple[str, ...], packet: Packet) -> Packet | None:
         """
@@ -131,6 +137,8 @@ class _Walk(NamedTuple):
                 packet = changed if matched else _either(packet, changed)
             elif target not in _TERMINAL and self.rules.chain(self.table, target) is not None:
                 after = self.go((*chains, target), packet) if len(chains) < _DEEPEST else None
+                if matched and after is not None:
+                    self.visited.add(target)
                 if matched and (after is None or rule.goto):
                     return _maybe(returned, after)
                 packet = after if matched and after is not None else _either(packet, after or packet)

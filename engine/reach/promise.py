@@ -166,6 +166,8 @@ def judge(
                 own = [*_inside(promise, inside, destination), *own]
             else:  # what runs in it may get out all the same
                 unseen.append("its network namespace has no name in /run/netns by which it could be looked into")
+        if any(cause.kind != "carrier" for cause in own):  # the other end has no carrier then
+            own = [cause for cause in own if cause.kind != "carrier"]
         found[promise.netns] = _verdict(own, unseen, known[key], lacking if promise.bridge else None)
     return found
 
@@ -252,6 +254,8 @@ def _cable(host: Host, promise: Promise) -> list[Cause]:
     if not promise.end:
         return []
     cause = by_link(host, promise.end, "the host's end of its cable")
+    if cause is not None and promise.bridge in host.links and not host.links[promise.bridge].up:
+        return []  # then no port of it forwards
     if cause is None and promise.bridge and host.links[promise.end].master != promise.bridge:
         cause = Cause("link", f"{promise.end} is no port of {promise.bridge}", promise.end, "nsctl", _REPAIR)
     return [] if cause is None else [cause._replace(whose="nsctl", hint=_REPAIR)]

@@ -67,9 +67,15 @@ def lookup(host: Host, packet: Packet) -> Way:
     return Way("none", sure=sure)
 
 
-def way_back(host: Host, packet: Packet) -> Way:
+def way_back(host: Host, packet: Packet, onward: str = "lo") -> Way:
     """
-    The way to a packet's source, as source validation (`rp_filter`) looks it up: as if the host itself sent there.
+    The way to a packet's source, as source validation (`rp_filter`) looks it up.
+
+    Args:
+        host: The host.
+        packet: The packet.
+        onward: The link it goes out by, which its answer would come in by: routing rules for that link count. Where it
+            is for the host itself, `lo`.
     """
     link = host.links.get(packet.iif)
     back = packet._replace(
@@ -77,7 +83,7 @@ def way_back(host: Host, packet: Packet) -> Way:
         destination=packet.source,
         sport=packet.dport,
         dport=packet.sport,
-        iif="lo",
+        iif=onward,
         oif="",
         mark=packet.mark if link is not None and link.source_mark else 0,
     )

@@ -61,7 +61,7 @@ def trace(host: Host, packet: Packet, *, translated: bool = False) -> Trace:
     """
     first = _Journey(host, [], list(host.unseen))
     packet = packet._replace(origin=(packet.source, packet.destination))
-    if not first.link(packet.iif, "the link"):
+    if not first.link(packet.iif, "the link", carrier=False):  # the packet is taken to have come in
         return first.told()
     about = f"what comes from {packet.iif}"
     packet = first.prerouting(packet, about)
@@ -69,6 +69,7 @@ def trace(host: Host, packet: Packet, *, translated: bool = False) -> Trace:
     if not way.sure:
         first.doubts.append("a routing rule asks for what can't be told here: see ip rule")
     if way.kind == "local":
+        first.source(packet, about)
         first.chains(_FILTER, "INPUT", packet, about)
         return first.told()
     first.forwards(packet.iif)
@@ -96,6 +97,7 @@ def _joined(first: _Journey, ends: list[Trace]) -> Trace:
 
 def _beyond(host: Host, packet: Packet, oif: str, about: str, *, translated: bool) -> Trace:
     go = _Journey(host, [], [])
+    go.source(packet, about, oif)
     if not go.link(oif, "the uplink"):
         return go.told(oif=oif)
     packet = go.chains(_FILTER, "FORWARD", packet._replace(oif=oif), about)
@@ -138,11 +140,13 @@ class _Journey(NamedTuple):
         causes = {(cause.kind, cause.name): cause for cause in reversed(self.causes)}
         return Trace(tuple(reversed(causes.values())), tuple(dict.fromkeys(self.doubts)), oif)
 
-    def link(self, name: str, role: str) -> bool:
+    def link(self, name: str, role: str, *, carrier: bool = True) -> bool:
         """
         Whether a link carries packets.
         """
         cause = by_link(self.host, name, role)
+        if cause is not None and cause.kind == "carrier" and not carrier:
+            return True
         if cause is not None:
             self.causes.append(cause)
         return cause is None
@@ -162,18 +166,17 @@ class _Journey(NamedTuple):
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == "NEW":
             packet = self.chains(("nat",), "PREROUTING", packet, about)
-        self.source(packet, about)
         return packet
 
-    def source(self, packet: Packet, about: str) -> None:
+    def source(self, packet: Packet, about: str, onward: str = "lo") -> None:
         """
-        Source validation, as fib_validate_source does it.
+        Source validation, as fib_validate_source does it once the packet is routed.
         """
         host, link = self.host, self.host.links[packet.iif]
         checked = max(int(host.settings.get("net/ipv4/conf/all/rp_filter", "0") or 0), link.rp_filter)
         if not checked:
             return
-        way = way_back(host, packet)
+        way = way_back(host, packet, onward)
         if way.kind == "unicast" and (checked != _STRICT or any(hop.link == packet.iif for hop in way.hops)):
             return
         if not way.sure:
@@ -188,7 +191,7 @@ class _Journey(NamedTuple):
         for rules in self.host.rulesets:
             for table in tables:
                 passage = through(rules, table, builtin, packet, self.host)
-                cause = by_chain(passage, rules, about)
+                cause = by_chain(passage, rules, self.host, about)
                 if cause is not None:
                     self.causes.append(cause)
                 elif passage.blocked is None and passage.ends:
@@ -217,11 +220,13 @@ class _Journey(NamedTuple):
         """
         The address that a packet leaves with; None where it is its own still, or that can't be told.
         """
+        if packet.state == UNTRACKED:  # the rule that does this is blamed
+            return None
         own = addresses_of(self.host, packet.oif)
         for rules in self.host.rulesets:
             ends = through(rules, "nat", "POSTROUTING", packet, self.host).ends
             found = {end.verdict in _SOURCE_NAT for end in ends}
-            if found == {True} and packet.state != UNTRACKED:
+            if found == {True}:
                 if not own:
                     what = f"the uplink {packet.oif} has no address that {text(packet.source)} could go out with"
                     self.causes.append(Cause("address", what, packet.oif, hint=f"see: ip address show {packet.oif}"))
@@ -245,7 +250,6 @@ class _Journey(NamedTuple):
         if packet.state == UNTRACKED and packet.translated:
             return  # it is for the host's own address still, and ends here: the rule is blamed already
         packet = packet._replace(destination=sandbox)
-        self.source(packet, about)
         self.forwards(packet.iif)
         way = lookup(host, packet)
         if way.kind != "unicast" or not way.hops:
@@ -254,6 +258,7 @@ class _Journey(NamedTuple):
         if all(hop.link != bridge for hop in way.hops):
             self.causes.append(_elsewhere(way, sandbox, bridge))
             return
+        self.source(packet, about, bridge)
         packet = self.chains(_FILTER, "FORWARD", packet._replace(oif=bridge), about)
         self.chains(("mangle",), "POSTROUTING", packet, about)
 
