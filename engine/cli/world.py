@@ -29,7 +29,7 @@ else:
 
 __all__ = ["World", "need_root", "no_sandbox", "settled"]
 
-_MAKING = frozenset({"up", "run", "apply"})
+_MAKING = frozenset({"up", "run", "apply", "adopt"})
 _UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
 
 
