@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "shell": ("inside:shell", "open a shell in a sandbox"),
     "apply": ("apply:apply", "carry out a saved plan or a lab file"),
     "ls": ("listing:ls", "list the sandboxes"),
+    "networks": ("networks:networks", "list the networks that sandboxes share"),
     "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),
     "check": ("mend:check", "compare what nsctl made with the kernel"),
     "repair": ("mend:repair", "put back what is missing"),
