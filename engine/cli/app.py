@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),
     "modes": ("modes:modes", "the modes, and where they come from"),
