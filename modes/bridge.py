@@ -13,6 +13,8 @@ __all__ = ["MODE", "Options", "steps"]
 
 METRIC = 100
 """Of the default route: stated, so that a route of another network can stand beside it."""
+IPV6_MTU = 1280
+"""Bytes."""
 PORTS = 1023
 """The most ports a bridge of the kernel's has (BR_MAX_PORTS - 1)."""
 
@@ -32,7 +34,9 @@ class Options:
     ifname: str = opt("eth0", "the interface's name inside", metavar="NAME")
     mac: str | None = opt(None, "the hardware address inside; by default derived from the name", metavar="MAC")
     mtu: int | None = opt(
-        None, "bytes; by default those of the bridge, or of the default route's link", metavar="BYTES"
+        None,
+        "bytes; by default those of the bridge, or the smallest of links and routes that lead out",
+        metavar="BYTES",
     )
     internal: bool = opt(False, "no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
@@ -66,7 +70,8 @@ def steps(request: Request, facts: Facts) -> Steps:
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
     mac = choose_mac(o, bridge, end, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
-    ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls
+    # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
+    ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)

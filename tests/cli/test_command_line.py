@@ -361,19 +361,6 @@ def test_the_environment_cannot_choose_what_root_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_shell_completes_commands_modes_and_options() -> None:
-    def complete(line: str) -> list[str]:
-        words = line.split(" ")
-        environment = {"_NSCTL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-        done = run(env=environment)
-        return done.stdout.split()
-
-    assert {"up", "down", "exec"} <= set(complete("nsctl "))
-    assert complete("nsctl up br") == ["bridge"]
-    assert "--subnet" in complete("nsctl up bridge --su")
-    assert complete("nsctl up nonsense --") == ["--help"]
-
-
 def test_a_record_written_right_before_the_rotation_is_followed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
