@@ -17,6 +17,7 @@ from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.forward import Work, adopt_of_others, other_work
+from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.transaction import new_row, tell_sharers
 from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Plan, Spawn, Step
@@ -106,7 +107,7 @@ def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
 
 
 def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
-    own, wiring = OwnRules(ctx, every), Wiring(ctx.kernel)
+    own, jumps, wiring = OwnRules(ctx, every), Jumps(ctx), Wiring(ctx.kernel)
     # A veth's peer has no effect of its own: its address stands in the command that made it.
     macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.do.argv)
     pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
@@ -128,6 +129,8 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
             ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step)]
             if behind := own.misplaced(step):
                 found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
+        if not found and (before := jumps.stopped(step)):
+            found = f"no packet gets past a rule before it: {before}"
         if found:
             (stock.absent if sight.state is State.ABSENT else stock.wrong)[step.key] = found
     for key, row in stock.work.rows.items():

@@ -204,7 +204,8 @@ class Session:
         Args:
             without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
         """
-        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others, self.hidden)
+        read = self.ctx.runner.read if os.geteuid() == 0 else None
+        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others, self.hidden, read)
 
     @contextmanager
     def planning(self) -> Iterator[None]:

@@ -100,6 +100,7 @@ def test_with_nothing_there_nothing_is_adopted(host: Lab) -> None:
         ("ip -n web address del 10.0.3.2/24 dev eth0", "addr/web:eth0/10.0.3.2/24: missing"),
         ("ip -n web route del default", "missing"),
         ("iptables -F NSCTL-FORWARD", "missing"),
+        ("iptables -I FORWARD -j REJECT", "no packet gets past a rule before it"),
         ("kill -9 $(cat /run/nsctl/sandboxes/web/init.pid); sleep 0.3", "init/web: not running"),
         ("echo 127.0.0.1 other >/run/nsctl/sandboxes/web/hosts", "other content"),
         ("ip link set nsbr0 address 02:00:00:00:00:01", "nsbr0: mac 02:00:00:00:00:01, expected"),
