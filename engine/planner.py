@@ -90,7 +90,7 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
     Args:
         made: The plan.
         facts: The host.
-        in_place: It has been carried out already, by others: its own network is on the host.
+        in_place: It has been carried out already: its own network and rules are on the host.
 
     Raises:
         Conflict: It is not.
@@ -114,6 +114,8 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
         if not in_place and not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
+    if in_place:
+        return
     jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
     for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
         if step.do != now.do:

@@ -74,6 +74,12 @@ def test_adopting_twice_changes_nothing_and_says_so(host: Lab) -> None:
     assert_same(before, snapshot(host))
 
 
+def test_rules_that_came_since_and_are_in_nobodys_way_are_no_reason_to_refuse(host: Lab) -> None:
+    made_by_script(host, WEB)
+    host.run(["iptables", "-I", "FORWARD", "-s", "198.51.100.7", "-j", "DROP"], check=True)
+    assert said(host, "adopt", SCRIPT).startswith("web is up: 10.0.3.2/24")
+
+
 def test_the_plan_as_json_is_taken_over_too(host: Lab) -> None:
     plan = show(host, WEB, "json")
     made_by_script(host, WEB)
