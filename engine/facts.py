@@ -150,6 +150,7 @@ class Facts:
         sandboxes: The sandboxes that are up, by name.
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
+        names: For each of these whose network is not called like it: the network's name.
         taken: Addresses that sandboxes hold: address → sandbox.
         macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
             sandbox.
@@ -173,6 +174,7 @@ class Facts:
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)
     steps: Mapping[str, Step] = field(default_factory=dict)
     networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
     macs: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
