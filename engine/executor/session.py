@@ -13,10 +13,12 @@ from nsctl.engine.errors import Busy, Conflict, Invalid, NsctlError, Refused, Ro
 from nsctl.engine.events import Event
 from nsctl.engine.executor import checking, recovery, scan, transaction
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.reading import Reading
 from nsctl.engine.executor.signals import HeldSignals
+from nsctl.engine.facts import Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
@@ -174,6 +176,16 @@ class Session(Reading):
             journal.close()
 
     # -- looking
+
+    def facts(self, without: Sequence[str] = ()) -> Facts:
+        """
+        What modes may know of the host.
+
+        Args:
+            without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
+        """
+        read = self.ctx.runner.read if os.geteuid() == 0 else None
+        return facts_of(self.state_dir, self.ctx.journal, without, self.ctx.others, self.hidden, read)
 
     @contextmanager
     def planning(self) -> Iterator[None]:
