@@ -114,8 +114,11 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
         if not in_place and not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
-    if in_place:
-        return
+    if not in_place:
+        _check_jumps(made, facts, again)
+
+
+def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
     jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
     for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
         if step.do != now.do:

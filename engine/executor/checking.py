@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import AddrOn, ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RouteVia, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
@@ -245,6 +245,9 @@ def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> 
             todo += _fixes(ctx, step, seen[step.key])
             if seen[step.key].drift and (fault := wiring.fault(step)) is not None and fault.do is not None:
                 todo.append(replace(step, why=fault.why, do=fault.do, after=()))
+    # A gateway is reached by the route of its subnet, which may be among what is put back.
+    subnets = tuple(s.key for s in todo if isinstance(s.effect, AddrOn))
+    todo = [replace(s, after=(*(s.after or ()), *subnets)) if isinstance(s.effect, RouteVia) else s for s in todo]
     restart = [r for r, s in sights if s is not None and s.state is State.OURS and r.step.key in again]
     return todo, restart
 
