@@ -206,9 +206,7 @@ CASES = {
     "rule-blackholes": Case(
         "ip rule add iif nsbr0 blackhole priority 90", "ip rule del priority 90", "routing rule", "iif nsbr0 blackhole"
     ),
-    "rule-unreachable-for-others": fine(
-        "ip rule add to 192.0.2.77 unreachable priority 90", "ip rule del priority 90"
-    ),
+    "rule-unreachable-for-others": fine("ip rule add to 192.0.2.77 unreachable priority 90", "ip rule del priority 90"),
     "table-refuses": Case(
         "ip route add unreachable default table 100; ip rule add from 10.0.0.0/8 table 100 priority 100",
         SYMMETRIC,
