@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),
     "modes": ("modes:modes", "the modes, and where they come from"),

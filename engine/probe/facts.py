@@ -16,13 +16,15 @@ from nsctl.engine.probe import firewall, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
 
-__all__ = ["gather", "resolv_conf"]
+__all__ = ["RESOLV_CONFS", "gather", "resolv_conf"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
+RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
+"""What `resolv_conf` reads."""
 _DEFAULT = IPv4Network("0.0.0.0/0")
 _HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
 
