@@ -11,7 +11,8 @@ from typing import get_args
 from nsctl.engine.effect import Effect, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
-from nsctl.engine.inventory import macs_of, networks_of, taken_of
+from nsctl.engine.inventory import macs_of, names_of, networks_of, taken_of
+from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display, said_by
@@ -95,6 +96,9 @@ def check_fit(made: Plan, facts: Facts) -> None:
         if facts.macs.get(place, made.name) != made.name:
             bridge, _, mac = place.partition("/")
             raise Conflict(f"{mac} is the hardware address of '{facts.macs[place]}' on {bridge}", hint=again)
+    for bridge, name in names_of(made.steps).items():
+        if network_named(name, facts) not in {None, bridge}:
+            raise Conflict(f"the network '{name}' is on the bridge {network_named(name, facts)}", hint=again)
     for bridge, gateway in networks_of(made.steps).items():
         there = facts.networks.get(bridge)
         if there == gateway:

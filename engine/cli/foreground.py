@@ -61,9 +61,9 @@ def run_in(
     from nsctl.engine.cli.up import started
     from nsctl.engine.runner.crew import STOPPING
 
-    name = want.request.name
     with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-        row = started(session, want, plugins)
+        row = started(world, session, want, plugins)
+        name = row.name
         pid = session.pid(row)
         masked = masks_for(session, row, pid)
         # From here on a signal is the command's; one that came a moment ago is noted in the session.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
@@ -139,7 +140,9 @@ def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
     return lab, plugins
 
 
-def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.")]) -> int:
+def schema(
+    what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.", autocompletion=choices("lab"))],
+) -> int:
     """
     Print the JSON schema of lab files, for editors.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["age", "inspect", "ls", "table"]
+__all__ = ["age", "inspect", "ls", "natural", "table"]
 
 
 def ls(
@@ -34,7 +34,7 @@ def ls(
     world: World = ctx.obj
     need_root(world)
     with world.look() as session:
-        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: _natural(row.name))
+        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: natural(row.name))
         found = [_summary(session, row) for row in rows if session is not None]
     if as_json:
         out.data(json.dumps(found, indent=2))
@@ -58,8 +58,10 @@ def ls(
     return 0
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    # client-2 before client-10
+def natural(name: str) -> list[tuple[int, str]]:
+    """
+    What to sort names by, so that client-2 stands before client-10.
+    """
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
@@ -112,6 +114,7 @@ def _summary(session: Session, row: SandboxRow) -> dict[str, Any]:
         "mode": row.mode,
         "addresses": list(row.info.get("addresses", ())),
         "network": row.info.get("network"),
+        "bridge": row.info.get("link"),
         "pid": pid,
         "state": state,
         "created": row.created,

@@ -101,7 +101,20 @@ class Modes(TyperGroup):
         app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
             command_function(mode.options, self.common, partial(self.call, plugins, mode))
         )
-        return typer.main.get_command(app)
+        command = typer.main.get_command(app)
+        command.own_heading = f"Mode {mode.name}"  # type: ignore[attr-defined]  # a Leaf's
+        return command
+
+    def shell_complete(self, ctx: object, incomplete: str) -> Any:  # noqa: ARG002 - click's signature
+        """
+        The modes; the options of all modes, which may stand before the mode, too.
+        """
+        from nsctl.engine.cli.complete import Candidate
+
+        if not incomplete.startswith("-"):
+            modes = [loaded.mode for _, loaded in sorted(Plugins.load(reserved=RESERVED).modes().items())]
+            return [Candidate(m.name, m.summary) for m in modes if m.name.startswith(incomplete)]
+        return [Candidate(f.flag, f.text) for f in fields_of(self.common) if f.flag.startswith(incomplete)]
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         """

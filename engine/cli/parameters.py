@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from nsctl.engine.cli.complete import completer
 from nsctl.engine.mode import opt
 from nsctl.engine.options import Field, fields_of, from_strings
 
@@ -25,7 +26,9 @@ class Common:
     What every mode has, whatever its own options.
     """
 
-    name: str | None = opt(None, "the sandbox's name and hostname; the mode's name if not given", metavar="NAME")
+    name: str | None = opt(
+        None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
+    )
     isolate: str | None = opt(
         None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
     )
@@ -94,7 +97,9 @@ def split(given: Mapping[str, Any], options_type: type, common_type: type[Common
 def _parameter(field: Field) -> inspect.Parameter:
     kind: Any = bool | None if field.type is bool else list[str] if field.multiple else str | None
     flag = f"{field.flag}/--no-{field.flag[2:]}" if field.default is True else field.flag
-    option = typer.Option(flag, help=field.text, metavar=field.metavar or None, show_default=False)
+    option = typer.Option(
+        flag, help=field.text, metavar=field.metavar or None, show_default=False, autocompletion=completer(field)
+    )
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,

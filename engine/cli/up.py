@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
@@ -36,11 +37,18 @@ __all__ = ["Wish", "described", "difference", "has_ended", "plan_of", "run", "up
 class Wish(NamedTuple):
     """
     What the command line asks for, checked.
+
+    Args:
+        mode: The mode.
+        request: What to ask it for.
+        options: Its options as plain data.
+        named: A name was given; else the request's is the mode's, and `with_free_name` finds one.
     """
 
     mode: Mode
     request: Request
     options: dict[str, Any]
+    named: bool = True
 
 
 def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_type: type[Common]) -> tuple[Wish, Any]:
@@ -69,7 +77,20 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
     }
     isolate = mode.isolate if common.isolate is None else namespaces(common.isolate)
     name = check_name(mode.name if common.name is None else common.name)
-    return Wish(mode, Request(name, options, isolate, command, settings), to_plain(options)), common
+    request = Request(name, options, isolate, command, settings)
+    return Wish(mode, request, to_plain(options), common.name is not None), common
+
+
+def with_free_name(want: Wish, world: World, session: Session | None, facts: Facts) -> Wish:
+    """
+    The same with a name that is free, where none was given.
+    """
+    if want.named:
+        return want
+    from nsctl.engine.cli.free_names import first_free, names_in_use
+
+    name = check_name(first_free(want.request.name, names_in_use(session, world.state_dir, facts)))
+    return want._replace(request=replace(want.request, name=name))
 
 
 def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
@@ -123,7 +144,7 @@ def described(row: SandboxRow, *, ended: bool = False) -> str:
     A sandbox that is up, in one line; or that was made, and whose workload has ended since.
     """
     if ended:
-        return f"{row.name} was made; its command has ended already, see: nsctl inspect {row.name}"
+        return f"{row.name} was made; its command has ended already, see: nsctl logs {row.name}"
     info = row.info
     parts = [", ".join(info.get("addresses", ()))]
     if info.get("network"):
@@ -143,7 +164,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
     world.note_hidden()
     with world.look() as session:
         facts = world.facts(session)
-        plan = plan_of(want, facts, plugins)
+        plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
     out.data(shown.removesuffix("\n"), exact=form == "sh")
 
@@ -158,17 +179,19 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
         _show(world, plugins, want, common.format)
         return 0
     with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_fuse) as session:
-        row = session.sandboxes().get(want.request.name)
-        ended = ended_names(session, want.request.name)
-        if row is not None and not ended:
-            _same(row, want)
-            none_to_confirm(row.name, confirm)
-            all_as_made(session, [row.name])
-            out.done(f"{described(row)} (already)")
-            return 0
+        ended: list[str] = []
+        if want.named:
+            row = session.sandboxes().get(want.request.name)
+            ended = ended_names(session, want.request.name)
+            if row is not None and not ended:
+                _same(row, want)
+                none_to_confirm(row.name, confirm)
+                all_as_made(session, [row.name])
+                out.done(f"{described(row)} (already)")
+                return 0
         facts = session.facts(without=ended)
         with session.planning():
-            plan = plan_of(want, facts, plugins)
+            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         [row] = session.up([plan], replace=ended, confirm=confirm)
         over = has_ended(session, row)
     out.done(described(row, ended=over))
@@ -237,7 +260,7 @@ def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]
     return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_fuse)
 
 
-def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
+def started(world: World, session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
     """
     A sandbox that ends with this nsctl.
 
@@ -245,12 +268,12 @@ def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
         Conflict: One of that name is up.
     """
     name = want.request.name
-    ended = ended_names(session, name)
-    if name in session.sandboxes() and not ended:
-        raise Conflict(f"'{name}' is up already", hint="use another --name")
+    ended = ended_names(session, name) if want.named else []
+    if want.named and name in session.sandboxes() and not ended:
+        raise Conflict(f"'{name}' is up already", hint="use another --name, or leave it out")
     facts = session.facts(without=ended)
     with session.planning():
-        plan = plan_of(want, facts, plugins)
+        plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
     [row] = session.up([plan], replace=ended, ephemeral=True)
     return row
 

@@ -46,17 +46,19 @@ def facts_of(
     """
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
+    called: dict[str, str] = {}
     taken: dict[str, str] = {}
     macs: dict[str, str] = {}
     for name, row in rows.items():
         for bridge, gateway in row.info.get("networks", {}).items():
             networks.setdefault(bridge, IPv4Interface(gateway))
+        called |= row.info.get("names", {})
         for address in row.info.get("own", ()):
             taken.setdefault(address, name)
         macs |= dict.fromkeys(row.info.get("macs", ()), name)
     hidden = (*hidden, *map(str, others.places() if others is not None else ()))
     found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden)
-    facts = with_fields(found, networks=networks, taken=taken, macs=macs)
+    facts = with_fields(found, networks=networks, names=called, taken=taken, macs=macs)
     if not without:
         return _with_ways(with_fields(facts, steps=_Steps(journal, frozenset(), others)), journal, others)
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}

@@ -235,7 +235,7 @@ def _tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
     for row in sharing:
         target = known.get(row.info["shares"])
         if target is not None:
-            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "gateway")}
+            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "link", "gateway")}
 
 
 def _row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:

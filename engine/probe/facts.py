@@ -5,7 +5,7 @@ The snapshot of the host that modes plan from, gathered without starting a proce
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import TypeVar
 
@@ -15,8 +15,11 @@ from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.probe.netlink import Netlink, socket_in
+from nsctl.engine.probe.routing import policy_rules, table_routes
+from nsctl.engine.reach.model import LOCAL, TableRoute
 
-__all__ = ["RESOLV_CONFS", "gather", "resolv_conf"]
+__all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,7 +29,9 @@ _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
 """What `resolv_conf` reads."""
 _DEFAULT = IPv4Network("0.0.0.0/0")
-_HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
+_HALF = 1
+_LOW, _HIGH, _WHOLE = (0, 1), (1 << 31, 1), (0, 0)
+"""First address and prefix length of a VPN's two halves, and of a default route."""
 
 
 class _Lazy(Mapping[K, V]):
@@ -80,10 +85,12 @@ def gather(
     """
     kernel = Kernel(_no_commands)
     routes = _routes(kernel)
+    ways = ways_out(kernel)
     return Facts(
         links=_Lazy[str, Link](kernel.link, lambda: iter(kernel.links())),
         routes=routes,
-        uplinks=uplinks_of(routes),
+        uplinks=tuple(dict.fromkeys(route.link for route in ways)),
+        route_mtu=min((route.mtu for route in ways if route.mtu), default=None),
         sysctls=_Lazy[str, str](sysctl, _sysctl_keys),
         netns=kernel.netns_names(),
         sandboxes=sandboxes,
@@ -114,16 +121,48 @@ def _routes(kernel: Kernel) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def uplinks_of(routes: tuple[Route, ...]) -> tuple[str, ...]:
+def ways_out(kernel: Kernel) -> tuple[Route, ...]:
     """
-    The links that carry a default route, or both halves of one (a VPN's 0/1 and 128/1, which win), best metric first.
+    The default routes, or both halves of one, of the main table and of those that routing rules lead to.
+
+    In the order in which the tables are asked, of each table the best metric first.
+    Rules for what the host itself sends (`iif lo`) lead nobody else out.
+
+    Args:
+        kernel: The host, for the names of links.
     """
-    halves = [{r.link: r.metric for r in routes if r.destination == half} for half in _HALVES]
-    found = sorted((metric, link) for link, metric in halves[0].items() if link in halves[1])
-    found_default = sorted(
-        ((r.metric, number, r.link) for number, r in enumerate(routes) if r.destination == _DEFAULT),
-    )
-    return tuple(dict.fromkeys([link for _, link in found] + [link for _, _, link in found_default]))
+
+    def name_of(index: int) -> str | None:
+        link = kernel.link_by_index(index)
+        return link.name if link is not None else None
+
+    found: list[Route] = []
+    with Netlink(socket_in()) as netlink:
+        rules = [rule for rule in policy_rules(netlink) if rule.action == "table" and rule.iif != "lo"]
+        for table in dict.fromkeys(rule.table for rule in rules):
+            if table != LOCAL:
+                found += default_routes(table_routes(netlink, name_of, table))
+    return tuple(found)
+
+
+def default_routes(routes: Iterable[TableRoute]) -> tuple[Route, ...]:
+    """
+    Of a table: the default routes, and both halves of one (a VPN's 0/1 and 128/1, which win), best metric first.
+    """
+    by_destination: dict[tuple[int, int], list[Route]] = {}
+    for route in routes:
+        if route.length <= _HALF and route.kind == "unicast":
+            network = IPv4Network((route.destination, route.length))
+            made = (Route(network, hop.link, hop.via, route.metric, route.mtu) for hop in route.hops if hop.link)
+            by_destination.setdefault((route.destination, route.length), []).extend(made)
+    low, high, whole = (by_destination.get(key, []) for key in (_LOW, _HIGH, _WHOLE))
+    of_both = {route.link for route in low} & {route.link for route in high}
+    halves = [route for route in (*low, *high) if route.link in of_both]
+    return (*sorted(halves, key=_metric), *sorted(whole, key=_metric))
+
+
+def _metric(route: Route) -> int:
+    return route.metric
 
 
 def _sysctl_keys() -> Iterator[str]:

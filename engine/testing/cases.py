@@ -115,6 +115,7 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         links={name: Link(name, **fields) for name, fields in data.get("links", {}).items()},
         routes=tuple(Route(IPv4Network(r.pop("to")), **r) for r in map(dict, data.get("routes", ()))),
         uplinks=tuple(data.get("uplinks", ())),
+        route_mtu=data.get("route_mtu"),
         outer=tuple(data.get("outer", ())),
         sysctls=data.get("sysctls", {}),
         netns=frozenset(data.get("netns", ())),

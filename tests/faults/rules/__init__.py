@@ -11,4 +11,5 @@ from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES", "Rule"]
 
-RULES = tuple(rule for area in (core, identity, stores, bounds, trail, network, mending, watching) for rule in area.RULES)
+_AREAS = (core, identity, stores, bounds, trail, network, mending, watching)
+RULES = tuple(rule for area in _AREAS for rule in area.RULES)
