@@ -7,7 +7,7 @@ The mappings may be lazy (the probe reads a link or a sysctl when it is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
@@ -98,10 +98,13 @@ class Firewall:
     Args:
         backend: `nft`, `legacy`, or nothing where iptables is missing.
         mixed: The back end that holds rules too, although `iptables` drives the other.
+        chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
+            does not exist is missing, and so are all where they can't be read (without root).
     """
 
     backend: str = "nft"
     mixed: str = ""
+    chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
+from nsctl.engine.jumps import grown
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.link import born_with, hardware_address_inside
@@ -246,6 +247,7 @@ def extend(facts: Facts, plan: Plan) -> Facts:
             netns.add(effect.name)
     networks = networks_of(new)
     way_back = facts.way_back or way_back_of(new)
+    chains = grown(new, facts)
     sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps, others=facts.sandboxes)
     return replace(
         facts,
@@ -260,4 +262,5 @@ def extend(facts: Facts, plan: Plan) -> Facts:
         names=_grown(facts.names, names_of(new)),
         taken=_grown(facts.taken, taken_of(new)),
         macs=_grown(facts.macs, macs_of(new, plan.name)),
+        firewall=replace(facts.firewall, chains=_grown(facts.firewall.chains, chains)) if chains else facts.firewall,
     )

@@ -12,6 +12,7 @@ from nsctl.engine.effect import Effect, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
 from nsctl.engine.inventory import macs_of, names_of, networks_of, taken_of
+from nsctl.engine.jumps import anew, is_jump, placed
 from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
@@ -49,6 +50,7 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
     try:
         steps = steps_of(mode, request, facts)
         _check(mode.name, _faults_of_all(steps))
+        steps = placed(steps, facts)
         made = assemble(mode, request, facts, steps)
     except NsctlError:
         raise
@@ -79,11 +81,16 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
     _check(made.mode, _faults(made, facts))
 
 
-def check_fit(made: Plan, facts: Facts) -> None:
+def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
     """
     Check that the addresses and the network of a plan that was made earlier are still free.
 
     What is in a step's own place is found when the plan is carried out; these can stand beside one another.
+
+    Args:
+        made: The plan.
+        facts: The host.
+        in_place: It has been carried out already: its own network and rules are on the host.
 
     Raises:
         Conflict: It is not.
@@ -105,8 +112,17 @@ def check_fit(made: Plan, facts: Facts) -> None:
             continue
         if there is not None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
-        if not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
+        if not in_place and not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
+    if not in_place:
+        _check_jumps(made, facts, again)
+
+
+def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
+    jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
+    for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
+        if step.do != now.do:
+            raise Conflict(f"the host's own rules have changed: {step.key} belongs to another place by now", hint=again)
 
 
 def _check(mode: str, faults: Iterator[str]) -> None:

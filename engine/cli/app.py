@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("inside:execute", "run a command in a sandbox"),
     "shell": ("inside:shell", "open a shell in a sandbox"),
     "apply": ("apply:apply", "carry out a saved plan or a lab file"),
+    "adopt": ("adopt:adopt", "take over what a script of --format sh has made"),
     "ls": ("listing:ls", "list the sandboxes"),
     "networks": ("networks:networks", "list the networks that sandboxes share"),
     "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),

@@ -77,6 +77,14 @@ def test_it_is_named_and_put_back(lab: Lab, what: str) -> None:
     assert_back(lab, before)
 
 
+def test_all_routes_inside_are_put_back_at_once_the_subnets_first(lab: Lab) -> None:
+    up(lab, "bridge", "--name", "web", "--subnet", "10.0.3.0/24")
+    before = lab.run(["ip", "-n", "web", "route"], check=True).stdout
+    lab.run(["ip", "-n", "web", "route", "flush", "dev", "eth0"], check=True)
+    lab.nsctl("repair", check=True)
+    assert lab.run(["ip", "-n", "web", "route"], check=True).stdout == before
+
+
 def test_both_ends_are_mended_at_once(lab: Lab) -> None:
     up(lab, *NET)
     sh(lab, "ip -n web link set eth0 address 02:00:00:00:00:99; ip link set ns-web mtu 1300")
