@@ -124,7 +124,17 @@ def _firewall(read: Reader | None) -> Firewall:
         family, table, name = key.split("/")
         return kernel.rules(table, name, int(family))
 
-    return replace(found, chains=_Lazy[str, Sequence[tuple[str, ...]]](chain, lambda: iter(())))
+    def policy(key: str) -> str | None:
+        family, table, name = key.split("/")
+        rules = kernel.ruleset(int(family))
+        return rules.policy(table, name) if rules is not None and rules.chain(table, name) is not None else None
+
+    def keys() -> Iterator[str]:
+        rules = kernel.ruleset()
+        return (f"4/{table}/{name}" for table, name in rules.chains()) if rules is not None else iter(())
+
+    chains = _Lazy[str, Sequence[tuple[str, ...]]](chain, keys)
+    return replace(found, chains=chains, policies=_Lazy[str, str](policy, keys))
 
 
 def _routes(kernel: Kernel) -> tuple[Route, ...]:
@@ -235,5 +245,20 @@ def resolv_conf() -> str | None:
 
 
 def _only_loopback(content: str) -> bool:
-    servers = [words[1] for line in content.splitlines() if len(words := line.split()) > 1 and words[0] == "nameserver"]
-    return bool(servers) and all(server.startswith("127.") or server == "::1" for server in servers)
+    servers = name_servers(content)
+    return bool(servers) and all(map(on_loopback, servers))
+
+
+def name_servers(content: str) -> tuple[str, ...]:
+    """
+    The name servers that a resolv.conf names.
+    """
+    lines = (line.split() for line in content.splitlines())
+    return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
+
+
+def on_loopback(server: str) -> bool:
+    """
+    Whether a name server is on the loopback of whoever asks.
+    """
+    return server.startswith("127.") or server == "::1"
