@@ -16,6 +16,7 @@ from nsctl.engine.cli.ways_out import listed
 from nsctl.engine.effect import FileIs, NetnsIs, RouteVia
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.plan import Plan, Step
+from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
 
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from nsctl.engine.reach.promise import Verdict
 
 __all__ = [
-    "RESOLVER_HINT",
     "deaf_resolvers",
+    "forecast",
     "looked_after",
-    "no_resolver",
     "resolver_notes",
     "warn",
     "warn_of_plans",
@@ -73,11 +73,22 @@ def warn_of_plans(plans: Sequence[Plan], facts: Facts, present: Container[str]) 
         from nsctl.engine.cli import ways_out
 
         with suppress(NsctlError, OSError):
-            ways_out.warn(_forecast(steps, facts, present), future=True)
+            ways_out.warn(forecast(steps, facts, present), future=True)
     _warn_of_resolvers(plans)
 
 
-def _forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -> dict[str, Verdict]:
+def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -> dict[str, Verdict]:
+    """
+    Whether the sandboxes of a plan would have the ways out that it promises.
+
+    Args:
+        steps: Its steps.
+        facts: The facts that it was made from.
+        present: The keys of the steps that are in place.
+
+    Raises:
+        NsctlError, OSError: The host can't be read.
+    """
     from nsctl.engine.probe.kernel import Kernel
     from nsctl.engine.probe.snapshot import read_host
     from nsctl.engine.reach.forecast import PlannedRules, planned
@@ -124,11 +135,8 @@ def deaf_resolvers(steps: Iterable[Step], name: str) -> tuple[str, ...]:
             leads_out = leads_out or _leads_out(step)
     if not (own and leads_out and content):
         return ()
-    from nsctl.engine.probe.facts import name_servers, on_loopback
-
-    servers = name_servers(content)
-    deaf = servers and all(map(on_loopback, servers)) and not os.path.lexists(f"/etc/netns/{name}/resolv.conf")
-    return servers if deaf else ()
+    deaf = only_loopback(content) and not os.path.lexists(f"/etc/netns/{name}/resolv.conf")
+    return name_servers(content) if deaf else ()
 
 
 def resolver_notes(session: Session, names: Iterable[str]) -> list[str]:
@@ -139,9 +147,9 @@ def resolver_notes(session: Session, names: Iterable[str]) -> list[str]:
         session: The session.
         names: Sandboxes with a way out.
     """
-    from nsctl.engine.probe.facts import name_servers, on_loopback, resolv_conf
+    from nsctl.engine.probe.facts import resolv_conf
 
-    if not all(map(on_loopback, name_servers(resolv_conf() or ""))):  # what they are given follows the host's
+    if not only_loopback(resolv_conf() or ""):  # what they are given follows the host's
         return []
     steps = {name: [row.step for row in session.steps(name)] for name in names}
     return _resolver_lines({name: found for name, its in steps.items() if (found := deaf_resolvers(its, name))})
@@ -159,15 +167,4 @@ def _warn_of_resolvers(plans: Iterable[Plan]) -> None:
     for line in lines:
         out.warning(line)
     if lines:
-        out.note(f"hint: {RESOLVER_HINT}")
-
-
-RESOLVER_HINT = "name a server that is reached from there in /etc/resolv.conf, or in /etc/netns/NAME/resolv.conf"
-
-
-def no_resolver(servers: Sequence[str]) -> str:
-    """
-    Why name servers on loopback are no use inside.
-    """
-    what = "is the host's only name server" if len(servers) == 1 else "are the host's only name servers"
-    return f"{' and '.join(servers)} {what}, on the loopback of the host, which a network of its own does not reach"
+        out.note(f"hint: {HINT}")

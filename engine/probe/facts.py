@@ -19,6 +19,7 @@ from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.reach.model import LOCAL, TableRoute
+from nsctl.engine.resolvers import only_loopback
 
 __all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
 
@@ -237,28 +238,8 @@ def resolv_conf() -> str | None:
     What a sandbox should see as /etc/resolv.conf; None where the host has none.
     """
     content = _text(_RESOLV_CONF)
-    if content is None or not _only_loopback(content):
+    if content is None or not only_loopback(content):
         return content
     # A stub on the host's loopback can't be reached from another network namespace.
     behind = _text(_RESOLV_CONF_BEHIND_STUB)
     return behind if behind is not None else content
-
-
-def _only_loopback(content: str) -> bool:
-    servers = name_servers(content)
-    return bool(servers) and all(map(on_loopback, servers))
-
-
-def name_servers(content: str) -> tuple[str, ...]:
-    """
-    The name servers that a resolv.conf names.
-    """
-    lines = (line.split() for line in content.splitlines())
-    return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
-
-
-def on_loopback(server: str) -> bool:
-    """
-    Whether a name server is on the loopback of whoever asks.
-    """
-    return server.startswith("127.") or server == "::1"
