@@ -7,7 +7,7 @@ The mappings may be lazy (the probe reads a link or a sysctl when it is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
@@ -56,13 +56,21 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Route:
     """
-    An IPv4 route of the host's main table.
+    An IPv4 route of the host's.
+
+    Args:
+        destination: Where it leads.
+        link: The link it leads by.
+        via: The gateway, None where the destination is on the link itself.
+        metric: Of several to the same destination the lowest counts.
+        mtu: Bytes, as `ip route … mtu N` has it; 0 where it has none.
     """
 
     destination: IPv4Network
     link: str
     via: str | None = None
     metric: int = 0
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +98,13 @@ class Firewall:
     Args:
         backend: `nft`, `legacy`, or nothing where iptables is missing.
         mixed: The back end that holds rules too, although `iptables` drives the other.
+        chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
+            does not exist is missing, and so are all where they can't be read (without root).
     """
 
     backend: str = "nft"
     mixed: str = ""
+    chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +142,10 @@ class Facts:
 
     Args:
         links: The host's links by name.
-        routes: The host's IPv4 routes.
-        uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), best metric first.
+        routes: The host's IPv4 routes, of the main table.
+        uplinks: The links that carry a default route (or a VPN's 0/1 and 128/1), best first: of the main table, and of
+            those that routing rules lead to.
+        route_mtu: The smallest MTU that default routes have of their own (`mtu N`); bytes, None where none has.
         outer: The host's other links that packets from outside may come in by: neither lo, nor ports, nor nsctl's own.
         way_back: The steps in place by which the host forwards from whatever link to nsctl's.
         sysctls: Values by key (`net/ipv4/conf/eth0/forwarding`); a key that does not exist is missing.
@@ -140,6 +153,7 @@ class Facts:
         sandboxes: The sandboxes that are up, by name.
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
+        names: For each of these whose network is not called like it: the network's name.
         taken: Addresses that sandboxes hold: address → sandbox.
         macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
             sandbox.
@@ -155,6 +169,7 @@ class Facts:
     links: Mapping[str, Link] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     uplinks: tuple[str, ...] = ()
+    route_mtu: int | None = None
     outer: tuple[str, ...] = ()
     way_back: tuple[Step, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +177,7 @@ class Facts:
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)
     steps: Mapping[str, Step] = field(default_factory=dict)
     networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
     macs: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
@@ -175,9 +191,11 @@ class Facts:
     @property
     def default_mtu(self) -> int:
         """
-        The MTU of the link that carries the default route, 1500 where there is none; bytes.
+        The smallest MTU of the uplinks and of their routes, 1500 where there is none; bytes.
+
+        So what leaves the host fits whichever way it takes.
         """
-        for name in self.uplinks:
-            if name in self.links:
-                return self.links[name].mtu
-        return 1500
+        found = [self.links[name].mtu for name in self.uplinks if name in self.links]
+        if self.route_mtu is not None:
+            found.append(self.route_mtu)
+        return min(found, default=1500)

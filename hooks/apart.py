@@ -7,7 +7,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from hashlib import sha256
+
+from nsctl.engine.hashing import sha256
 
 __all__ = ["copy_is_missing", "copy_name", "read_copy", "read_head", "remember_apart", "text_of"]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
+from nsctl.engine.hashing import sha256
 from nsctl.engine.plan import Command, Spawn, Step
 
 __all__ = ["UNDOING", "argv_of", "record_of"]

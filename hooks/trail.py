@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import field
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from nsctl.engine.hashing import sha256
 
 if TYPE_CHECKING:
     from dataclasses import dataclass

@@ -22,8 +22,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
 
 # The pure part of the engine: files or packages.
 PURE = frozenset(
-    "effect effect_links enter errors etc events facts fuse init inventory kit lab mode names options plan planner"
-    " render sandbox settings shapes values".split()
+    "effect effect_links enter errors etc events facts fuse hashing init inventory jumps kit lab mode names options"
+    " plan planner reach render sandbox settings shapes values".split()
 )
 
 # What touches the system, or loads code that does.
@@ -43,6 +43,7 @@ COMPILING = "nsctl.engine.values"
 # The shell: which files, what of SYSTEM each may import, and why.
 SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl": (frozenset({"importlib"}), "the façade loads what it offers when it is asked for"),
+    "nsctl.__main__": (frozenset({"os", "threading"}), "ends the process without taking every module apart"),
     "nsctl.engine.cli*": (SYSTEM, "the composition root"),
     "nsctl.engine.executor*": (
         frozenset({"os", "pathlib", "signal", "threading"}),

@@ -5,13 +5,15 @@ The commands: a table, so that the help needs none of them and a command only it
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, GroupedCommand, grouped, write_sections
 from nsctl.engine.cli.world import World
 from nsctl.engine.errors import Invalid
 
@@ -29,14 +31,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "shell": ("inside:shell", "open a shell in a sandbox"),
     "apply": ("apply:apply", "carry out a saved plan or a lab file"),
     "ls": ("listing:ls", "list the sandboxes"),
+    "networks": ("networks:networks", "list the networks that sandboxes share"),
     "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),
     "check": ("mend:check", "compare what nsctl made with the kernel"),
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),
     "modes": ("modes:modes", "the modes, and where they come from"),
+    "completion": ("completion:completion", "print the script that completes command lines in a shell"),
 }
 """Name → module and function, and the line in the help."""
 
@@ -81,15 +86,25 @@ class Root(TyperGroup):
         target = getattr(importlib.import_module(f"nsctl.engine.cli.{module}"), attribute)
         return command_of(target, cmd_name, summary)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """
+        The commands that begin so, without importing them.
+        """
+        from nsctl.engine.cli.complete import Candidate
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [Candidate(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         """
         The commands in the help, without importing them.
         """
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        groups = grouped(COMMANDS, COMMAND_GROUPS, OTHER_COMMANDS)
+        write_sections(formatter, {head: [(n, COMMANDS[n][1]) for n in names] for head, names in groups.items()})
 
 
-class Leaf(TyperCommand):
+class Leaf(GroupedCommand):
     """
     A command that takes another command after `--`; what stands there is never read as nsctl's.
     """
@@ -128,7 +143,7 @@ def command_of(target: Any, name: str, summary: str) -> Any:
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)
     app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, short_help=summary, cls=getattr(target, "command_type", TyperCommand))(target)
+    app.command(name, short_help=summary, cls=getattr(target, "command_type", GroupedCommand))(target)
     return typer.main.get_command(app)
 
 
@@ -176,6 +191,7 @@ def run(words: list[str], world: World | None = None) -> int:
     app = typer.Typer(
         cls=Root,
         rich_markup_mode=None,
+        add_completion=False,
         pretty_exceptions_enable=False,
         help=HELP,
         epilog=EPILOG,
@@ -185,6 +201,10 @@ def run(words: list[str], world: World | None = None) -> int:
     command = typer.main.get_command(app)
     world = world or World()
     world.words = words
+    if "_NSCTL_COMPLETE" in os.environ:
+        from nsctl.engine.cli.complete import answer
+
+        return answer(command, world)
     if not words:
         words = ["--help"]
     try:

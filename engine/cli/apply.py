@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import choices, plan_files
 from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.up import described, ended_names, has_ended
@@ -45,7 +46,9 @@ def apply(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A plan saved by --dry-run --format json (- is stdin), or a lab file in TOML."
+            metavar="FILE",
+            help="A plan saved by --dry-run --format json (- is stdin), or a lab file in TOML.",
+            autocompletion=plan_files,
         ),
     ],
     dry_run: Annotated[
@@ -57,6 +60,7 @@ def apply(
             "--format",
             metavar="text|sh|json",
             help="How a lab file's dry run shows the commands.",
+            autocompletion=choices("text", "sh", "json"),
             show_default=False,
         ),
     ] = None,

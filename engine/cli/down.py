@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.complete import lab_files, sandbox_names
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.world import need_root, no_sandbox, settled
 from nsctl.engine.errors import Invalid
@@ -33,7 +33,14 @@ def down(
         bool, typer.Option("--force", help="Take down, too, the sandboxes that share them.", show_default=False)
     ] = False,
     file: Annotated[
-        str | None, typer.Option("--file", metavar="FILE", help="Those that this lab file made.", show_default=False)
+        str | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="Those that this lab file made.",
+            autocompletion=lab_files,
+            show_default=False,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)

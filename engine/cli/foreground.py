@@ -27,7 +27,7 @@ from nsctl.engine.namespaces import NEWPID, setns
 if TYPE_CHECKING:
     from nsctl.engine.cli.up import Wish
     from nsctl.engine.cli.world import World
-    from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
 
@@ -61,9 +61,9 @@ def run_in(
     from nsctl.engine.cli.up import started
     from nsctl.engine.runner.crew import STOPPING
 
-    name = want.request.name
     with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-        row = started(session, want, plugins)
+        row = started(world, session, want, plugins)
+        name = row.name
         pid = session.pid(row)
         masked = masks_for(session, row, pid)
         # From here on a signal is the command's; one that came a moment ago is noted in the session.
@@ -149,7 +149,7 @@ def foreground(
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
 
 
-def masks_for(session: Session, row: SandboxRow, pid: int | None) -> str | None:
+def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
     """
     The script that keeps a command within bounds in a sandbox that has no init which does; None where one has it done.
 

@@ -73,7 +73,7 @@ def _enter(
     from nsctl.engine.cli.settings import as_command
 
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         rows = {} if session is None else session.sandboxes()
         if session is None or name not in rows:
             raise no_sandbox(name, rows)

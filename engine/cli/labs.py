@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.complete import choices
+from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.settings import of_lab_file
-from nsctl.engine.cli.up import RESERVED, Wish, described, has_ended, plan_of
+from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -114,7 +116,9 @@ def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
     return lab, plugins
 
 
-def schema(what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.")]) -> int:
+def schema(
+    what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.", autocompletion=choices("lab"))],
+) -> int:
     """
     Print the JSON schema of lab files, for editors.
     """

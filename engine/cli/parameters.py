@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import typer
 
+from nsctl.engine.cli.complete import completer
 from nsctl.engine.mode import opt
 from nsctl.engine.options import Field, fields_of, from_strings
 
-__all__ = ["Common", "UpCommon", "command_function", "split"]
+__all__ = ["RESERVED", "SHORT", "Common", "UpCommon", "command_function", "split"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -25,7 +26,9 @@ class Common:
     What every mode has, whatever its own options.
     """
 
-    name: str | None = opt(None, "the sandbox's name and hostname; the mode's name if not given", metavar="NAME")
+    name: str | None = opt(
+        None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
+    )
     isolate: str | None = opt(
         None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
     )
@@ -60,6 +63,10 @@ class UpCommon(Common):
     confirm: str | None = opt(None, "take it down again unless `nsctl confirm NAME` comes in time", metavar="TIME")
 
 
+RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
+"""Names that a mode's own options can't have."""
+
+
 def command_function(
     options_type: type, common_type: type[Common], call: Callable[[typer.Context, dict[str, Any]], Any]
 ) -> Callable[..., Any]:
@@ -78,7 +85,7 @@ def command_function(
         return call(ctx, given)
 
     own = [_parameter(f) for f in fields_of(options_type)]
-    common = [_parameter(f, _SHORT) for f in fields_of(common_type)]
+    common = [_parameter(f, SHORT) for f in fields_of(common_type)]
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     function.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]  # PEP 362
     function.__annotations__ = {}
@@ -99,7 +106,7 @@ def split(given: Mapping[str, Any], options_type: type, common_type: type[Common
     )
 
 
-_SHORT = {"env": "-e", "user": "-u", "workdir": "-w"}
+SHORT = {"env": "-e", "user": "-u", "workdir": "-w"}
 """As docker(1) and podman(1) have them; of options of all modes only, for a mode's own may be called alike."""
 
 
@@ -107,7 +114,9 @@ def _parameter(field: Field, short: Mapping[str, str] | None = None) -> inspect.
     kind: Any = bool | None if field.type is bool else list[str] if field.multiple else str | None
     flag = f"{field.flag}/--no-{field.flag[2:]}" if field.default is True else field.flag
     flags = (flag, short[field.name]) if short and field.name in short else (flag,)
-    option = typer.Option(*flags, help=field.text, metavar=field.metavar or None, show_default=False)
+    option = typer.Option(
+        *flags, help=field.text, metavar=field.metavar or None, show_default=False, autocompletion=completer(field)
+    )
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,

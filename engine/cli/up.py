@@ -7,16 +7,15 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
-from dataclasses import fields
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.app import Leaf, words_after_dashes
-from nsctl.engine.cli.parameters import Common, UpCommon, command_function, split
+from nsctl.engine.cli.app import words_after_dashes
+from nsctl.engine.cli.mode_group import mode_group
+from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.present import all_as_made, none_to_confirm
 from nsctl.engine.cli.settings import of_command_line
 from nsctl.engine.cli.words import namespaces, seconds
@@ -24,124 +23,34 @@ from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
-from nsctl.engine.options import nearest, to_plain
+from nsctl.engine.options import to_plain
 from nsctl.engine.plan import Plan
 from nsctl.engine.settings import shown
-from nsctl.hooks.manager import Plugins, entry_points
+from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["RESERVED", "Wish", "described", "difference", "has_ended", "load", "plan_of", "run", "up"]
-
-RESERVED = frozenset(f.name for f in fields(UpCommon)) | {"ctx", "help"}
-"""Names that a mode's own options can't have."""
+__all__ = ["Wish", "described", "difference", "has_ended", "plan_of", "run", "up"]
 
 
 class Wish(NamedTuple):
     """
     What the command line asks for, checked.
+
+    Args:
+        mode: The mode.
+        request: What to ask it for.
+        options: Its options as plain data.
+        named: A name was given; else the request's is the mode's, and `with_free_name` finds one.
     """
 
     mode: Mode
     request: Request
     options: dict[str, Any]
-
-
-def load(name: str) -> tuple[Plugins, Mode]:
-    """
-    A mode, and the plugins that have a say.
-
-    Raises:
-        Invalid: There is no such mode (the nearest is named), or its plugin is broken.
-    """
-    plugins = Plugins.load(name, reserved=RESERVED)
-    found = plugins.modes().get(name)
-    if found is not None:
-        return plugins, found.mode
-    for broken in plugins.broken:
-        if broken.name == name:
-            raise Invalid(f"mode '{name}' can't be used: {broken.reason}", hint=f"it came with {broken.distribution}")
-    known = [*plugins.modes(), *(p.name for p in entry_points() if p.built_in)]
-    meant = nearest(name, known)
-    listed = ", ".join(sorted(set(known)))
-    raise Invalid(
-        f"there is no mode '{display(name)}'", hint=f"did you mean '{meant}'?" if meant else f"the modes are: {listed}"
-    )
-
-
-class Modes(TyperGroup):
-    """
-    The group whose commands are the modes.
-    """
-
-    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
-        """
-        The modes' names.
-        """
-        return sorted(Plugins.load(reserved=RESERVED).modes())
-
-    def get_command(self, ctx: object, cmd_name: str) -> Any:
-        """
-        The command of a mode, built from its options.
-        """
-        try:
-            plugins, mode = load(cmd_name)
-        except Invalid:
-            if getattr(ctx, "resilient_parsing", False):
-                return None
-            raise
-        foreground = self.name == "run"
-        common = Common if foreground else UpCommon
-        call = partial(_run if foreground else _up, plugins, mode)
-        app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-        text = mode.summary[:1].upper() + mode.summary[1:].rstrip(".") + "."
-        example = f"For example: {mode.example}" if mode.example else ""
-        app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
-            command_function(mode.options, common, call)
-        )
-        return typer.main.get_command(app)
-
-    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
-        """
-        The modes in the help; a broken one is a line on stderr.
-        """
-        plugins = Plugins.load(reserved=RESERVED)
-        for line in plugins.warnings:
-            out.warning(line)
-        with formatter.section("Modes"):
-            formatter.write_dl([(name, loaded.mode.summary) for name, loaded in sorted(plugins.modes().items())])
-
-    def invoke(self, ctx: Any) -> Any:
-        """
-        Refuse to go on without a mode.
-        """
-        if not (ctx.args or getattr(ctx, "_protected_args", ())):
-            names = ", ".join(p.name for p in entry_points() if p.built_in)
-            raise Invalid("which mode?", hint=f"nsctl {self.name} MODE; for example one of {names}; see nsctl modes")
-        return super().invoke(ctx)
-
-
-def _group(name: str, text: str) -> typer.Typer:
-    app = typer.Typer(
-        name=name,
-        cls=Modes,
-        rich_markup_mode=None,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        help=text,
-        options_metavar="",
-        subcommand_metavar="MODE [OPTIONS] [-- CMD...]",
-        epilog=f"nsctl {name} MODE --help shows the mode's options.",
-    )
-    app.callback()(lambda: None)
-    return app
-
-
-up = _group("up", "Make a sandbox, with CMD as its workload or with nothing but its init.")
-run = _group("run", "Make a sandbox, run CMD in it with the terminal, and take it down. The exit status is CMD's.")
+    named: bool = True
 
 
 def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_type: type[Common]) -> tuple[Wish, Any]:
@@ -165,7 +74,20 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
     settings = of_command_line(common, os.environ)
     isolate = mode.isolate if common.isolate is None else namespaces(common.isolate)
     name = check_name(mode.name if common.name is None else common.name)
-    return Wish(mode, Request(name, options, isolate, command, settings), to_plain(options)), common
+    request = Request(name, options, isolate, command, settings)
+    return Wish(mode, request, to_plain(options), common.name is not None), common
+
+
+def with_free_name(want: Wish, world: World, session: Session | None, facts: Facts) -> Wish:
+    """
+    The same with a name that is free, where none was given.
+    """
+    if want.named:
+        return want
+    from nsctl.engine.cli.free_names import first_free, names_in_use
+
+    name = check_name(first_free(want.request.name, names_in_use(session, world.state_dir, facts)))
+    return want._replace(request=replace(want.request, name=name))
 
 
 def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
@@ -221,7 +143,7 @@ def described(row: SandboxRow, *, ended: bool = False) -> str:
     A sandbox that is up, in one line; or that was made, and whose workload has ended since.
     """
     if ended:
-        return f"{row.name} was made; its command has ended already, see: nsctl inspect {row.name}"
+        return f"{row.name} was made; its command has ended already, see: nsctl logs {row.name}"
     info = row.info
     parts = [", ".join(info.get("addresses", ()))]
     if info.get("network"):
@@ -241,7 +163,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
     world.note_hidden()
     with world.look() as session:
         facts = world.facts(session)
-        plan = plan_of(want, facts, plugins)
+        plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
     out.data(shown.removesuffix("\n"), exact=form == "sh")
 
@@ -256,17 +178,19 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
         _show(world, plugins, want, common.format)
         return 0
     with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_fuse) as session:
-        row = session.sandboxes().get(want.request.name)
-        ended = ended_names(session, want.request.name)
-        if row is not None and not ended:
-            _same(row, want)
-            none_to_confirm(row.name, confirm)
-            all_as_made(session, [row.name])
-            out.done(f"{described(row)} (already)")
-            return 0
+        ended: list[str] = []
+        if want.named:
+            row = session.sandboxes().get(want.request.name)
+            ended = ended_names(session, want.request.name)
+            if row is not None and not ended:
+                _same(row, want)
+                none_to_confirm(row.name, confirm)
+                all_as_made(session, [row.name])
+                out.done(f"{described(row)} (already)")
+                return 0
         facts = session.facts(without=ended)
         with session.planning():
-            plan = plan_of(want, facts, plugins)
+            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         [row] = session.up([plan], replace=ended, confirm=confirm)
         over = has_ended(session, row)
     out.done(described(row, ended=over))
@@ -335,7 +259,7 @@ def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]
     return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_fuse)
 
 
-def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
+def started(world: World, session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
     """
     A sandbox that ends with this nsctl.
 
@@ -343,11 +267,20 @@ def started(session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
         Conflict: One of that name is up.
     """
     name = want.request.name
-    ended = ended_names(session, name)
-    if name in session.sandboxes() and not ended:
-        raise Conflict(f"'{name}' is up already", hint="use another --name")
+    ended = ended_names(session, name) if want.named else []
+    if want.named and name in session.sandboxes() and not ended:
+        raise Conflict(f"'{name}' is up already", hint="use another --name, or leave it out")
     facts = session.facts(without=ended)
     with session.planning():
-        plan = plan_of(want, facts, plugins)
+        plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
     [row] = session.up([plan], replace=ended, ephemeral=True)
     return row
+
+
+up = mode_group("up", "Make a sandbox, with CMD as its workload or with nothing but its init.", UpCommon, _up)
+run = mode_group(
+    "run",
+    "Make a sandbox, run CMD in it with the terminal, and take it down. The exit status is CMD's.",
+    Common,
+    _run,
+)

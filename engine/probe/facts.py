@@ -1,22 +1,26 @@
 """
-The snapshot of the host that modes plan from, gathered without starting a process.
+The snapshot of the host that modes plan from, gathered without starting a process, but for the firewall's rules.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
 from nsctl.engine import inventory
-from nsctl.engine.facts import HIDDEN, Facts, Link, Process, Route, Sandbox
+from nsctl.engine.facts import HIDDEN, Facts, Firewall, Link, Process, Route, Sandbox
 from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, process
 from nsctl.engine.probe.content import sysctl
-from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.probe.kernel import Kernel, Reader
+from nsctl.engine.probe.netlink import Netlink, socket_in
+from nsctl.engine.probe.routing import policy_rules, table_routes
+from nsctl.engine.reach.model import LOCAL, TableRoute
 
-__all__ = ["gather", "resolv_conf"]
+__all__ = ["default_routes", "gather", "resolv_conf", "ways_out"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -24,7 +28,9 @@ V = TypeVar("V")
 _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 _DEFAULT = IPv4Network("0.0.0.0/0")
-_HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
+_HALF = 1
+_LOW, _HIGH, _WHOLE = (0, 1), (1 << 31, 1), (0, 0)
+"""First address and prefix length of a VPN's two halves, and of a default route."""
 
 
 class _Lazy(Mapping[K, V]):
@@ -64,24 +70,28 @@ def gather(
     sandboxes: Mapping[str, Sandbox],
     steps: Mapping[str, Step],
     hidden: tuple[str, ...] = HIDDEN,
+    read: Reader | None = None,
 ) -> Facts:
     """
     What modes may know of the host.
 
-    Links, sysctls and processes are read when they are asked for.
+    Links, sysctls, processes and the firewall's rules are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
         sandboxes: The sandboxes that are up, from the store.
         steps: The steps in place by key, from the store.
         hidden: Directories that no sandbox may reach.
+        read: Runs `iptables-save`; without it, nothing is known of the firewall's rules.
     """
     kernel = Kernel(_no_commands)
     routes = _routes(kernel)
+    ways = ways_out(kernel)
     return Facts(
         links=_Lazy[str, Link](kernel.link, lambda: iter(kernel.links())),
         routes=routes,
-        uplinks=uplinks_of(routes),
+        uplinks=tuple(dict.fromkeys(route.link for route in ways)),
+        route_mtu=min((route.mtu for route in ways if route.mtu), default=None),
         sysctls=_Lazy[str, str](sysctl, _sysctl_keys),
         netns=kernel.netns_names(),
         sandboxes=sandboxes,
@@ -90,7 +100,7 @@ def gather(
         taken=inventory.taken_of(steps.values()),
         addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
-        firewall=firewall.backend(),
+        firewall=_firewall(read),
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
@@ -100,6 +110,19 @@ def gather(
 
 def _no_commands(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
     raise AssertionError(f"facts are gathered without commands, not by {argv} in {netns}")
+
+
+def _firewall(read: Reader | None) -> Firewall:
+    found = firewall.backend()
+    if read is None or not found.backend:
+        return found
+    kernel = Kernel(read)
+
+    def chain(key: str) -> Sequence[tuple[str, ...]] | None:
+        family, table, name = key.split("/")
+        return kernel.rules(table, name, int(family))
+
+    return replace(found, chains=_Lazy[str, Sequence[tuple[str, ...]]](chain, lambda: iter(())))
 
 
 def _routes(kernel: Kernel) -> tuple[Route, ...]:
@@ -112,16 +135,48 @@ def _routes(kernel: Kernel) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def uplinks_of(routes: tuple[Route, ...]) -> tuple[str, ...]:
+def ways_out(kernel: Kernel) -> tuple[Route, ...]:
     """
-    The links that carry a default route, or both halves of one (a VPN's 0/1 and 128/1, which win), best metric first.
+    The default routes, or both halves of one, of the main table and of those that routing rules lead to.
+
+    In the order in which the tables are asked, of each table the best metric first.
+    Rules for what the host itself sends (`iif lo`) lead nobody else out.
+
+    Args:
+        kernel: The host, for the names of links.
     """
-    halves = [{r.link: r.metric for r in routes if r.destination == half} for half in _HALVES]
-    found = sorted((metric, link) for link, metric in halves[0].items() if link in halves[1])
-    found_default = sorted(
-        ((r.metric, number, r.link) for number, r in enumerate(routes) if r.destination == _DEFAULT),
-    )
-    return tuple(dict.fromkeys([link for _, link in found] + [link for _, _, link in found_default]))
+
+    def name_of(index: int) -> str | None:
+        link = kernel.link_by_index(index)
+        return link.name if link is not None else None
+
+    found: list[Route] = []
+    with Netlink(socket_in()) as netlink:
+        rules = [rule for rule in policy_rules(netlink) if rule.action == "table" and rule.iif != "lo"]
+        for table in dict.fromkeys(rule.table for rule in rules):
+            if table != LOCAL:
+                found += default_routes(table_routes(netlink, name_of, table))
+    return tuple(found)
+
+
+def default_routes(routes: Iterable[TableRoute]) -> tuple[Route, ...]:
+    """
+    Of a table: the default routes, and both halves of one (a VPN's 0/1 and 128/1, which win), best metric first.
+    """
+    by_destination: dict[tuple[int, int], list[Route]] = {}
+    for route in routes:
+        if route.length <= _HALF and route.kind == "unicast":
+            network = IPv4Network((route.destination, route.length))
+            made = (Route(network, hop.link, hop.via, route.metric, route.mtu) for hop in route.hops if hop.link)
+            by_destination.setdefault((route.destination, route.length), []).extend(made)
+    low, high, whole = (by_destination.get(key, []) for key in (_LOW, _HIGH, _WHOLE))
+    of_both = {route.link for route in low} & {route.link for route in high}
+    halves = [route for route in (*low, *high) if route.link in of_both]
+    return (*sorted(halves, key=_metric), *sorted(whole, key=_metric))
+
+
+def _metric(route: Route) -> int:
+    return route.metric
 
 
 def _sysctl_keys() -> Iterator[str]:

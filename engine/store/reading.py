@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.plan import step_from_json
+from nsctl.engine.plan import Step, step_from_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
 from nsctl.engine.store.home import check_home, here
@@ -60,6 +60,7 @@ class Records:
         self._asked = 0
         self._known: frozenset[str] | None = None
         self._sandboxes: dict[str, SandboxRow] | None = None
+        self._decoded: dict[str, tuple[object, Step]] = {}
         self.stale: list[StepRow] = []
         """Steps of an earlier boot, found on opening: nothing is undone, but their files may lie about."""
         self._db = Database(state_dir / "state.db", readonly=readonly)
@@ -262,6 +263,10 @@ class Records:
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return [] if self._void else self._db.rows(sql, values)
 
+    def _known_step(self, key: str, crc: object) -> Step | None:
+        known = self._decoded.get(key)
+        return known[1] if known is not None and known[0] == crc else None
+
     def _steps(self, which: str, values: tuple[Any, ...] = ()) -> Iterator[StepRow]:
         rows = self._rows(f"{_STEPS} {which}", values)
         for _, key, data, crc, state, mark, tools, mark_crc, held, holders in rows:
@@ -269,14 +274,21 @@ class Records:
             # A holder that is missing here would let go of what a sandbox needs.
             if not good or state not in _STATES or held != holders:
                 raise Damaged(f"the store's row of step {key!r} is damaged")
-        for n, (data, mark, tools) in enumerate(
-            all_loads([(row[2], row[5] or "null", row[6] or "null") for row in rows])
-        ):
-            seq, key, _, _, state, *_ = rows[n]
-            try:
-                step = step_from_json(data)
-            except (KeyError, TypeError, ValueError, AttributeError) as e:
-                raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
+        # A command reads most rows several times; the same seal stands for the same text.
+        decoded = [self._known_step(key, crc) for _, key, _, crc, *_ in rows]
+        texts = [
+            ("null" if step else row[2], row[5] or "null", row[6] or "null")
+            for row, step in zip(rows, decoded, strict=True)
+        ]
+        for n, (data, mark, tools) in enumerate(all_loads(texts)):
+            seq, key, _, crc, state, *_ = rows[n]
+            step = decoded[n]
+            if step is None:
+                try:
+                    step = step_from_json(data)
+                except (KeyError, TypeError, ValueError, AttributeError) as e:
+                    raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
+                self._decoded[key] = (crc, step)
             yield StepRow(seq, step, state, mark or None, tools or {})
 
 

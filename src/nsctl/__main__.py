@@ -4,16 +4,33 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
 
 
-def main() -> None:
+def main() -> NoReturn:
     """
-    Run the command line.
+    Run the command line, and end the process.
+
+    What plugins have registered for the end, and threads they left behind, get their time as ever. What the
+    interpreter does after that, taking every module apart, is left out: it is a sixth of a command's time.
     """
     from nsctl.engine.cli import main as command_line
 
-    sys.exit(command_line())
+    status = command_line()
+    with suppress(KeyboardInterrupt):  # who can't wait for them
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+    atexit._run_exitfuncs()  # noqa: SLF001 - as the interpreter's own end does, which has no other name
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # what of it mattered was told by then, see out.close
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

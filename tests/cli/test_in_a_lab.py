@@ -181,7 +181,7 @@ def test_run_has_the_status_of_its_command_and_leaves_nothing(lab: Lab, mode: st
 def test_run_beside_a_sandbox_of_its_name_is_refused(lab: Lab) -> None:
     up(lab, "none")
     before = snapshot(lab)
-    done = lab.nsctl("run", "none", "--", "true")
+    done = lab.nsctl("run", "none", "--name", "none", "--", "true")
     assert (done.returncode, "'none' is up already" in done.stderr) == (125, True)
     assert_back(lab, before)
 

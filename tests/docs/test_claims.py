@@ -91,7 +91,7 @@ def test_every_command_and_option_that_is_shown_exists(page: Path) -> None:
                 unknown += [f"nsctl {name} {flag}" for flag in _FLAG.findall(rest) if flag not in known]
     # Flags that stand alone in the prose are some command's.
     every = {flag for name in COMMANDS for flag in options_of(name)}
-    every |= {"--help", "--version", "--install-completion"}
+    every |= {"--help", "--version"}
     quoted = {flag for code in re.findall(r"`(--[^`]+)`", prose(page)) for flag in _FLAG.findall(code)}
     assert unknown + sorted(quoted - every) == []
 

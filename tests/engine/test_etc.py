@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nsctl import Facts, Invalid, Request
+from nsctl.engine.effect import FileIs
 from nsctl.engine.etc import resolv_conf
 from nsctl.engine.facts import Sandbox
 from nsctl.engine.mode import Mode
@@ -37,7 +38,7 @@ OWN = ("mount", "ipc", "pid", "uts", "net")
 
 def hosts(mode: Mode, options: Any, facts: Facts, isolate: tuple[str, ...] = OWN, **settings: Any) -> list[str]:
     made = plan(mode, Request("web", options, isolate, (), settings), replace(facts, hosts=HOSTS))
-    [content] = [s.do.stdin for s in made.steps if s.key.endswith("/web/hosts") and hasattr(s.do, "stdin")]
+    [content] = [s.effect.content for s in made.steps if isinstance(s.effect, FileIs) and s.key.endswith("/web/hosts")]
     return content.splitlines()
 
 

@@ -88,6 +88,15 @@ CHANGED = (
         " iptables -I NSCTL-FORWARD $rule",
         "rule/4/filter/NSCTL-FORWARD/",
     ),
+    Drift("iptables -I FORWARD -j DROP", "rule/4/filter/FORWARD/", "iptables -D FORWARD -j DROP"),
+    Drift(
+        "iptables -t raw -I PREROUTING -j ACCEPT", "rule/4/raw/PREROUTING/", "iptables -t raw -D PREROUTING -j ACCEPT"
+    ),
+    Drift(
+        "iptables -t nat -I POSTROUTING -j RETURN",
+        "rule/4/nat/POSTROUTING/",
+        "iptables -t nat -D POSTROUTING -j RETURN",
+    ),
 )
 RENAMED = (
     Drift("ip link set nsbr0 down; ip link set nsbr0 name brx; ip link set brx up", "link/nsbr0"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from nsctl import Facts, Plan, Refused, Request
-from nsctl.engine.cli.up import RESERVED
+from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.options import from_strings
 from nsctl.engine.planner import plan
 from nsctl.hooks.manager import EntryPoint, Plugins

@@ -61,6 +61,14 @@ def test_the_wheel_says_that_it_is_typed_and_ships_nothing_else(wheel: Path) -> 
     assert {name.partition("/")[0] for name in names} == {"nsctl", f"nsctl-{nsctl.__version__}.dist-info"}
 
 
+def test_the_wheel_has_what_completes_command_lines(wheel: Path, installed: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        scripts = {name for name in archive.namelist() if name.startswith("nsctl/engine/cli/shells/")}
+    assert {Path(name).name for name in scripts} == {"nsctl.bash", "_nsctl", "nsctl.fish"}
+    done = subprocess.run([installed / "nsctl", "completion", "bash"], check=True, capture_output=True, text=True)
+    assert "complete -F _nsctl nsctl" in done.stdout
+
+
 def test_the_source_distribution_holds_the_linked_folders(tree: Path, tmp_path: Path) -> None:
     build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
     subprocess.run([sys.executable, "-I", "-c", build, str(tmp_path)], check=True, cwd=tree, stdout=subprocess.DEVNULL)
@@ -68,6 +76,7 @@ def test_the_source_distribution_holds_the_linked_folders(tree: Path, tmp_path: 
     with tarfile.open(built) as archive:
         members = {"/".join(Path(member.name).parts[1:]): member for member in archive.getmembers()}
     assert {f"src/{name}" for name in modules_of(tree)} <= members.keys()
+    assert {"src/nsctl/engine/cli/shells/_nsctl"} <= members.keys()
     assert not [name for name, member in members.items() if member.issym() or member.islnk()]
 
 

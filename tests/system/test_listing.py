@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nsctl
-from tests.lab import Lab, needs, nsctl_argv
+from tests.lab import Lab, nsctl_argv
 from tests.system.support import data, down, init_of, inspect, refused, said, terminal, up
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
@@ -44,6 +44,7 @@ def test_ls_as_json_says_the_same(lab: Lab) -> None:
         "mode": "bridge",
         "addresses": ["10.0.3.2/24"],
         "network": "nsbr0",
+        "bridge": "nsbr0",
         "pid": init_of(lab, "web"),
         "state": "up",
     }
@@ -204,12 +205,3 @@ def test_colour_and_progress_are_for_terminals_only(lab: Lab) -> None:
     with terminal(lab, *nsctl_argv("up", "none", "--name", "other"), term="xterm") as screen:
         assert screen.end() == 0
         assert "other is up: " in screen.screen
-
-
-@needs("tool:bash")
-def test_names_are_completed(lab: Lab) -> None:
-    up(lab, "none", "--name", "web")
-    words = {"COMP_WORDS": "nsctl down w", "COMP_CWORD": "2", "_NSCTL_COMPLETE": "complete_bash"}
-    assert lab.nsctl(env=words).stdout.split() == ["web"]
-    words = {"COMP_WORDS": "nsctl up br", "COMP_CWORD": "2", "_NSCTL_COMPLETE": "complete_bash"}
-    assert lab.nsctl(env=words).stdout.split() == ["bridge"]

@@ -87,7 +87,9 @@ def test_it_is_built_used_and_taken_down_without_a_trace(pair: Environment, lab:
     canaries = plant_canaries(lab)
     before = snapshot(lab)
     assert said(pair, lab, "up", "pair", "--address", "10.66.1.2/24") == "pair is up: 10.66.1.2/24\n"
-    assert said(pair, lab, "up", "pair", "--address", "10.66.1.2/24") == "pair is up: 10.66.1.2/24 (already)\n"
+    assert said(pair, lab, "up", "pair", "--name", "pair", "--address", "10.66.1.2/24") == (
+        "pair is up: 10.66.1.2/24 (already)\n"
+    )
     lab.run(["ip", "-batch", "-"], input="addr add 10.66.1.1/24 dev pair0\n", check=True)
     assert "1 received" in lab.run(["ping", "-c", "1", "-W", "2", "10.66.1.2"]).stdout
     assert said(pair, lab, "exec", "pair", "--", "hostname") == "pair\n"

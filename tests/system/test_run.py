@@ -66,7 +66,7 @@ def test_125_says_too_that_nsctl_refused(lab: Lab, args: tuple[str, ...]) -> Non
 def test_a_name_that_is_up_already_is_refused_and_left_alone(lab: Lab) -> None:
     up(lab, "none")
     with unchanged(lab):
-        done = lab.nsctl("run", "none", "--", "true")
+        done = lab.nsctl("run", "none", "--name", "none", "--", "true")
         assert (done.returncode, done.stderr.splitlines()[0]) == (125, "nsctl: 'none' is up already")
 
 

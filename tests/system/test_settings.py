@@ -5,6 +5,7 @@ What can be asked of every sandbox: user, directory, variables, names, settings 
 from __future__ import annotations
 
 import shutil
+from functools import partial
 
 import pytest
 
@@ -182,6 +183,10 @@ def test_a_hidden_directory_stays_hidden_from_who_begins_in_it(web: Lab) -> None
     assert "web" not in done.stdout.split()
 
 
+def _is(lab: Lab, path: str, content: str) -> bool:
+    return lab.read(path) == content
+
+
 @pytest.mark.parametrize("isolate", ISOLATED)
 def test_a_workload_begins_in_the_root_or_where_it_is_told_to(lab: Lab, isolate: str) -> None:
     lab.run(["mkdir", "-p", "/run/a b"], check=True)
@@ -189,7 +194,8 @@ def test_a_workload_begins_in_the_root_or_where_it_is_told_to(lab: Lab, isolate:
         words = ("none", "--name", name, "--isolate", isolate, *options, "--", "sh", "-c", "pwd; exec sleep 99")
         done = lab.run(nsctl_argv("up", *words), cwd="/usr")
         assert done.returncode == 0, done
-        assert eventually(lambda name=name, where=where: lab.read(inspect(lab, name)["log"]) == f"{where}\n")
+        log = inspect(lab, name)["log"]
+        assert eventually(partial(_is, lab, log, f"{where}\n"))
     assert inside(lab, "two", "pwd") == "/run/a b\n"
     assert said(lab, "exec", "-w", "/usr", "two", "--", "pwd") == "/usr\n"
 
@@ -202,6 +208,7 @@ def test_a_workload_begins_in_the_root_or_where_it_is_told_to(lab: Lab, isolate:
         (("-w", "/etc/passwd"), "--workdir: there is no directory '/etc/passwd'"),
         (("-w", "/root", "-u", "nobody"), "--workdir: user 'nobody' can't enter '/root'"),
     ],
+    ids=["relative", "missing", "a file", "private"],
 )
 def test_a_directory_that_can_not_be_had_is_refused(lab: Lab, words: tuple[str, ...], says: str) -> None:
     lab.run(["sh", "-ec", "mkdir -m 0700 /run/root; mount --bind /run/root /root"], check=True)
@@ -339,6 +346,7 @@ def test_settings_of_the_network_are_the_sandboxs_and_go_with_it(lab: Lab) -> No
         ),
         ((*NET, "--sysctl", "net.ipv4.conf.eth0.arp_notify=0"), "arp_notify is 1 in a sandbox of mode 'bridge', not 0"),
     ],
+    ids=["kernel", "bare", "empty", "unknown", "global", "value", "link", "dots", "twice", "host", "mode"],
 )
 def test_what_is_no_setting_of_its_network_is_refused(lab: Lab, words: tuple[str, ...], says: str) -> None:
     refused(lab, "up", *words, says=says)

@@ -10,7 +10,9 @@ from tests.system.support import data, down, refused, said, unchanged, up
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 
 
-@pytest.mark.parametrize("wanted", [("none",), ("host",), WEB, (*WEB, "--", "sleep", "1000")], ids=" ".join)
+@pytest.mark.parametrize(
+    "wanted", [("none", "--name", "x"), ("host", "--name", "x"), WEB, (*WEB, "--", "sleep", "1000")], ids=" ".join
+)
 def test_up_again_changes_nothing_and_succeeds(lab: Lab, wanted: tuple[str, ...]) -> None:
     first = up(lab, *wanted)
     before = snapshot(lab)
@@ -20,8 +22,9 @@ def test_up_again_changes_nothing_and_succeeds(lab: Lab, wanted: tuple[str, ...]
 
 def test_up_again_of_a_sandbox_that_shares_changes_nothing_too(lab: Lab) -> None:
     up(lab, "none")
-    first = up(lab, "container", "--target", "none")
-    assert up(lab, "container", "--target", "none") == first.rstrip("\n") + " (already)\n"
+    sharer = ("container", "--target", "none", "--name", "sharer")
+    first = up(lab, *sharer)
+    assert up(lab, *sharer) == first.rstrip("\n") + " (already)\n"
 
 
 def test_up_with_other_options_is_refused_with_the_difference_named(lab: Lab) -> None:

@@ -11,35 +11,81 @@ import pytest
 from nsctl.engine.effect import AddrOn, LinkIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.facts import gather, uplinks_of
+from nsctl.engine.probe.facts import default_routes, gather
 from nsctl.engine.probe.process import start_of
+from nsctl.engine.reach.model import MAIN, Hop, TableRoute
 from tests.lab import Lab
 from tests.lab.namespaces import NamespaceThread
 
 Ip = Callable[..., None]
 
-ANY, LOW, HIGH = IPv4Network("0.0.0.0/0"), IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1")
+ANY = IPv4Network("0.0.0.0/0")
 
 
-def test_uplinks_are_the_links_of_default_routes_best_metric_first() -> None:
-    routes = (
-        Route(ANY, "wlan0", "192.168.1.1", 600),
-        Route(ANY, "eth0", "10.0.0.1", 100),
-        Route(ANY, "eth0", "10.0.0.2", 700),
-        Route(IPv4Network("10.0.0.0/8"), "eth1"),
-    )
-    assert uplinks_of(routes) == ("eth0", "wlan0")
+def table(*routes: tuple[int, int, str, int]) -> list[TableRoute]:
+    return [TableRoute(MAIN, to, length, hops=(Hop(link),), metric=metric) for to, length, link, metric in routes]
+
+
+def links_of(*routes: tuple[int, int, str, int]) -> list[str]:
+    return [route.link for route in default_routes(table(*routes))]
+
+
+def test_ways_out_are_default_routes_best_metric_first() -> None:
+    assert links_of((0, 0, "wlan0", 600), (0, 0, "eth0", 100), (10 << 24, 8, "eth1", 0)) == ["eth0", "wlan0"]
 
 
 def test_the_first_of_equal_default_routes_comes_first() -> None:
-    assert uplinks_of((Route(ANY, "wan1"), Route(ANY, "wan0"))) == ("wan1", "wan0")
+    assert links_of((0, 0, "wan1", 0), (0, 0, "wan0", 0)) == ["wan1", "wan0"]
 
 
-def test_both_halves_of_the_internet_make_an_uplink_that_wins_and_one_half_does_not() -> None:
-    vpn = (Route(LOW, "tun0", None, 50), Route(HIGH, "tun0", None, 50))
-    assert uplinks_of((Route(ANY, "eth0"), *vpn)) == ("tun0", "eth0")
-    assert uplinks_of((Route(ANY, "eth0"), vpn[0])) == ("eth0",)
-    assert uplinks_of(()) == ()
+def test_both_halves_of_the_internet_make_a_way_out_that_wins_and_one_half_does_not() -> None:
+    low, high = (0, 1, "tun0", 50), (1 << 31, 1, "tun0", 50)
+    assert links_of((0, 0, "eth0", 0), low, high) == ["tun0", "tun0", "eth0"]
+    assert links_of((0, 0, "eth0", 0), low) == ["eth0"]
+    assert links_of() == []
+
+
+def test_a_default_route_that_only_refuses_is_no_way_out() -> None:
+    assert default_routes([TableRoute(MAIN, 0, 0, "unreachable"), TableRoute(MAIN, 0, 0, hops=(Hop(""),))]) == ()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("lines", "uplinks", "mtu"),
+    [
+        (["route replace default via 203.0.113.1 mtu 1400"], ("eth0",), 1400),
+        (["route replace default via 203.0.113.1 mtu lock 1390"], ("eth0",), 1390),
+        (["route add 198.51.100.0/24 via 203.0.113.1 mtu 1300"], ("eth0",), 1500),
+        (["route add default dev vpn0 table 100", "rule add from 10.0.0.0/8 table 100"], ("vpn0", "eth0"), 1420),
+        (["route add default dev vpn0 table 100 mtu 1380", "rule add table 100"], ("vpn0", "eth0"), 1380),
+        (["route add default dev vpn0 table 100"], ("eth0",), 1500),
+        (["route add default dev vpn0 table 100", "rule add iif lo table 100"], ("eth0",), 1500),
+        (["route add 0.0.0.0/1 dev vpn0", "route add 128.0.0.0/1 dev vpn0 mtu 1390"], ("vpn0", "eth0"), 1390),
+        (
+            [
+                "route add default dev vpn0 table 51820",
+                "rule add not fwmark 51820 table 51820",
+                "rule add table main suppress_prefixlength 0",
+            ],
+            ("eth0", "vpn0"),
+            1420,
+        ),
+        (["route replace default nexthop via 203.0.113.1 nexthop dev vpn0"], ("eth0", "vpn0"), 1420),
+        (["route del default"], (), 1500),
+    ],
+)
+def test_the_smallest_mtu_of_links_and_routes_that_lead_out_counts(
+    ip: Ip, inside: NamespaceThread, lines: list[str], uplinks: tuple[str, ...], mtu: int
+) -> None:
+    ip(
+        "link add name vpn0 mtu 1420 type veth peer name vpn1",
+        "link set dev vpn0 up",
+        "link set dev vpn1 up",
+        *lines,
+    )
+    facts = inside.call(gather, "/run/nsctl", {}, {})
+    assert facts.uplinks == uplinks
+    assert inside.call(lambda: facts.default_mtu) == mtu
 
 
 @pytest.mark.system

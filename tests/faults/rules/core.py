@@ -46,7 +46,7 @@ RULES = (
     ),
     Rule(
         "a bridge gets no more sandboxes than it has ports",
-        "modes/bridge.py",
+        "engine/kit/choosing.py",
         "if len(facts.taken) >= PORTS and",
         "if False and",
         "tests/modes/test_bridge_ports.py::test_the_1024th_sandbox_of_a_bridge_is_refused",

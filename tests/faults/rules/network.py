@@ -12,11 +12,42 @@ _NETWORK = "tests/system/test_network.py"
 _NO_PORT = "test_a_hardware_address_inside_is_that_of_no_port_of_the_bridge"
 _OTHERS = f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_before_nor_meanwhile_nor_afterwards"
 
+_NETWORKS = "tests/system/test_networks.py"
+_CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/{}]"
+
 RULES = (
+    Rule(
+        "who wants no way out gets none, and who wants one keeps it",
+        "engine/kit/networks.py",
+        "        if is_internal(bridge, facts) == internal:\n",
+        "        if bridge:\n",
+        f"{_NETWORKS}::test_internal_sandboxes_that_name_no_network_share_one_without_a_way_out",
+    ),
+    Rule(
+        "an internal network stays one for whoever joins it",
+        "engine/kit/choosing.py",
+        "    return Network(bridge, gateway, mtu, internal, name)\n",
+        "    return Network(bridge, gateway, mtu, asked.internal, name)\n",
+        _CASE.format("network-joins-internal"),
+    ),
+    Rule(
+        "a name is one network's only",
+        "engine/kit/choosing.py",
+        "if (there := network_named(name, facts)) is not None:",
+        "if there := None:",
+        _CASE.format("refused-bridge-called-like-a-network"),
+    ),
+    Rule(
+        "a saved plan makes no second network of a name",
+        "engine/planner.py",
+        "if network_named(name, facts) not in {None, bridge}:",
+        "if False:",
+        f"{_NETWORKS}::test_a_saved_plan_is_refused_if_its_network_is_on_another_bridge_by_now",
+    ),
     Rule(
         "what comes from a bridge has a source of its own",
         "modes/bridge.py",
-        "    yield kit.own_sources(bridge, gateway.network, internal=o.internal)\n",
+        "    yield kit.own_sources(bridge, gateway.network, internal=internal)\n",
         "",
         f"{_NETWORK}::test_nothing_with_a_source_of_another_network_leaves_a_bridge[10.0.4.2]",
     ),
