@@ -26,10 +26,12 @@ needs_mandoc = pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc
 
 def test_the_pages_are_up_to_date() -> None:
     if os.environ.get("NSCTL_UPDATE_DOCS"):
-        for path in FOLDER.glob("*"):
-            path.unlink()
+        for path in FOLDER.iterdir():
+            if path.name not in PAGES:
+                path.unlink()
         for name, text in PAGES.items():
-            (FOLDER / name).write_text(text)
+            if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text:
+                (FOLDER / name).write_text(text)
     there = {path.name: path.read_text() for path in FOLDER.iterdir()}
     assert there == PAGES, "NSCTL_UPDATE_DOCS=1 scripts/test tests/docs brings them up to date"
 
