@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
     "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),
