@@ -20,7 +20,7 @@ from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
-from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, overlap
+from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
 from nsctl.engine.names import (
     check_ifname,
@@ -56,6 +56,7 @@ __all__ = [
     "free_address",
     "free_bridge",
     "free_subnet",
+    "host_addresses",
     "host_ifname",
     "is_internal",
     "join_process",
