@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 __all__ = ["HINT", "name_servers", "no_resolver", "on_loopback", "only_loopback"]
 
-HINT = "name a server that is reached from there in /etc/resolv.conf, or in /etc/netns/NAME/resolv.conf"
+HINT = "give it a server that is reached from there: --dns ADDRESS; or name one in /etc/resolv.conf"
 """What to do where no name server is reached."""
 
 

@@ -71,15 +71,15 @@ def trail(scene: Scene) -> Finding:
     place = _there(folder)
     if not scene.root:
         return Finding(OK, f"{scene.audit_log}, which only root can write")
-    if not os.path.isdir(place) or not os.access(place, os.W_OK):
-        return Finding(
-            FAIL, f"{place} can't be written to: no change begins that can't be recorded", f"see: ls -ld {place}"
-        )
     found = os.statvfs(place)
     free = found.f_bavail * found.f_frsize
     if found.f_flag & os.ST_RDONLY:
         return Finding(
             FAIL, f"{place} is read-only: no change begins that can't be recorded", "see: findmnt -T " + place
+        )
+    if not os.path.isdir(place) or not os.access(place, os.W_OK):
+        return Finding(
+            FAIL, f"{place} can't be written to: no change begins that can't be recorded", f"see: ls -ld {place}"
         )
     if free < _LITTLE:
         return Finding(
