@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RuleTagged, State
+from nsctl.engine.effect import ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, NftTable, PortFilter, RuleTagged, State
 from nsctl.engine.errors import Interrupted, NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
@@ -20,6 +20,7 @@ from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
+from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
@@ -178,7 +179,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     todo, restart = _what_to_do(ctx, sights)
     once = {s.key: s for s in reversed(todo)}  # of a cable with both ends changed, the other end's turn comes then
     todo, again_after = list(reversed(once.values())), len(once) < len(todo)
-    todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
+    todo.sort(key=lambda s: not _is_filter(s))
     own = OwnRules(ctx, (row.step for row, _ in sights))
     reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
     todo = _needs_first([*reordered, *todo])
@@ -215,6 +216,11 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     if again_after or any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
         todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
     return todo + again
+
+
+def _is_filter(step: Step) -> bool:
+    effect = step.effect
+    return isinstance(effect, NftTable | PortFilter) or (isinstance(effect, RuleTagged) and effect.table == "filter")
 
 
 def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> tuple[list[Step], list[StepRow]]:
@@ -283,6 +289,8 @@ def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
     effect = step.effect
     if sight.drift and isinstance(effect, FileIs):
         return [step]
+    if isinstance(effect, NftTable | PortFilter):
+        return list(mended(ctx.kernel, step, sight))
     if not sight.drift or not isinstance(effect, LinkIs):
         return []
     if sight.renamed is not None:
@@ -297,8 +305,6 @@ def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
         for w, v in (("master", effect.master), ("mtu", effect.mtu))
         if v is not None and f"{w} " in sight.drift
     ]
-    if not wrong:
-        return []
     argv = ("ip", "link", "set", "dev", effect.name, *(word for pair in wrong for word in pair))
     why = f"give {effect.name} its {' and '.join(w for w, _ in wrong)} back"
-    return [replace(step, why=why, do=Command(argv, netns=effect.netns), after=())]
+    return [replace(step, why=why, do=Command(argv, netns=effect.netns), after=())] if wrong else []

@@ -16,6 +16,7 @@ from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sou
 from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
+from nsctl.engine.kit.port_filter import FILTERED_PORTS, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, overlap
@@ -23,6 +24,7 @@ from nsctl.engine.kit.sysctls import sysctl
 from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac, host_ifname
 
 __all__ = [
+    "FILTERED_PORTS",
     "POOLS",
     "address",
     "announce",
@@ -49,6 +51,7 @@ __all__ = [
     "masquerade",
     "netns",
     "overlap",
+    "own_addresses",
     "own_sources",
     "route",
     "rule",

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from nsctl.engine import inventory
 from nsctl.engine.facts import HIDDEN, Facts, Link, Process, Route, Sandbox
+from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.plan import Step
-from nsctl.engine.probe import firewall, process
+from nsctl.engine.probe import firewall, nftables, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.netlink import Netlink, socket_in
@@ -73,7 +74,7 @@ def gather(
     """
     What modes may know of the host.
 
-    Links, sysctls and processes are read when they are asked for.
+    Links, sysctls, processes and what the host lacks are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
@@ -98,6 +99,7 @@ def gather(
         addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=firewall.backend(),
+        lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
