@@ -7,7 +7,7 @@ The mappings may be lazy (the probe reads a link or a sysctl when it is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
@@ -98,10 +98,13 @@ class Firewall:
     Args:
         backend: `nft`, `legacy`, or nothing where iptables is missing.
         mixed: The back end that holds rules too, although `iptables` drives the other.
+        chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
+            does not exist is missing, and so are all where they can't be read (without root).
     """
 
     backend: str = "nft"
     mixed: str = ""
+    chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,14 @@ class Facts:
         sandboxes: The sandboxes that are up, by name.
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
+        names: For each of these whose network is not called like it: the network's name.
         taken: Addresses that sandboxes hold: address → sandbox.
         macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
             sandbox.
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
-        lacks: What this host can't do, with the reason: see `nsctl.engine.kit`; looked for when it is asked for.
+        lacks: What this host can't do that others can, with the reason (see `kit.filters_ports`).
         state_dir: nsctl's directory under /run.
         hosts: The content of /etc/hosts.
         hidden: Directories that no sandbox may reach, beside the state directory: the audit trail's, other states'.
@@ -174,6 +178,7 @@ class Facts:
     sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)
     steps: Mapping[str, Step] = field(default_factory=dict)
     networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
     macs: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()

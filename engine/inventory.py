@@ -17,13 +17,15 @@ from typing import TypeVar
 
 from nsctl.engine.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.facts import Facts, Link, Route, Sandbox
+from nsctl.engine.jumps import grown
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.link import born_with, hardware_address_inside
+from nsctl.engine.kit.networks import name_in
 from nsctl.engine.names import rule_tag
 from nsctl.engine.plan import Plan, Step
 
-__all__ = ["extend", "gateway_of", "macs_of", "networks_of", "sandbox_of", "taken_of", "way_back_of"]
+__all__ = ["extend", "gateway_of", "macs_of", "names_of", "networks_of", "sandbox_of", "taken_of", "way_back_of"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -104,6 +106,13 @@ def networks_of(steps: Iterable[Step]) -> dict[str, IPv4Interface]:
         elif isinstance(effect, AddrOn) and effect.netns is None and ":" not in effect.address:
             addresses.setdefault(effect.link, effect.address)
     return {link: _interface(address) for link, address in addresses.items() if link in bridges}
+
+
+def names_of(steps: Iterable[Step]) -> dict[str, str]:
+    """
+    For each bridge whose network is not called like it: the network's name.
+    """
+    return dict(found for step in steps if (found := name_in(step.effect)) is not None)
 
 
 @lru_cache(maxsize=64)
@@ -238,6 +247,7 @@ def extend(facts: Facts, plan: Plan) -> Facts:
             netns.add(effect.name)
     networks = networks_of(new)
     way_back = facts.way_back or way_back_of(new)
+    chains = grown(new, facts)
     sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps, others=facts.sandboxes)
     return replace(
         facts,
@@ -249,6 +259,8 @@ def extend(facts: Facts, plan: Plan) -> Facts:
         sandboxes=_grown(facts.sandboxes, {plan.name: sandbox}),
         steps=_grown(facts.steps, {step.key: step for step in new}),
         networks=_grown(facts.networks, networks),
+        names=_grown(facts.names, names_of(new)),
         taken=_grown(facts.taken, taken_of(new)),
         macs=_grown(facts.macs, macs_of(new, plan.name)),
+        firewall=replace(facts.firewall, chains=_grown(facts.firewall.chains, chains)) if chains else facts.firewall,
     )

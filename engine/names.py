@@ -17,10 +17,12 @@ __all__ = [
     "check_ifname",
     "check_mac",
     "check_name",
+    "check_network",
     "derived_mac",
     "display",
     "host_ifname",
     "mask_of",
+    "network_bridge",
     "rule_tag",
     "said_by",
 ]
@@ -38,6 +40,13 @@ SHOWN_MAX = 80
 IFNAME_MAX = 15
 """IFNAMSIZ - 1."""
 _RESERVED_IFNAMES = frozenset({"lo", "all", "default"})
+_NUMBERED = re.compile(r"nsbr[0-9]{1,6}")
+_OTHER_MEANING = {
+    "default": "the default network is the one without --network",
+    "all": "it would read as all networks",
+    **{mode: f"it is a mode: nsctl up {mode}" for mode in ("none", "host", "bridge", "container")},
+}
+"""Words that are no name of a network, with the reason: with Docker, some of them are."""
 
 
 def display(text: str, most: int = SHOWN_MAX) -> str:
@@ -88,6 +97,34 @@ def check_ifname(name: str, what: str = "interface name") -> str:
         f"{what} '{display(name)}' is not allowed",
         hint=f"use lower-case letters, digits, '-', '_' and '.', beginning with a letter, at most {IFNAME_MAX}",
     )
+
+
+def check_network(name: str) -> str:
+    """
+    A network's name.
+
+    Raises:
+        Invalid: It is no name, or a word that means something else.
+    """
+    check_name(name, "network name")
+    if name in _OTHER_MEANING:
+        raise Invalid(f"a network can't be called '{name}'", hint=f"choose another name: {_OTHER_MEANING[name]}")
+    return name
+
+
+def network_bridge(name: str) -> str:
+    """
+    The bridge that a network is made on: readable where it fits into 15 characters.
+
+    No link of a sandbox is called like it (see `host_ifname`). Two long names may meet in one bridge; the second is
+    then refused as any other that finds its bridge taken. `nsbr0` and the like are their own bridges.
+    """
+    if _NUMBERED.fullmatch(name):
+        return name
+    plain = f"nsbr-{name}"
+    if len(plain) <= IFNAME_MAX:
+        return plain
+    return f"nsbr-{name[:3]}-{sha256(name.encode()).hexdigest()[:6]}"
 
 
 def check_mac(mac: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.effect import Effect, effect_from_json, effect_to_json
+from nsctl.engine.effect import Effect, RuleTagged, effect_from_json, effect_to_json
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import said_by
 
@@ -133,8 +133,22 @@ class Step:
     def same_work(self, other: Step) -> bool:
         """
         Whether two sandboxes may share this step.
+
+        In a chain of the host's, a rule is the same wherever it stands: that depends on what else is in there by then.
         """
-        return self is other or self.do == other.do
+        if self is other or self.do == other.do:
+            return True
+        work = _wherever(self.do) if isinstance(self.effect, RuleTagged) else None
+        return work is not None and work == _wherever(other.do)
+
+
+def _wherever(command: Command | Spawn) -> tuple[str, ...] | None:
+    # A rule in a chain of the host's without its place; None for anything else.
+    match command.argv:
+        case (tool, "-w", "-t", table, "-A" | "-I", chain, *spec) if not chain.startswith("NSCTL-"):
+            return (tool, table, chain, *(spec[1:] if spec[0].isdecimal() else spec))
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from typing import get_args
 from nsctl.engine.effect import Effect, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
-from nsctl.engine.inventory import macs_of, networks_of, taken_of
+from nsctl.engine.inventory import macs_of, names_of, networks_of, taken_of
+from nsctl.engine.jumps import anew, is_jump, placed
+from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display, said_by
@@ -48,6 +50,7 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
     try:
         steps = steps_of(mode, request, facts)
         _check(mode.name, _faults_of_all(steps))
+        steps = placed(steps, facts)
         made = assemble(mode, request, facts, steps)
     except NsctlError:
         raise
@@ -95,6 +98,9 @@ def check_fit(made: Plan, facts: Facts) -> None:
         if facts.macs.get(place, made.name) != made.name:
             bridge, _, mac = place.partition("/")
             raise Conflict(f"{mac} is the hardware address of '{facts.macs[place]}' on {bridge}", hint=again)
+    for bridge, name in names_of(made.steps).items():
+        if network_named(name, facts) not in {None, bridge}:
+            raise Conflict(f"the network '{name}' is on the bridge {network_named(name, facts)}", hint=again)
     for bridge, gateway in networks_of(made.steps).items():
         there = facts.networks.get(bridge)
         if there == gateway:
@@ -103,6 +109,10 @@ def check_fit(made: Plan, facts: Facts) -> None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
         if not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
+    jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
+    for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
+        if step.do != now.do:
+            raise Conflict(f"the host's own rules have changed: {step.key} belongs to another place by now", hint=again)
 
 
 def _check(mode: str, faults: Iterator[str]) -> None:

@@ -115,6 +115,8 @@ def _commands(command: Command, place: str) -> bool:
 
 def _of_network(argv: Sequence[str]) -> bool:
     match argv:
+        case ("ip", "link", "set", "dev", link, "alias", ""):  # which takes the alias away
+            return _are_plain((link,))
         case ("ip", kind, verb, *words):
             return verb in _VERBS.get(kind, ()) and _are_plain(words) and not _CODE & set(words)
         case ("sysctl", "-qw", setting):

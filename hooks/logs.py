@@ -33,12 +33,19 @@ def files_of(path: str) -> list[str]:
 def read_lines(path: str) -> Iterator[bytes]:
     """
     The lines of a log, with their ends.
+
+    Raises:
+        OSError: It can't be read, or is damaged.
     """
     if path.endswith(".gz"):
         import gzip
+        import zlib
 
         with gzip.open(path) as packed:
-            yield from packed
+            try:
+                yield from packed
+            except (EOFError, zlib.error) as e:
+                raise OSError(f"it is damaged: {e}") from e
     else:
         with open(path, "rb") as file:
             yield from file
@@ -56,7 +63,7 @@ def last_of(path: str) -> tuple[dict[str, Any], str] | None:
     The last record of a log, and its hash; None where its last line is no whole record.
     """
     last = None
-    with suppress(OSError, EOFError):
+    with suppress(OSError):
         for line in read_lines(path):
             last = line
     return sealed(last.removesuffix(b"\n")) if last else None
@@ -66,10 +73,11 @@ def _first_seq(path: str) -> tuple[int, int]:
     """
     The number of a log's first record; a log without one comes last, the current one after all.
     """
-    for line in islice(read_lines(path), 2):
-        found = sealed(line.removesuffix(b"\n"))
-        if found:
-            return 0, int(found[0]["seq"])
+    with suppress(OSError):  # whoever reads it is told
+        for line in islice(read_lines(path), 2):
+            found = sealed(line.removesuffix(b"\n"))
+            if found:
+                return 0, int(found[0]["seq"])
     return 1, 0
 
 

@@ -5,9 +5,9 @@ A bridge of the host's: sandboxes on it reach each other, the host, and the outs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
-from nsctl import Conflict, Facts, Invalid, Mode, Refused, Request, Steps, effects, hookimpl, kit, opt
+from nsctl import Conflict, Facts, Invalid, Mode, Refused, Request, Steps, hookimpl, kit, opt
 
 __all__ = ["MODE", "Options", "steps"]
 
@@ -15,8 +15,6 @@ METRIC = 100
 """Of the default route: stated, so that a route of another network can stand beside it."""
 IPV6_MTU = 1280
 """Bytes."""
-PORTS = 1023
-"""The most ports a bridge of the kernel's has (BR_MAX_PORTS - 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +23,13 @@ class Options:
     What can be chosen.
     """
 
-    subnet: IPv4Network | None = opt(
-        None, "the network's subnet; by default the first free /24 of a pool, for a network of its own"
+    network: str | None = opt(
+        None, "the network; by default the one that all share who name none: nsbr0, if that is free", metavar="NAME"
     )
+    subnet: IPv4Network | None = opt(None, "the network's subnet; by default the first free /24 of a pool")
     ip: IPv4Address | None = opt(None, "the address inside; by default a free one")
     gateway: IPv4Address | None = opt(None, "the bridge's own address; by default the subnet's first")
-    bridge: str | None = opt(None, "the bridge; by default nsbr0, nsbr1, ... one per subnet", metavar="NAME")
+    bridge: str | None = opt(None, "the network's bridge; by default one named after it", metavar="NAME")
     ifname: str = opt("eth0", "the interface's name inside", metavar="NAME")
     mac: str | None = opt(None, "the hardware address inside; by default derived from the name", metavar="MAC")
     mtu: int | None = opt(
@@ -38,7 +37,7 @@ class Options:
         "bytes; by default those of the bridge, or the smallest of links and routes that lead out",
         metavar="BYTES",
     )
-    internal: bool = opt(False, "no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
+    internal: bool = opt(False, "the network has no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
     allow_address: tuple[IPv4Address, ...] = opt(
         (), "an address of the subnet that it may send from besides, for one that is added inside (may be repeated)"
@@ -52,18 +51,6 @@ class Options:
     )
 
 
-@dataclass(frozen=True)
-class Network:
-    """
-    What the sandboxes on a bridge share.
-    """
-
-    bridge: str
-    gateway: IPv4Interface
-    mtu: int
-    internal: bool
-
-
 def steps(request: Request, facts: Facts) -> Steps:
     """
     Plan.
@@ -72,7 +59,7 @@ def steps(request: Request, facts: Facts) -> Steps:
     o: Options = request.options
     check(o, facts)
     network = choose(o, facts)
-    bridge, gateway, mtu = network.bridge, network.gateway, network.mtu
+    bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
     check_more(o, network, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
@@ -81,10 +68,11 @@ def steps(request: Request, facts: Facts) -> Steps:
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
-    if not o.allow_spoofing and kit.FILTERED_PORTS not in facts.lacks:
+    if not o.allow_spoofing and kit.filters_ports(facts):
         yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
+    yield kit.name_network(bridge, network.name)
     if ipv6:
         yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
         yield kit.sysctl(
@@ -105,21 +93,24 @@ def steps(request: Request, facts: Facts) -> Steps:
         why="tell the neighbours when the address comes up",
     )
 
-    yield kit.own_sources(bridge, gateway.network, internal=o.internal)
-    yield kit.filter_network(bridge, internal=o.internal)
-    if not o.internal:
+    yield kit.own_sources(bridge, gateway.network, internal=internal)
+    yield kit.filter_network(bridge, internal=internal)
+    if not internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
-        facts, f"net/ipv4/conf/{bridge}/forwarding", "0" if o.internal else "1", why=_forwarding(bridge, o)
+        facts,
+        f"net/ipv4/conf/{bridge}/forwarding",
+        "0" if internal else "1",
+        why=_forwarding(bridge, internal=internal),
     )
-    if not o.internal:
+    if not internal:
         yield from kit.way_back(bridge, facts, uplink=o.uplink)
 
     yield kit.link_up(end)
     yield kit.link_up("lo", netns=name)
     yield kit.address(ifname, f"{ip}/{gateway.network.prefixlen}", netns=name)
     yield kit.link_up(ifname, netns=name)
-    if not o.internal:
+    if not internal:
         yield kit.default_route(gateway.ip, link=ifname, metric=METRIC, netns=name)
     # On one that is made now nobody has talked to anybody; and each announcement is heard at all ports.
     if bridge in facts.links and facts.links[bridge].index:
@@ -136,8 +127,6 @@ def check(o: Options, facts: Facts) -> None:
     kit.check_ifname(o.ifname, "--ifname")
     if o.mac is not None:
         kit.check_mac(o.mac)
-    if o.bridge is not None:
-        kit.check_ifname(o.bridge, "--bridge")
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
     if o.allow_spoofing and o.allow_address:
@@ -157,81 +146,22 @@ def check(o: Options, facts: Facts) -> None:
         )
 
 
-def choose(o: Options, facts: Facts) -> Network:
+def choose(o: Options, facts: Facts) -> kit.Network:
     """
     The network: one of nsctl's that fits, or a new one.
 
     Raises:
         Refused: What is asked for contradicts what is there.
     """
-    existing = o.bridge if o.bridge in facts.networks else _fitting(o, facts) if o.bridge is None else None
-    if existing is not None:
-        return _joined(existing, o, facts)
-    if o.bridge is not None and o.bridge in facts.links:
-        raise Conflict(f"{o.bridge} is there already, and not nsctl's", hint="choose another --bridge, or leave it out")
-    subnet = o.subnet
-    if subnet is None:
-        if o.ip is not None or o.gateway is not None:
-            raise Invalid(f"no network of nsctl's has {o.ip or o.gateway}", hint="say which subnet it is in: --subnet")
-        subnet = kit.free_subnet(facts)
-    elif not o.allow_overlap and (found := kit.overlap(subnet, facts)):
-        raise Conflict(f"the subnet {subnet} overlaps {found}", hint="choose another --subnet, or say --allow-overlap")
-    gateway = subnet[1] if o.gateway is None else o.gateway
-    if gateway not in subnet or gateway in {subnet[0], subnet[-1]}:
-        raise Invalid(f"the gateway {gateway} is not a host address of {subnet}", hint=f"the usual one is {subnet[1]}")
-    bridge = o.bridge or next(
-        n for i in range(1_000_000) if (n := f"nsbr{i}") not in facts.links and n not in facts.networks
+    network = kit.choose_network(
+        kit.Asked(o.network, o.bridge, o.subnet, o.gateway, o.ip, o.mtu, o.internal, o.allow_overlap), facts
     )
-    mtu = facts.default_mtu if o.mtu is None else o.mtu
-    return Network(bridge, IPv4Interface(f"{gateway}/{subnet.prefixlen}"), mtu, o.internal)
+    if network.internal and o.uplink is not None:
+        raise Conflict(f"the network '{network.name}' has no way out, so no --uplink", hint="leave --uplink out")
+    return network
 
 
-def _fitting(o: Options, facts: Facts) -> str | None:
-    """
-    The bridge of nsctl's that the options mean without naming it: by its subnet, else by an address of it.
-
-    Without any of these a sandbox gets a network of its own.
-    """
-    for bridge, gateway in facts.networks.items():
-        net = gateway.network
-        if o.subnet is not None:
-            if net == o.subnet:
-                return bridge
-        elif o.ip is not None:
-            if o.ip in net:
-                return bridge
-        elif o.gateway == gateway.ip:
-            return bridge
-    return None
-
-
-def _joined(bridge: str, o: Options, facts: Facts) -> Network:
-    gateway, mtu = facts.networks[bridge], _mtu(bridge, facts)
-    differing = [
-        ("subnet", gateway.network, o.subnet),
-        ("gateway", gateway.ip, o.gateway),
-        ("MTU", mtu, o.mtu),
-    ]
-    for what, has, wanted in differing:
-        if wanted is not None and wanted != has:
-            raise Conflict(
-                f"{bridge} has the {what} {has}, not {wanted}",
-                hint=f"leave --{what.lower()} out, or make another network with --bridge and --subnet",
-            )
-    internal = _is_internal(bridge, facts)
-    if internal != o.internal:
-        raise Conflict(
-            f"{bridge} is {'an internal network' if internal else 'no internal network'}",
-            hint=f"{'add' if internal else 'leave out'} --internal, or make another network with --bridge and --subnet",
-        )
-    if len(facts.taken) >= PORTS and sum(IPv4Address(a) in gateway.network for a in facts.taken) >= PORTS:
-        raise Conflict(
-            f"{bridge} has {PORTS} sandboxes, and a bridge has no more ports", hint="make another network with --subnet"
-        )
-    return Network(bridge, gateway, mtu, internal)
-
-
-def choose_address(o: Options, network: Network, facts: Facts) -> IPv4Address:
+def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Address:
     """
     The address inside.
 
@@ -257,7 +187,7 @@ def choose_address(o: Options, network: Network, facts: Facts) -> IPv4Address:
     return o.ip
 
 
-def check_more(o: Options, network: Network, name: str, facts: Facts) -> None:
+def check_more(o: Options, network: kit.Network, name: str, facts: Facts) -> None:
     """
     Refuse to let a sandbox send in the name of what is there.
 
@@ -317,21 +247,8 @@ def _port_of(mac: str, bridge: str, facts: Facts) -> str:
     return next((f"{port.name}, a port of {bridge}" for port in ports if port.mac == mac), "")
 
 
-def _mtu(bridge: str, facts: Facts) -> int:
-    # As it was made, not as somebody may have changed it since: the step is shared only if it is the same.
-    made = facts.steps.get(f"link/{bridge}")
-    if made is not None and isinstance(made.effect, effects.LinkIs) and made.effect.mtu is not None:
-        return made.effect.mtu
-    return facts.links[bridge].mtu if bridge in facts.links else facts.default_mtu
-
-
-def _is_internal(bridge: str, facts: Facts) -> bool:
-    rules = kit.filter_network(bridge, internal=True)
-    return rules[-1].key in facts.steps
-
-
-def _forwarding(bridge: str, o: Options) -> str:
-    return f"forward nothing that comes from {bridge}" if o.internal else f"forward what comes from {bridge}"
+def _forwarding(bridge: str, *, internal: bool) -> str:
+    return f"forward nothing that comes from {bridge}" if internal else f"forward what comes from {bridge}"
 
 
 MODE = Mode(

@@ -102,7 +102,7 @@ def sandbox_names(incomplete: str) -> list[str]:
 
         with suppress(OSError):
             return _starting(incomplete, os.listdir(NETNS_DIR))
-    with suppress(NsctlError, OSError), world.look() as session:
+    with suppress(NsctlError, OSError), world.read() as session:
         return [] if session is None else _starting(incomplete, session.sandboxes())
     return []
 

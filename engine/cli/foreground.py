@@ -27,7 +27,7 @@ from nsctl.engine.namespaces import NEWPID, setns
 if TYPE_CHECKING:
     from nsctl.engine.cli.up import Wish
     from nsctl.engine.cli.world import World
-    from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
 
@@ -150,7 +150,7 @@ def foreground(
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
 
 
-def masks_for(session: Session, row: SandboxRow, pid: int | None) -> str | None:
+def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
     """
     The script that keeps a command within bounds in a sandbox that has no init which does; None where one has it done.
 

@@ -51,7 +51,7 @@ def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
     from nsctl.engine.cli.foreground import foreground, masks_for
 
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         rows = {} if session is None else session.sandboxes()
         if session is None or name not in rows:
             raise no_sandbox(name, rows)

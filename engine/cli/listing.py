@@ -18,10 +18,10 @@ from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
-    from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["age", "inspect", "ls", "table"]
+__all__ = ["age", "inspect", "ls", "natural", "table"]
 
 
 def ls(
@@ -33,8 +33,8 @@ def ls(
     """
     world: World = ctx.obj
     need_root(world)
-    with world.look() as session:
-        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: _natural(row.name))
+    with world.read() as session:
+        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: natural(row.name))
         found = [_summary(session, row) for row in rows if session is not None]
     if as_json:
         out.data(json.dumps(found, indent=2))
@@ -58,8 +58,10 @@ def ls(
     return 0
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    # client-2 before client-10
+def natural(name: str) -> list[tuple[int, str]]:
+    """
+    What to sort names by, so that client-2 stands before client-10.
+    """
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
@@ -75,7 +77,7 @@ def inspect(
     world: World = ctx.obj
     check_name(name)
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         rows = {} if session is None else session.sandboxes()
         if session is None or name not in rows:
             raise no_sandbox(name, rows)
@@ -99,7 +101,7 @@ def inspect(
     return 0
 
 
-def _summary(session: Session, row: SandboxRow) -> dict[str, Any]:
+def _summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
     pid = session.pid(row)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     state = row.state
@@ -112,6 +114,7 @@ def _summary(session: Session, row: SandboxRow) -> dict[str, Any]:
         "mode": row.mode,
         "addresses": list(row.info.get("addresses", ())),
         "network": row.info.get("network"),
+        "bridge": row.info.get("link"),
         "pid": pid,
         "state": state,
         "created": row.created,

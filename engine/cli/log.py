@@ -5,18 +5,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+import re
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.trail_told import told
+from nsctl.engine.cli.words import lines
 from nsctl.engine.cli.world import need_root
-from nsctl.engine.errors import Invalid, Refused
+from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ __all__ = ["log"]
 
 BROKEN = 4
 """The exit status of --verify when the trail is not whole: drift, like `check`."""
-PAUSE = 0.2
-"""Seconds between two looks at the end of the log."""
+_NAMED = re.compile(r'"sandbox": ?"([a-z][a-z0-9_-]*)"')
 
 
 def log(
@@ -36,8 +36,26 @@ def log(
         str | None,
         typer.Argument(metavar="[NAME]", help="Only this sandbox.", autocompletion=sandbox_names, show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The records as they are.", show_default=False)] = False,
+    last: Annotated[
+        str | None, typer.Option("--lines", "-n", metavar="N", help="Only the last N records.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="Only from then on: 10m (ago), 15:04, today, 2026-01-31T15:04.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Only up to then.", show_default=False)
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.", show_default=False)] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every word of every command, scripts too.", show_default=False)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The records as they are.", show_default=False)] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that no record was changed or is missing.", show_default=False)
     ] = False,
@@ -48,31 +66,134 @@ def log(
 ) -> int:
     """
     Show the audit trail: who did what, with which commands, and what came of it.
+
+    What was rotated is read, too.
     """
     world: World = ctx.obj
-    path = str(world.audit_log)
     if verify or acknowledge:
         flag = "--verify" if verify else "--acknowledge"
-        if name or as_json or follow or (verify and acknowledge):
+        others = (name, last, since, until, follow, verbose, as_json, verify and acknowledge)
+        if any(other not in {None, False} for other in others):
             raise Invalid(f"{flag} stands alone: the chain is of all records", hint=f"nsctl log {flag}")
         return _verify(world) if verify else _acknowledge(world)
-    if name is not None:
-        check_name(name)
-    whole: set[Any] = set()  # transactions of several sandboxes, of which this is one
-    for line in _lines(path, follow=follow):
+    wanted = _Wanted(name, since, until)
+    if follow and until is not None:
+        raise Invalid("--follow goes on, --until ends", hint="leave one of them out")
+    if as_json and verbose:
+        raise Invalid("--json is all there is of a record, with or without -v", hint="leave one of them out")
+    most = None if last is None else lines(last, "-n")
+    full = verbose or out.verbose > 0
+    kept: deque[str] | None = None if most is None else deque(maxlen=most)
+    from nsctl.engine.cli.trail_lines import trail_lines
+
+    def show(line: str) -> None:
+        if (record := wanted.record(line)) is not None:
+            out.data(line.rstrip("\n") if as_json else told(record, full=full))
+
+    for line in trail_lines(str(world.audit_log), follow=follow):
+        if line is None:  # all that there was
+            for one in kept or ():
+                show(one)
+            kept = None
+            if name is not None and not wanted.known and not follow:
+                _unknown(world, name, wanted.names)
+        elif kept is None:
+            show(line)
+        elif wanted.everything or wanted.record(line) is not None:
+            kept.append(line)
+    return 0
+
+
+class _Wanted:
+    """
+    Which records are asked for.
+
+    Args:
+        name: Of this sandbox, or of all.
+        since: From then on, as it was typed.
+        until: Up to then.
+
+    Raises:
+        Invalid: Something of it is wrong.
+    """
+
+    def __init__(self, name: str | None, since: str | None, until: str | None) -> None:
+        self._name = None if name is None else check_name(name)
+        self._since, self._until = _times(since, until)
+        self._whole: set[Any] = set()
+        """Transactions of several sandboxes, of which this is one."""
+        self.known = False
+        """A record of this name was there, whenever."""
+        self.names: set[str] = set()
+        """The names that records are of, if one was asked for."""
+        self.everything = (name, since, until) == (None, None, None)
+
+    def record(self, line: str) -> dict[str, Any] | None:
+        """
+        The record of a line, if it is wanted.
+        """
+        if self._name is not None:
+            self.names.update(_NAMED.findall(line))
+            if self._name not in line and "plan_finished" not in line:  # not worth reading
+                return None
         try:
             record = json.loads(line)
         except ValueError:
             record = None
         if not isinstance(record, dict):
             out.warning("a line of the trail is damaged; see: nsctl log --verify")
-            continue
-        if name is not None and record.get("event") == "plan_started" and name in _sandboxes(record):
-            whole.add(record.get("transaction"))
-        ends = record.get("event") == "plan_finished" and record.get("transaction") in whole
-        if name is None or record.get("sandbox") == name or name in _sandboxes(record) or ends:
-            out.data(line.rstrip("\n") if as_json else told(record))
-    return 0
+            return None
+        if self._name is not None and not self._is_of(record, self._name):
+            return None
+        self.known = True
+        return record if self._in_time(record) else None
+
+    def _is_of(self, record: dict[str, Any], name: str) -> bool:
+        of_it = record.get("sandbox") == name or name in _sandboxes(record)
+        if of_it and record.get("event") == "plan_started":
+            self._whole.add(record.get("transaction"))
+        ends = record.get("event") == "plan_finished" and record.get("transaction") in self._whole
+        return of_it or ends
+
+    def _in_time(self, record: dict[str, Any]) -> bool:
+        if self._since is None and self._until is None:
+            return True
+        try:
+            at = datetime.fromisoformat(str(record.get("time"))).astimezone()
+        except (ValueError, OverflowError):  # nobody knows
+            return True
+        return (self._since is None or self._since <= at) and (self._until is None or at <= self._until)
+
+
+def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    if since is None and until is None:
+        return None, None
+    from nsctl.engine.cli.moments import moment
+
+    now = datetime.now(UTC)
+    begin = None if since is None else moment(since, "--since", now)
+    end = None if until is None else moment(until, "--until", now)
+    if begin is not None and end is not None and end < begin:
+        raise Invalid("--until is before --since", hint="nsctl log --since 2h --until 1h")
+    return begin, end
+
+
+def _unknown(world: World, name: str, names: set[str]) -> None:
+    """
+    Refuse a name that nobody has, and no record is of.
+
+    Raises:
+        Invalid: It is such a name.
+    """
+    from nsctl.engine.options import nearest
+
+    with world.read() as session:
+        if session is not None and name in session.sandboxes():
+            return
+    meant = nearest(name, names)
+    raise Invalid(
+        f"nothing is recorded of a sandbox '{name}'", hint=f"did you mean '{meant}'?" if meant else "see: nsctl log"
+    )
 
 
 def _verify(world: World) -> int:
@@ -104,54 +225,6 @@ def _acknowledge(world: World) -> int:
     return 0
 
 
-def _lines(path: str, *, follow: bool) -> Iterator[str]:
-    """
-    The lines of the log; with `follow` also those to come, across a rotation.
-    """
-    part = ""
-    while True:
-        with _opened(path, wait=follow) as file:
-            replaced = False
-            while True:
-                part += file.readline()
-                if part.endswith("\n"):
-                    yield part
-                    part = ""
-                elif not follow:
-                    if part:
-                        yield part
-                    return
-                elif replaced:
-                    break
-                elif _replaced(file.fileno(), path):
-                    replaced = True  # something may have been written to it after the last look, and before that
-                else:
-                    time.sleep(PAUSE)
-
-
-def _replaced(fd: int, path: str) -> bool:
-    try:
-        there = os.stat(path)
-    except OSError:
-        return False  # renamed, and the new one is not there yet
-    here = os.fstat(fd)
-    return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
-
-
-def _opened(path: str, *, wait: bool) -> TextIO:
-    while True:
-        try:
-            return open(path, encoding="utf-8", errors="backslashreplace")
-        except FileNotFoundError:
-            if not wait:
-                raise Refused(
-                    f"there is no audit trail at {path}", hint="nsctl makes it with the first change"
-                ) from None
-            time.sleep(PAUSE)
-        except OSError as e:
-            raise Refused(f"the audit trail {path} can't be read: {e.strerror}", hint="it is root's: use sudo") from e
-
-
 def _sandboxes(record: dict[str, Any]) -> set[str]:
     """
     The sandboxes that a record of several is about, by the keys of its steps.
@@ -159,53 +232,3 @@ def _sandboxes(record: dict[str, Any]) -> set[str]:
     steps = [record, *(s for s in record.get("steps", ()) if isinstance(s, dict))]
     keys = [str(s.get("step", "")) for s in steps]
     return {part for key in keys for part in key.replace(":", "/").split("/")}
-
-
-def told(record: dict[str, Any]) -> str:
-    """
-    A record in one line for people.
-    """
-    sandbox = record.get("sandbox") or "-"
-    event = str(record.get("event", "?"))
-    head = f"{record.get('time', '?')}  {sandbox}  {event.replace('_', ' ')}"
-    match event:
-        case "plan_started":
-            login = record.get("loginuid")
-            who = f"uid {record.get('uid')}" + (f" (login {login})" if login is not None else "")
-            what = " ".join(filter(None, (record.get("operation"), record.get("mode"))))
-            text = f"{what}, {len(record.get('steps', ()))} steps, by {who}"
-        case "plan_finished":
-            left = record.get("left") or []
-            text = f"{record.get('operation')}: {record.get('outcome')}{', left: ' if left else ''}{', '.join(left)}"
-        case "step_done" | "step_failed":
-            text = _command(record) + _outcome(record)
-        case "exec_started":
-            text = f"by uid {record.get('uid')}: {_command(record)}"
-        case "trail_gap":
-            text = str(record.get("gap"))
-        case "trail_acknowledged":
-            text = f"by uid {record.get('uid')}: {'; '.join(map(str, record.get('problems') or []))}"
-        case "step_undone":
-            commands = "; ".join(_command(c) for c in record.get("undo", ()))
-            text = f"{record.get('step')}: {commands or 'with ' + str(record.get('goes_with'))}{_outcome(record)}"
-        case _:
-            text = ""
-    line = f"{head}  {text}".rstrip()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-
-
-def _command(record: dict[str, Any]) -> str:
-    inside = f"[{record['netns']}] " if record.get("netns") else ""
-    return inside + shlex.join(str(w) for w in record.get("argv", ()))
-
-
-def _outcome(record: dict[str, Any]) -> str:
-    if record.get("skipped"):
-        return f"  ({record['skipped']})"
-    if record.get("error"):
-        return f"  FAILED: {record['error']}"
-    if "signal" in record:
-        return f"  killed by signal {record['signal']}: {record.get('stderr', '')}"
-    if record.get("rc"):
-        return f"  exit status {record['rc']}: {record.get('stderr', '')}"
-    return f"  ({record.get('duration_ms', 0):.1f} ms)"

@@ -8,8 +8,9 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
-__all__ = ["OutputFailedError", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
+__all__ = ["OutputFailedError", "Raw", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
 
 verbose = 0
 """How often -v was given."""
@@ -36,6 +37,47 @@ def data(text: str, *, exact: bool = False) -> None:
         print(text if exact else _printable(text), flush=True)  # noqa: T201 - this is where nsctl prints
     except (OSError, ValueError) as e:
         raise OutputFailedError(getattr(e, "strerror", None) or str(e)) from e
+
+
+class Raw:
+    """
+    Bytes of somebody else's, on stdout: as they are, but on a terminal what would steer it is escaped.
+
+    Raises:
+        OutputFailedError: By `write` and `end`: they could not be written.
+    """
+
+    def __init__(self) -> None:
+        self._decoder: Any = None
+        with suppress(OSError, ValueError):
+            if sys.stdout.isatty():
+                from codecs import getincrementaldecoder
+
+                self._decoder = getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, block: bytes) -> None:
+        """
+        Write a block; a character may go on in the next one.
+        """
+        self._write(block, final=False)
+
+    def end(self) -> None:
+        """
+        Write what was left of a character, as it is.
+        """
+        self._write(b"", final=True)
+
+    def _write(self, block: bytes, *, final: bool) -> None:
+        try:
+            if self._decoder is None:
+                sys.stdout.buffer.write(block)
+            else:
+                # A program that writes \r\n thinks of terminals; what else begins with \r overwrites a line.
+                text = self._decoder.decode(block, final).replace("\r\n", "\n")
+                sys.stdout.write(_printable(text))
+            sys.stdout.flush()
+        except (OSError, ValueError) as e:
+            raise OutputFailedError(getattr(e, "strerror", None) or str(e)) from e
 
 
 def done(text: str) -> None:

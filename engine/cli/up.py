@@ -88,7 +88,7 @@ def with_free_name(want: Wish, world: World, session: Session | None, facts: Fac
     """
     if want.named:
         return want
-    from nsctl.engine.executor.names_in_use import first_free, names_in_use
+    from nsctl.engine.cli.free_names import first_free, names_in_use
 
     name = check_name(first_free(want.request.name, names_in_use(session, world.state_dir, facts)))
     return want._replace(request=replace(want.request, name=name))
@@ -147,7 +147,7 @@ def described(row: SandboxRow, *, ended: bool = False) -> str:
     A sandbox that is up, in one line; or that was made, and whose workload has ended since.
     """
     if ended:
-        return f"{row.name} was made; its command has ended already, see: nsctl inspect {row.name}"
+        return f"{row.name} was made; its command has ended already, see: nsctl logs {row.name}"
     info = row.info
     parts = [", ".join(info.get("addresses", ()))]
     if info.get("network"):

@@ -12,11 +12,12 @@ from nsctl.engine.names import display
 from nsctl.engine.options import nearest
 from nsctl.engine.plan import NAMESPACES
 
-__all__ = ["CAPABILITIES", "capabilities", "environment", "namespaces", "seconds", "variables"]
+__all__ = ["CAPABILITIES", "capabilities", "environment", "lines", "namespaces", "seconds", "variables"]
 
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST = 7 * 24 * 3600.0
+_LINES = re.compile(r"[0-9]{1,9}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CAPABILITIES = frozenset(
     # linux/capability.h, up to CAP_CHECKPOINT_RESTORE (5.9)
@@ -39,6 +40,18 @@ def seconds(text: str, flag: str) -> float:
     if not 0 < value <= _LONGEST:
         raise Invalid(f"{flag}: '{display(text)}' is not a span of time", hint="write it like 500ms, 60s, 5m or 1h")
     return value
+
+
+def lines(text: str, flag: str) -> int:
+    """
+    A number of lines, or of records.
+
+    Raises:
+        Invalid: It is none.
+    """
+    if not _LINES.fullmatch(text):
+        raise Invalid(f"{flag}: '{display(text)}' is not a number of lines", hint=f"write it like {flag} 20")
+    return int(text)
 
 
 def namespaces(text: str) -> tuple[str, ...]:

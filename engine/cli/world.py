@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nsctl.engine.events import Event
     from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.facts import Facts
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
@@ -68,6 +69,21 @@ class World:
             if session is not None:
                 session.hidden = self.masked
             yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Reading | None]:
+        """
+        What the store says of the sandboxes, for commands that need no more; None where there is none to be read.
+        """
+        if not os.access(self.state_dir / "state.db", os.R_OK):
+            yield None  # without the imports
+            return
+        from nsctl.engine.executor.reading import Reading
+
+        with Reading.opened(self.state_dir) as reading:
+            if reading is not None:
+                reading.hidden = self.masked
+            yield reading
 
     @property
     def masked(self) -> tuple[str, ...]:
@@ -141,7 +157,7 @@ class World:
             return session.facts()
         from nsctl.engine.probe.facts import gather
 
-        return gather(str(self.state_dir), {}, {}, self.masked)
+        return gather(str(self.state_dir), {}, {}, self.masked, _read if os.geteuid() == 0 else None)
 
     @contextmanager
     def changing(
@@ -204,6 +220,12 @@ class World:
                 out.warning(line)
             for line in dict.fromkeys(trail.failures):
                 out.warning(f"the audit trail {self.audit_log} is missing records: {line}")
+
+
+def _read(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
+    from nsctl.engine.runner import Runner
+
+    return Runner().read(argv, netns)
 
 
 def need_root(world: World) -> None:

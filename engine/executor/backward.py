@@ -140,7 +140,8 @@ def undo_rows(
                 f"with {row.step.effect.chain} goes a rule that is not nsctl's: {' '.join(spec)}"
                 for spec in own.strange(row.step, backend)
             ]
-        steps[n] = as_it_is(ctx.kernel, own.removing_all(steps[n], backend))
+        steps[n] = own.removing_all(steps[n], backend)
+        steps[n] = as_it_is(ctx.kernel, steps[n])
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
     if record:
         ctx.warnings += guests_of(ctx, rows, going)

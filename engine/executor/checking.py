@@ -18,6 +18,7 @@ from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
+from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.port_filters import mended
@@ -98,7 +99,7 @@ def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
 
 def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
     rows = _rows(ctx, names)
-    own = OwnRules(ctx, (row.step for row in rows))
+    own, jumps = OwnRules(ctx, (row.step for row in rows)), Jumps(ctx)
     for row in rows:
         step, backend = row.step, row.tools.get("iptables", "")
         if isinstance(step.effect, ChainIs):
@@ -109,6 +110,9 @@ def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
             for spec, rule in own.misplaced(step, backend).items():
                 found = f"stands behind rules that it has to precede: {' '.join(spec)}"
                 yield Drift(rule.key, rule.why, found, tuple(ctx.journal.holders(rule.key)), "changed")
+        elif stopped := jumps.stopped(step, backend):
+            found = f"no packet gets past a rule before it: {stopped}"
+            yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "changed")
         elif (copies := own.copies(step, backend)) > 1:
             found = f"it is there {copies} times, of which nsctl made one"
             yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "foreign")
@@ -182,7 +186,10 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     todo.sort(key=lambda s: not _is_filter(s))
     own = OwnRules(ctx, (row.step for row, _ in sights))
     reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
-    todo = _needs_first([*reordered, *todo])
+    backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
+    jumps = Jumps(ctx)
+    moved = list(jumps.moved((r.step, r.tools.get("iptables", "")) for r, s in sights if s is not None))
+    todo = _needs_first([*reordered, *moved, *jumps.again(todo, backend)])
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
@@ -199,7 +206,6 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
             undone = undo_rows(ctx, list(reversed(restart)), ident, "", record=False)
             if undone.left:
                 raise StepFailed(f"{undone.left[0][0].step.key} can't be undone: {undone.left[0][1]}")
-        backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
         apply(ctx, todo, ident, "", backend=backend)
         drop_flows(ctx, todo)
     except (NsctlError, OSError) as e:

@@ -17,6 +17,7 @@ from nsctl.engine.inventory import way_back_of
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.facts import gather
+from nsctl.engine.probe.kernel import Reader
 from nsctl.engine.store import Journal, Others, SandboxRow
 
 __all__ = ["Without", "facts_of"]
@@ -33,6 +34,7 @@ def facts_of(
     without: Sequence[str] = (),
     others: Others | None = None,
     hidden: tuple[str, ...] = HIDDEN,
+    read: Reader | None = None,
 ) -> Facts:
     """
     The facts, from the store and the kernel.
@@ -43,20 +45,23 @@ def facts_of(
         without: Sandboxes to leave out, with what only they hold.
         others: What other stores hold: of that, modes see what two stores may share.
         hidden: Directories that no sandbox may reach; those of other stores are not, either.
+        read: As for `gather`.
     """
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
+    called: dict[str, str] = {}
     taken: dict[str, str] = {}
     macs: dict[str, str] = {}
     for name, row in rows.items():
         for bridge, gateway in row.info.get("networks", {}).items():
             networks.setdefault(bridge, IPv4Interface(gateway))
+        called |= row.info.get("names", {})
         for address in row.info.get("own", ()):
             taken.setdefault(address, name)
         macs |= dict.fromkeys(row.info.get("macs", ()), name)
     hidden = (*hidden, *map(str, others.places() if others is not None else ()))
-    found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden)
-    facts = with_fields(found, networks=networks, taken=taken, macs=macs)
+    found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden, read)
+    facts = with_fields(found, networks=networks, names=called, taken=taken, macs=macs)
     if not without:
         return _with_ways(with_fields(facts, steps=_Steps(journal, frozenset(), others)), journal, others)
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}

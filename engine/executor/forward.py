@@ -17,6 +17,7 @@ from nsctl.engine.events import StepFailed as StepFailedEvent
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.names import display
@@ -100,6 +101,9 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     own = OwnRules(ctx, wanted.values())
     there = [*work.rows.values(), *work.adopted]
     work.mend += [s for row in there if (s := own.reordered(row.step, row.tools.get("iptables", ""))) is not None]
+    jumps = Jumps(ctx)
+    moved = list(jumps.moved((row.step, row.tools.get("iptables", "")) for row in there))
+    work.mend = [*moved, *jumps.again(work.mend)]
     tables = [row for row in there if isinstance(row.step.effect, NftTable)]
     work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.sight(row))]
     return work

@@ -4,16 +4,18 @@ Between the store's rows and what people and modes are shown.
 
 from __future__ import annotations
 
-from typing import Any
+from ipaddress import IPv4Interface
+from typing import Any, NamedTuple
 
 from nsctl.engine.effect import NetnsIs, ProcessIs
 from nsctl.engine.facts import Sandbox
-from nsctl.engine.inventory import gateway_of, macs_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.inventory import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.kit.firewall import filter_network
 from nsctl.engine.plan import Plan, Spawn
 from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Journal, SandboxRow
 
-__all__ = ["described", "info_of", "pid_of"]
+__all__ = ["ListedNetwork", "described", "info_of", "networks", "pid_of"]
 
 
 def info_of(plan: Plan) -> dict[str, Any]:
@@ -21,12 +23,15 @@ def info_of(plan: Plan) -> dict[str, Any]:
     What `ls` shows and planning needs of a sandbox, taken from its plan's steps once.
     """
     sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps)
+    names = names_of(plan.steps)
     info: dict[str, Any] = {
         "addresses": list(sandbox.addresses),
-        "network": sandbox.network,
+        "network": names.get(sandbox.network or "", sandbox.network),
+        "link": sandbox.network,
         "gateway": gateway_of(plan.name, plan.steps),
         "netns": sandbox.netns,
         "networks": {link: str(address) for link, address in networks_of(plan.steps).items()},
+        "names": names,
         "own": list(taken_of(plan.steps)),
         "macs": list(macs_of(plan.steps, plan.name)),
     }
@@ -42,6 +47,46 @@ def info_of(plan: Plan) -> dict[str, Any]:
     return info
 
 
+class ListedNetwork(NamedTuple):
+    """
+    A network, for people.
+
+    Args:
+        name: Its name.
+        bridge: Its bridge.
+        subnets: Its subnets.
+        gateway: The bridge's own address.
+        internal: Whether it has no way out.
+        sandboxes: Who is on it, sharers included.
+    """
+
+    name: str
+    bridge: str
+    subnets: list[str]
+    gateway: str | None
+    internal: bool
+    sandboxes: list[str]
+
+
+def networks(journal: Journal) -> list[ListedNetwork]:
+    """
+    The networks of the sandboxes that are up.
+    """
+    found: dict[str, ListedNetwork] = {}
+    rows = journal.sandboxes().values()
+    for row in rows:
+        for bridge, address in row.info.get("networks", {}).items():
+            if bridge not in found:
+                gateway = IPv4Interface(address)
+                internal = journal.step(filter_network(bridge, internal=True)[-1].key) is not None
+                name = row.info.get("names", {}).get(bridge, bridge)
+                found[bridge] = ListedNetwork(name, bridge, [str(gateway.network)], str(gateway.ip), internal, [])
+    for row in rows:
+        if row.info.get("link") in found:
+            found[row.info["link"]].sandboxes.append(row.name)
+    return list(found.values())
+
+
 def described(journal: Journal, row: SandboxRow) -> Sandbox:
     """
     A sandbox as modes see it.
@@ -52,7 +97,7 @@ def described(journal: Journal, row: SandboxRow) -> Sandbox:
         mode=row.mode,
         options=row.options,
         addresses=tuple(row.info.get("addresses", ())),
-        network=row.info.get("network"),
+        network=row.info.get("link"),
         netns=bool(row.info.get("netns")),
         pid=pid,
         isolate=row.isolate,

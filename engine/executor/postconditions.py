@@ -13,6 +13,7 @@ from nsctl.engine.errors import StepFailed
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.forward import Work
+from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Plan
 from nsctl.engine.probe.observe import observe
@@ -41,7 +42,8 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
     ctx.kernel.forget()
     ctx.kernel.expect(step.effect for step in steps.values())
     ctx.kernel.visit(step.effect for step in steps.values())
-    own, wiring = OwnRules(ctx, steps.values()), Wiring(ctx.kernel)
+    own, wiring, jumps = OwnRules(ctx, steps.values()), Wiring(ctx.kernel), Jumps(ctx)
+    done = {step.key: step for step in (*work.new, *work.mend)}
     for number, (key, step) in enumerate(steps.items(), 1):
         if step.effect is None:
             continue
@@ -52,6 +54,10 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         found = sight.drift if sight.state is State.OURS else sight.found
         if not found and (fault := wiring.inside(step)):
             found = fault.found
+        if not found and (ahead := jumps.stopped(step, backend)):
+            found = f"no packet gets past a rule before it: {ahead}"
+        if not found and key in done and (passed := jumps.astray(done[key])):
+            found = f"it stands before a rule that it belongs behind: {passed}"
         if isinstance(step.effect, ChainIs):
             told = f"{step.effect.chain} holds a rule that is not nsctl's"
             ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step, backend)]

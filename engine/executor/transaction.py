@@ -16,6 +16,7 @@ from nsctl.engine.executor.backward import Undone, release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
 from nsctl.engine.executor.inventory import info_of, pid_of
+from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.postconditions import all_in_place
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.process import start_of
@@ -163,6 +164,7 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         try:
             check_kept(plan, str(ctx.journal.state_dir))
             work = prepare(ctx, [plan])
+            work.new = list(Jumps(ctx).again(work.new))  # the host's own rules may be others by now
             ctx.journal.lenient = False
             ctx.journal.build([row], _written(work), work.held)
             _keep_adopted(ctx, work)
@@ -235,7 +237,7 @@ def _tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
     for row in sharing:
         target = known.get(row.info["shares"])
         if target is not None:
-            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "gateway")}
+            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "link", "gateway")}
 
 
 def _row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:

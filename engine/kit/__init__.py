@@ -11,21 +11,32 @@ Names and addresses are checked here, before they reach an argument vector.
 from __future__ import annotations
 
 from nsctl.engine.kit.address import address, announce, default_route, route
+from nsctl.engine.kit.choosing import Asked, Network, choose_network
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sources, rule
 from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
-from nsctl.engine.kit.port_filter import FILTERED_PORTS, own_addresses
+from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
+from nsctl.engine.kit.port_filter import filters_ports, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, overlap
 from nsctl.engine.kit.sysctls import sysctl
-from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac, host_ifname
+from nsctl.engine.names import (
+    check_ifname,
+    check_mac,
+    check_name,
+    check_network,
+    derived_mac,
+    host_ifname,
+    network_bridge,
+)
 
 __all__ = [
-    "FILTERED_PORTS",
     "POOLS",
+    "Asked",
+    "Network",
     "address",
     "announce",
     "bridge",
@@ -33,23 +44,31 @@ __all__ = [
     "check_ifname",
     "check_mac",
     "check_name",
+    "check_network",
     "check_subnet",
+    "choose_network",
     "command",
     "default_route",
     "derived_mac",
     "directory",
     "file",
     "filter_network",
+    "filters_ports",
     "forward_back",
     "free_address",
+    "free_bridge",
     "free_subnet",
     "host_ifname",
+    "is_internal",
     "join_process",
     "join_sandbox",
     "link_set",
     "link_up",
     "masquerade",
+    "name_network",
     "netns",
+    "network_bridge",
+    "network_named",
     "overlap",
     "own_addresses",
     "own_sources",
@@ -59,6 +78,7 @@ __all__ = [
     "spawn_paths",
     "succeeds",
     "sysctl",
+    "unnamed_network",
     "veth",
     "way_back",
 ]

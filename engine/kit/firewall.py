@@ -20,6 +20,7 @@ from nsctl.engine.plan import Command, Step
 __all__ = [
     "FORWARD",
     "GUARD",
+    "JUMP",
     "OWN_CHAINS",
     "POSTROUTING",
     "PREROUTING",
@@ -29,6 +30,7 @@ __all__ = [
     "own_chain",
     "own_sources",
     "rule",
+    "rule_key",
 ]
 
 FORWARD = "NSCTL-FORWARD"
@@ -41,7 +43,13 @@ OWN_CHAINS = (
     ("filter", "FORWARD", GUARD),
     ("nat", "POSTROUTING", POSTROUTING),
 )
-"""All of nsctl's chains: the table, the built-in chain that jumps there, and the name."""
+"""
+All of nsctl's chains: the table, the built-in chain that jumps there, and the name.
+
+Jumps from one chain stand in this order.
+"""
+JUMP = "jump"
+"""Whose the jumps are."""
 _CHAIN = re.compile(r"NSCTL-[A-Z0-9-]{1,20}")
 _TOOL = {4: "iptables", 6: "ip6tables"}
 
@@ -96,11 +104,10 @@ def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bo
     cut = spec.index("-j")
     words = (*spec[:cut], "-m", "comment", "--comment", rule_tag(owner), *spec[cut:])
     tool = _TOOL[family]
-    digest = sha256("\0".join(words).encode()).hexdigest()[:10]
     own = _CHAIN.fullmatch(chain_name) is not None
     needed = tuple(f"chain/{family}/{table}/{w}" for w in (chain_name, spec[cut + 1]) if _CHAIN.fullmatch(w))
     return Step(
-        key=f"rule/{family}/{table}/{chain_name}/{digest}",
+        key=rule_key(table, chain_name, words, family=family),
         why=why,
         do=Command((tool, "-w", "-t", table, "-I" if head else "-A", chain_name, *words)),
         undo=(Command((tool, "-w", "-t", table, "-D", chain_name, *words)),),
@@ -110,9 +117,25 @@ def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bo
     )
 
 
+def rule_key(table: str, chain_name: str, words: tuple[str, ...], *, family: int = 4) -> str:
+    """
+    The key of the step that adds a rule.
+
+    Args:
+        table: filter, nat, mangle or raw.
+        chain_name: The chain.
+        words: The rule as `iptables -S` prints it, behind the chain's name.
+        family: 4 or 6.
+    """
+    digest = sha256("\0".join(words).encode()).hexdigest()[:10]
+    return f"rule/{family}/{table}/{chain_name}/{digest}"
+
+
 def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[Step, ...]:
     """
     A chain of nsctl's own and the jump to it, behind the administrator's rules.
+
+    Where these end in one that no packet gets past, the planner has the jump stand before that: see `jumps`.
     """
     return (
         chain(table, name, family=family),
@@ -121,7 +144,7 @@ def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[
             builtin,
             "-j",
             name,
-            owner="jump",
+            owner=JUMP,
             why=f"let {builtin} pass through it, behind the host's own rules",
             family=family,
         ),

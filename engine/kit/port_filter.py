@@ -22,6 +22,7 @@ __all__ = [
     "PORT",
     "TABLE",
     "TABLE_KEY",
+    "filters_ports",
     "is_own_nft",
     "made_anew",
     "own_addresses",
@@ -71,6 +72,13 @@ _IP = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _ELEMENT = rf"{PORT}(?: \. (?:{_MAC}|{_IP}))?"
 _ELEMENTS = rf"(?:add|delete) element bridge nsctl (?:ports|hardware|addresses) \{{ {_ELEMENT}(?:, {_ELEMENT})* \}}"
 _STATEMENT = re.compile(rf"{_ELEMENTS}(?:; {_ELEMENTS})*")
+
+
+def filters_ports(facts: Facts) -> bool:
+    """
+    Whether the host can do what `kit.own_addresses` asks for; where it can't, `up` says so.
+    """
+    return FILTERED_PORTS not in facts.lacks
 
 
 @shared

@@ -1,7 +1,7 @@
 """
 What a lab file says.
 
-    [network.lan]                 named defaults for its sandboxes: a mode and options of that mode
+    [network.lan]                 a network with defaults for its sandboxes: a mode and options of that mode
     [sandbox.web]                 a sandbox: network or mode, the mode's options, and
         isolate, command, count, env, cap_add, cap_drop, privileged
 """
@@ -29,7 +29,7 @@ else:
 __all__ = ["COMMON", "COUNT_MAX", "Lab", "Wanted", "read_lab"]
 
 COMMON = {
-    "network": "the [network.NAME] whose settings it takes",
+    "network": "the [network.NAME] that it is on, whose settings it takes; or a network, in a file without such tables",
     "mode": "the mode, where no network names it",
     "count": "make so many: NAME-1, NAME-2, …",
     "isolate": "the kinds of namespaces it gets",
@@ -40,6 +40,10 @@ COMMON = {
     "privileged": "whether it keeps all capabilities",
 }
 """What every sandbox may say, whatever its mode."""
+NETWORK = "network"
+"""The option of a mode's that says which network; a sandbox's key of the same name gives it."""
+_ELSEWHERE = frozenset({"bridge"})
+"""Who says one of these names its network by something else than the name that the file gave it."""
 _OF_SANDBOXES = ("network", "count")
 """What no network may say of them."""
 COUNT_MAX = 4096
@@ -182,10 +186,11 @@ class _Reader:
         place = ("sandbox", name)
         own = _spelt_one_way(self.source, place, table)
         network = own.pop("network", None)
-        merged = {**self._network(place, network, own), **own}
+        defaults = self._network(place, network, own)
+        merged = {**defaults, **own}
 
         def table_of(key: str | None) -> tuple[str, ...]:
-            return place if network is None or key is None or key in own else ("network", network)
+            return ("network", network) if key in defaults and key not in own else place
 
         named = merged.pop("mode", None)
         if not isinstance(named, str):
@@ -193,6 +198,11 @@ class _Reader:
             raise self._nameless(place, own, what, ("network", "mode"))
         mode = self._mode(named, table_of("mode"))
         names = _names(self.source, place, name, merged.pop("count", None))
+        if network is not None and NETWORK in (f.name for f in fields_of(mode.options)):
+            if not _ELSEWHERE & merged.keys():
+                merged[NETWORK] = network
+        elif network is not None and not defaults:
+            raise self.source.wrong(f"mode '{mode.name}' has no networks", place, "network", "leave 'network' out")
         options, settings, isolate, command = self._read(from_plain, mode, merged, table_of)
         plain = to_plain(options)
         for key in ("ip", "mac"):
@@ -210,6 +220,8 @@ class _Reader:
         if network is None:
             return {}
         found = self.networks.get(network) if isinstance(network, str) else None
+        if found is None and not self.networks and isinstance(network, str) and "mode" in own:
+            return {}
         if found is None:
             shown = said_by(network)
             raise self.source.wrong(f"there is no network '{shown}'", place, "network", _near(shown, self.networks))
@@ -242,7 +254,7 @@ class _Reader:
     ) -> tuple[Any, dict[str, Any], tuple[str, ...], tuple[str, ...]]:
         # The options, as `read` has them, and what every sandbox may say.
         common = {k: v for k, v in given.items() if k in COMMON}
-        own = {k: v for k, v in given.items() if k not in COMMON}
+        own = {k: v for k, v in given.items() if k not in COMMON or k == NETWORK}
         known = [*(f.name for f in fields_of(mode.options)), *(k for k in COMMON if k not in not_here)]
         for key in own:
             if key not in known:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from nsctl.engine.lab.file import COMMON, COUNT_MAX
+from nsctl.engine.lab.file import COMMON, COUNT_MAX, NETWORK
 from nsctl.engine.mode import Mode
 from nsctl.engine.options import Field, fields_of, plain_value
 from nsctl.engine.plan import NAMESPACES
@@ -34,7 +34,7 @@ def schema(modes: Iterable[Mode]) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     branches = []
     for mode in known:
-        properties = {f.name: _property(f) for f in fields_of(mode.options)}
+        properties = {f.name: _property(f) for f in fields_of(mode.options) if f.name != NETWORK}
         for key, rule in properties.items():
             found.setdefault(key, []).append(rule)
         branches.append(

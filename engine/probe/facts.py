@@ -1,21 +1,22 @@
 """
-The snapshot of the host that modes plan from, gathered without starting a process.
+The snapshot of the host that modes plan from, gathered without starting a process, but for the firewall's rules.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
 from nsctl.engine import inventory
-from nsctl.engine.facts import HIDDEN, Facts, Link, Process, Route, Sandbox
+from nsctl.engine.facts import HIDDEN, Facts, Firewall, Link, Process, Route, Sandbox
 from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.plan import Step
 from nsctl.engine.probe import firewall, nftables, process
 from nsctl.engine.probe.content import sysctl
-from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.reach.model import LOCAL, TableRoute
@@ -70,17 +71,19 @@ def gather(
     sandboxes: Mapping[str, Sandbox],
     steps: Mapping[str, Step],
     hidden: tuple[str, ...] = HIDDEN,
+    read: Reader | None = None,
 ) -> Facts:
     """
     What modes may know of the host.
 
-    Links, sysctls, processes and what the host lacks are read when they are asked for.
+    Links, sysctls, processes, the firewall's rules and what the host lacks are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
         sandboxes: The sandboxes that are up, from the store.
         steps: The steps in place by key, from the store.
         hidden: Directories that no sandbox may reach.
+        read: Runs `iptables-save`; without it, nothing is known of the firewall's rules.
     """
     kernel = Kernel(_no_commands)
     routes = _routes(kernel)
@@ -98,7 +101,7 @@ def gather(
         taken=inventory.taken_of(steps.values()),
         addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
-        firewall=firewall.backend(),
+        firewall=_firewall(read),
         lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
         state_dir=state_dir,
         hidden=hidden,
@@ -109,6 +112,19 @@ def gather(
 
 def _no_commands(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
     raise AssertionError(f"facts are gathered without commands, not by {argv} in {netns}")
+
+
+def _firewall(read: Reader | None) -> Firewall:
+    found = firewall.backend()
+    if read is None or not found.backend:
+        return found
+    kernel = Kernel(read)
+
+    def chain(key: str) -> Sequence[tuple[str, ...]] | None:
+        family, table, name = key.split("/")
+        return kernel.rules(table, name, int(family))
+
+    return replace(found, chains=_Lazy[str, Sequence[tuple[str, ...]]](chain, lambda: iter(())))
 
 
 def _routes(kernel: Kernel) -> tuple[Route, ...]:

@@ -121,7 +121,7 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         lacks=data.get("lacks", {}),
         netns=frozenset(data.get("netns", ())),
         processes={int(pid): Process(int(pid), **fields) for pid, fields in data.get("processes", {}).items()},
-        firewall=Firewall(**data.get("firewall", {})),
+        firewall=_firewall(data.get("firewall", {})),
         **{key: data[key] for key in plain if key in data},
     )
     modes = list(modes)
@@ -129,6 +129,11 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         made = extend(made, plan_case(earlier, modes, made))
     # What other programs have since done to nsctl's own things.
     return replace(made, links={**made.links, **{n: Link(n, **f) for n, f in data.get("links_now", {}).items()}})
+
+
+def _firewall(data: Mapping[str, Any]) -> Firewall:
+    chains = {name: [tuple(rule.split()) for rule in rules] for name, rules in data.get("chains", {}).items()}
+    return replace(Firewall(), **{**data, "chains": chains})
 
 
 def _outcome(case: Mapping[str, Any], modes: Iterable[Mode]) -> dict[str, Any]:

@@ -6,14 +6,12 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nsctl import __version__
-from nsctl.engine.cli import log
 from nsctl.engine.cli.app import COMMANDS
 from nsctl.engine.cli.parameters import UpCommon
 from nsctl.engine.options import fields_of
@@ -359,21 +357,3 @@ def test_the_environment_cannot_choose_what_root_runs(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (0, f"nsctl {__version__}\n")
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_record_written_right_before_the_rotation_is_followed_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "log"
-    path.write_text("one\n")
-    look = log._replaced
-
-    def late(fd: int, name: str) -> bool:
-        if not (tmp_path / "log.1").exists():
-            path.write_text("one\ntwo\n")
-            path.rename(tmp_path / "log.1")
-            path.write_text("three\n")
-        return look(fd, name)
-
-    monkeypatch.setattr(log, "_replaced", late)
-    assert list(islice(log._lines(str(path), follow=True), 2)) == ["one\n", "two\n"]

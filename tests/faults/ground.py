@@ -34,6 +34,7 @@ MODES = {
     "host": ("up", "host", "--name", "web"),
     "bridge": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24"),
     "internal bridge": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24", "--internal"),
+    "named network": ("up", "bridge", "--name", "web", "--network", "lan", "--subnet", "10.0.3.0/24"),
     "workload": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24", "--env", "A=b", "--", "sleep", "1000003"),
     "second on a bridge": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24"),
     "container": ("up", "container", "--name", "web", "--target", "base"),

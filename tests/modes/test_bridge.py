@@ -66,7 +66,7 @@ def test_22_nothing_new_comes_in_from_outside_although_the_policy_accepts(lab: L
 
 def test_25_networks_are_isolated_from_each_other(lab: Lab) -> None:
     up(lab, "web", *LAN)
-    up(lab, "other")
+    up(lab, "other", "--network", "other")
     other = json.loads(lab.nsctl("ls", "--json", check=True).stdout)
     [address] = [row["addresses"][0].partition("/")[0] for row in other if row["name"] == "other"]
 

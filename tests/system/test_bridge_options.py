@@ -22,10 +22,10 @@ def addresses(lab: Lab, name: str) -> list[str]:
     return [f"{a['local']}/{a['prefixlen']}" for a in found["addr_info"]]
 
 
-def test_by_default_a_sandbox_gets_a_network_of_its_own_from_the_pool(lab: Lab) -> None:
+def test_networks_get_their_subnets_from_the_pool_one_after_the_other(lab: Lab) -> None:
     assert up(lab, "bridge") == "bridge is up: 10.77.0.2/24 on nsbr0, gateway 10.77.0.1\n"
-    assert up(lab, "bridge", "--name", "b") == "b is up: 10.77.1.2/24 on nsbr1, gateway 10.77.1.1\n"
-    assert up(lab, "bridge", "--name", "c") == "c is up: 10.77.2.2/24 on nsbr2, gateway 10.77.2.1\n"
+    assert up(lab, "bridge", "--name", "b", "--network", "b") == "b is up: 10.77.1.2/24 on b, gateway 10.77.1.1\n"
+    assert up(lab, "bridge", "--name", "c", "--bridge", "br7") == "c is up: 10.77.2.2/24 on br7, gateway 10.77.2.1\n"
 
 
 def test_the_default_subnet_overlaps_no_route_and_no_name_server(lab: Lab) -> None:

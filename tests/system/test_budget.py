@@ -2,8 +2,8 @@
 How many processes it takes, and what is loaded: deterministic, where times are not.
 
 Sandboxes here have only a network namespace, since strace waits for every process that nsctl leaves behind.
-What only looks (`iptables-save`) is counted apart: one look at the rules of the host wherever rules are concerned, and
-one more before anything is said to be up or gone.
+What only looks (`iptables-save`) is counted apart: one look at the rules of the host wherever rules are concerned, one
+more before anything is said to be up or gone, and one while planning where a jump from the host's own chains is new.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def within(found: Started, work: int, looks: int) -> None:
     assert len(found.looks) <= looks, found.looks
 
 
-def test_the_first_attach_takes_three_processes_and_two_looks(lab: Lab) -> None:
-    within(started(lab, *BRIDGE, "a"), 3, 2)
+def test_the_first_attach_takes_three_processes_and_three_looks(lab: Lab) -> None:
+    within(started(lab, *BRIDGE, "a"), 3, 3)
 
 
 def test_each_further_attach_takes_two_processes_and_two_looks(lab: Lab) -> None:
@@ -82,7 +82,7 @@ def test_a_detach_takes_two_processes_and_the_last_one_six_and_two_looks(lab: La
 def test_many_at_once_take_one_process_each_and_four_and_go_with_six(lab: Lab) -> None:
     for number in (2, 8, 20):
         lab.write("/run/lab.toml", LAB.format(number))
-        within(started(lab, "apply", "/run/lab.toml"), number + 4, 2)
+        within(started(lab, "apply", "/run/lab.toml"), number + 4, 3)
         within(started(lab, "down", "--file", "/run/lab.toml"), 6, 2)
 
 
@@ -93,9 +93,9 @@ def test_what_leaves_a_file_goes_with_two_processes_however_many_there_are(lab: 
     within(started(lab, "apply", "/run/lab.toml"), 2, 0)
 
 
-def test_an_apply_that_has_nothing_to_do_looks_once_and_a_dry_run_starts_nothing(lab: Lab) -> None:
+def test_an_apply_that_has_nothing_to_do_looks_once_and_a_dry_run_only_where_jumps_are_new(lab: Lab) -> None:
     lab.write("/run/lab.toml", LAB.format(3))
-    within(started(lab, "apply", "/run/lab.toml", "--dry-run"), 0, 0)
+    within(started(lab, "apply", "/run/lab.toml", "--dry-run"), 0, 1)
     lab.nsctl("apply", "/run/lab.toml", check=True)
     within(started(lab, "apply", "/run/lab.toml"), 0, 1)  # the look at what is left as it is
     for words in (["ls"], ["inspect", "c-1"], ["down", "c-1", "--dry-run"], [*BRIDGE, "d", "--dry-run"]):

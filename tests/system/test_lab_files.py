@@ -97,13 +97,13 @@ def test_the_example_comes_up_changes_and_goes(lab: Lab) -> None:
 
 def test_down_takes_away_what_a_file_made_and_nothing_else(lab: Lab) -> None:
     lab.write(FILE, SMALL)
-    said(lab, "up", "bridge", "--name", "mine", "--subnet", "10.0.3.0/24")
+    said(lab, "up", "bridge", "--name", "mine", "--network", "lan", "--subnet", "10.0.3.0/24")
     before = snapshot(lab)
     apply(lab, SMALL)
     lab.run(["ln", "-s", FILE, "/run/lab/link.toml"], check=True)
     shown = said(lab, "down", "--file", "/run/lab/link.toml", "--dry-run")
     assert "ip netns del client-3" in shown
-    assert not re.search(r"mine|nsbr0$|route del", shown, re.MULTILINE)
+    assert not re.search(r"mine|nsbr-lan$|route del", shown, re.MULTILINE)
     gone = said(lab, "down", "--file", "/run/lab/link.toml")
     assert sorted(gone.splitlines()) == [f"{n} is down" for n in ("client-1", "client-2", "client-3", "probe", "web")]
     assert said(lab, "down", "--file", FILE) == "nothing is up that this file made\n"
@@ -128,7 +128,7 @@ def test_a_dry_run_as_a_script_builds_all_of_it_and_takes_it_down(lab: Lab) -> N
     before = snapshot(lab)
     script = apply(lab, text, "--dry-run", "--format", "sh")
     assert script.splitlines()[:3] == ["#!/bin/sh", "# + c-1 (bridge)", "# + c-2 (bridge)"]
-    assert script.count("ip link add dev nsbr0 ") == 1
+    assert script.count("ip link add dev nsbr-lan ") == 1
     lab.write("/run/build", script)
     lab.run(["sh", "/run/build"], check=True)
     lab.run(["ip", "netns", "exec", "c-1", "ping", "-c1", "-W2", "10.0.3.3"], check=True)
@@ -227,7 +227,7 @@ def test_an_error_names_the_line_and_changes_nothing(lab: Lab) -> None:
     done = lab.nsctl("apply", FILE)
     assert done.returncode == 2
     assert re.match(rf"nsctl: {FILE}, line 5: web: 10.0.4.10 is not in 10.0.3.0/24", done.stderr)
-    said(lab, "up", "bridge", "--name", "mine", "--subnet", "10.0.3.0/24", "--ip", "10.0.3.10")
+    said(lab, "up", "bridge", "--name", "mine", "--network", "lan", "--subnet", "10.0.3.0/24", "--ip", "10.0.3.10")
     lab.write(FILE, SMALL)
     done = lab.nsctl("apply", FILE)
     assert (done.returncode, done.stdout) == (2, "")

@@ -44,6 +44,7 @@ def test_ls_as_json_says_the_same(lab: Lab) -> None:
         "mode": "bridge",
         "addresses": ["10.0.3.2/24"],
         "network": "nsbr0",
+        "bridge": "nsbr0",
         "pid": init_of(lab, "web"),
         "state": "up",
     }

@@ -151,7 +151,7 @@ def test_a_command_that_ran_and_has_ended_is_no_failure_and_not_called_up(lab: L
     done = lab.nsctl("up", "none", "--name", "web", "--isolate", isolate, "--", "sh", "-c", command)
     assert (done.returncode, done.stderr) == (0, "")
     if "is up" not in done.stdout:  # it had ended when nsctl looked
-        assert done.stdout == "web was made; its command has ended already, see: nsctl inspect web\n"
+        assert done.stdout == "web was made; its command has ended already, see: nsctl logs web\n"
     assert eventually(lambda: data(lab, "ls", "--json")[0]["state"] == "dead")
     down(lab, "web")
 
@@ -163,7 +163,7 @@ def test_that_it_has_ended_is_said(lab: Lab) -> None:
     late["steps"].append({"key": "z", "why": "wait", "do": {"argv": ["sleep", "0.3"]}, "no_undo": "it only waits"})
     done = lab.nsctl("apply", "-", input=json.dumps(late))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "none was made; its command has ended already, see: nsctl inspect none\n"
+    assert done.stdout == "none was made; its command has ended already, see: nsctl logs none\n"
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])

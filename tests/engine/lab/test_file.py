@@ -104,6 +104,20 @@ def test_a_sandbox_overrides_its_networks_defaults_however_they_are_spelt() -> N
     assert set(other.request.isolate) == {"net", "uts"}
 
 
+def test_the_name_of_a_network_in_the_file_is_the_networks_name() -> None:
+    text = '[network.n]\nmode = "bridge"\n[sandbox.a]\nnetwork = "n"\n'
+    assert one(text).options["network"] == "n"
+    assert one(text.replace('"bridge"\n', '"bridge"\nbridge = "br7"\n')).options["network"] is None
+    assert "network" not in one(text.replace('"bridge"', '"none"')).options
+
+
+def test_in_a_file_without_networks_the_key_is_the_option() -> None:
+    assert one('[sandbox.a]\nmode = "bridge"\nnetwork = "lan"\n').options["network"] == "lan"
+    refused('[sandbox.a]\nmode = "none"\nnetwork = "lan"\n', 3, "mode 'none' has no networks", "leave 'network' out")
+    refused('[sandbox.a]\nnetwork = "lan"\n', 2, "there is no network 'lan'")
+    refused('[network.n]\nmode = "bridge"\n[sandbox.a]\nmode = "bridge"\nnetwork = "m"\n', 5, "there is no network 'm'")
+
+
 @pytest.mark.parametrize(("count", "made"), [(0, []), (1, ["a-1"]), (3, ["a-1", "a-2", "a-3"])])
 def test_count_makes_numbered_sandboxes(count: int, made: list[str]) -> None:
     assert names(read(f'[sandbox.a]\nmode = "none"\ncount = {count}\n')) == made

@@ -66,7 +66,8 @@ def backend_in(lab: Lab) -> Firewall:
     # A process in the lab, for /proc/net is that of the reader.
     script = "from nsctl.engine.probe.firewall import backend; f = backend(); print(f.backend or '-', f.mixed or '-')"
     found = lab.run([sys.executable, "-I", "-c", script], check=True).stdout.split()
-    return Firewall(*(word.replace("-", "") for word in found))
+    kind, mixed = (word.replace("-", "") for word in found)
+    return Firewall(kind, mixed)
 
 
 def has_legacy() -> bool:

@@ -4,14 +4,17 @@ Which names a new sandbox can't have, and the first one that it can.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nsctl.engine.executor.session import Session
-from nsctl.engine.facts import Facts
-from nsctl.engine.store import Others
-from nsctl.engine.store.files import HOST_DIR
+from nsctl.engine.facts import HOST_DIR, Facts
+
+if TYPE_CHECKING:
+    from nsctl.engine.executor import Session
+    from nsctl.engine.store import Others
 
 __all__ = ["first_free", "names_in_use"]
 
@@ -25,9 +28,18 @@ def names_in_use(session: Session | None, state_dir: Path, facts: Facts) -> froz
         state_dir: Its directory.
         facts: The host.
     """
-    others = Others(HOST_DIR, state_dir) if session is None else session.ctx.others
+    others = _others(state_dir) if session is None else session.ctx.others
     own = () if session is None else session.sandboxes()
-    return facts.netns.union(own, *(held.by for held in others.values()))
+    return facts.netns.union(own, *(held.by for held in (others or {}).values()))
+
+
+def _others(state_dir: Path) -> Others | None:
+    host = Path(HOST_DIR)
+    if not any(os.access(host / name, os.R_OK) for name in ("state.db", "stores")):
+        return None  # without the imports
+    from nsctl.engine.store import Others
+
+    return Others(host, state_dir)
 
 
 def first_free(name: str, used: Container[str]) -> str:

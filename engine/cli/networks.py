@@ -1,0 +1,69 @@
+"""
+`networks`: what sandboxes share.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.listing import natural, table
+from nsctl.engine.cli.world import need_root
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.executor.reading import Reading
+
+__all__ = ["networks"]
+
+_SHOWN = 5
+"""Sandboxes of a network that the table names; --json names all."""
+
+
+def networks(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
+) -> int:
+    """
+    List the networks: name, bridge, subnet, gateway, whether it has no way out, sandboxes.
+    """
+    world: World = ctx.obj
+    need_root(world)
+    with world.read() as session:
+        found = [] if session is None else _found(session)
+    found.sort(key=lambda one: natural(one["name"]))
+    for one in found:
+        one["sandboxes"].sort(key=natural)
+    if as_json:
+        out.data(json.dumps(found, indent=2))
+        return 0
+    if not found:
+        out.note("there is no network; make one: nsctl up bridge")
+        return 0
+    lines = [
+        [
+            one["name"],
+            one["bridge"],
+            ",".join(one["subnets"]) or "-",
+            one["gateway"] or "-",
+            "yes" if one["internal"] else "no",
+            _some(one["sandboxes"]),
+        ]
+        for one in found
+    ]
+    out.data(table([["NAME", "BRIDGE", "SUBNET", "GATEWAY", "INTERNAL", "SANDBOXES"], *lines]))
+    return 0
+
+
+def _found(session: Reading) -> list[dict[str, Any]]:
+    from nsctl.engine.executor.inventory import networks as known
+
+    return [one._asdict() for one in known(session.store[0])]
+
+
+def _some(names: list[Any]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_SHOWN])} and {more} more"

@@ -1,0 +1,79 @@
+"""
+The host's own firewall: where nsctl's jumps stand in it.
+"""
+
+from __future__ import annotations
+
+from tests.faults.rules.rule import Rule
+
+__all__ = ["RULES"]
+
+_CLOSING = "tests/system/test_closing_rules.py"
+_RACE = f"{_CLOSING}::test_rules_that_change_between_planning_and_doing_are_noticed_and_all_is_undone"
+_LATER = f"{_CLOSING}::test_a_closing_rule_that_comes_before_it_later_is_named_and_it_is_moved"
+
+RULES = (
+    Rule(
+        "a jump stands before what no packet gets past",
+        "engine/planner.py",
+        "        steps = placed(steps, facts)\n",
+        "",
+        f"{_CLOSING}::test_on_rhels_default_rules_a_sandbox_reaches_the_outside_and_specific_rules_win[nft-option0]",
+    ),
+    Rule(
+        "what an unconditional rule accepts goes through nsctl's chains first",
+        "engine/jumps.py",
+        '_ENDS = frozenset({"ACCEPT", "DROP",',
+        '_ENDS = frozenset({"DROP",',
+        f"{_CLOSING}::test_what_an_unconditional_accept_lets_pass_does_not_get_into_a_network",
+    ),
+    Rule(
+        "a jump that no packet reaches is not said to be up",
+        "engine/executor/postconditions.py",
+        "if not found and (ahead := ",
+        "if False and (ahead := ",
+        f"{_RACE}[rules went]",
+    ),
+    Rule(
+        "a jump that took an administrator's place is not said to be up",
+        "engine/executor/postconditions.py",
+        "if not found and key in done and (passed := ",
+        "if False and (passed := ",
+        f"{_RACE}[rules came]",
+    ),
+    Rule(
+        "a jump that no packet reaches is named by check",
+        "engine/executor/checking.py",
+        "elif stopped := jumps.stopped(step, backend):",
+        "elif stopped := '':",
+        f"{_LATER}[repair-nft-option0]",
+    ),
+    Rule(
+        "repair moves a jump that no packet reaches",
+        "engine/executor/checking.py",
+        "[*reordered, *moved, *jumps.again(todo, backend)]",
+        "[*reordered, *jumps.again(todo, backend)]",
+        f"{_LATER}[repair-nft-option0]",
+    ),
+    Rule(
+        "up moves a jump that it relies on and no packet reaches",
+        "engine/executor/forward.py",
+        "work.mend = [*moved, *jumps.again(work.mend)]",
+        "work.mend = [*jumps.again(work.mend)]",
+        f"{_LATER}[up-nft-option0]",
+    ),
+    Rule(
+        "a jump is put back where it belongs by then",
+        "engine/executor/jumps.py",
+        "yield self._put(step, backend) if is_jump(step) else step",
+        "yield step",
+        f"{_CLOSING}::test_after_a_flush_each_is_put_back_where_it_belongs_by_then",
+    ),
+    Rule(
+        "a saved plan whose jumps belong elsewhere by now is refused",
+        "engine/planner.py",
+        "        if step.do != now.do:\n",
+        "        if False:\n",
+        f"{_CLOSING}::test_a_saved_plan_is_refused_where_its_place_is_another_by_now",
+    ),
+)
