@@ -81,11 +81,16 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
     _check(made.mode, _faults(made, facts))
 
 
-def check_fit(made: Plan, facts: Facts) -> None:
+def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
     """
     Check that the addresses and the network of a plan that was made earlier are still free.
 
     What is in a step's own place is found when the plan is carried out; these can stand beside one another.
+
+    Args:
+        made: The plan.
+        facts: The host.
+        in_place: It has been carried out already: its own network and rules are on the host.
 
     Raises:
         Conflict: It is not.
@@ -107,8 +112,13 @@ def check_fit(made: Plan, facts: Facts) -> None:
             continue
         if there is not None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
-        if not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
+        if not in_place and not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
+    if not in_place:
+        _check_jumps(made, facts, again)
+
+
+def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
     jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
     for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
         if step.do != now.do:

@@ -176,9 +176,10 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
             f"{o.ip} is not in {net}, the subnet of {network.bridge}",
             hint="choose another --ip or --subnet, or leave --ip out",
         )
-    special = {net[0]: "network address", net[-1]: "broadcast address", gateway: "gateway"}
-    if o.ip in special:
-        raise Invalid(f"{o.ip} is the {special[o.ip]} of {net}", hint="choose another --ip, or leave it out")
+    first, last = kit.host_addresses(net)
+    if o.ip == gateway or not first <= o.ip <= last:
+        what = "gateway" if o.ip == gateway else "network address" if o.ip < first else "broadcast address"
+        raise Invalid(f"{o.ip} is the {what} of {net}", hint="choose another --ip, or leave it out")
     if str(o.ip) in facts.taken:
         holder = facts.taken[str(o.ip)]
         if holder in facts.sandboxes and facts.sandboxes[holder].ended:

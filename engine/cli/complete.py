@@ -199,6 +199,17 @@ def _namespaces(incomplete: str) -> list[str]:
     return [f"{before}{comma}{kind}" for kind in NAMESPACES if kind.startswith(last) and kind not in given]
 
 
+def _networks(incomplete: str) -> list[str]:
+    from nsctl.engine.cli.world import World
+
+    with suppress(NsctlError, OSError), World().look() as session:
+        if session is not None:
+            from nsctl.engine.executor.inventory import networks
+
+            return _starting(incomplete, (network.name for network in networks(session.ctx.journal)))
+    return []
+
+
 def _users(incomplete: str) -> list[str]:
     import pwd
 
@@ -212,6 +223,7 @@ def _variables(incomplete: str) -> list[str]:
 _VALUES: dict[str, Callable[[str], list[str]]] = {
     "bridge": _bridges,
     "join": _bridges,
+    "network": _networks,
     "uplink": _uplinks,
     "target": sandbox_names,
     "isolate": _namespaces,

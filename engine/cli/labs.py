@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nsctl.engine.carried import Carried
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
@@ -128,7 +129,7 @@ def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) ->
             facts = session.facts(without=[*going, *(n for n in session.sandboxes() if n not in present)])
             undone = session.plan_down(going, force=True) if going else []
         plans = _plans(lab, change, facts, plugins)
-    _show(change, plans, undone, as_json=as_json, form=form)
+    _show(change, plans, undone, source_of(path), as_json=as_json, form=form)
     return 0
 
 
@@ -196,7 +197,13 @@ def _renderer(form: str) -> Any:
 
 
 def _show(
-    change: Difference, plans: list[tuple[Plan, frozenset[str]]], undone: list[Any], *, as_json: bool, form: str
+    change: Difference,
+    plans: list[tuple[Plan, frozenset[str]]],
+    undone: list[Any],
+    source: str,
+    *,
+    as_json: bool,
+    form: str,
 ) -> None:
     if as_json:
         out.data(_as_json(change))
@@ -215,7 +222,7 @@ def _show(
     lines += [f"~ {w.request.name} ({why}; restarts it)" for w, why in change.changed]
     lines += [f"- {name}" for name in change.gone]
     if form == "sh":
-        out.data(_script(lines, undo, plans), exact=True)
+        out.data(_script(lines, undo, plans, source), exact=True)
         return
     out.data("\n".join(lines) if lines else f"nothing to do: {len(change.same)} as the file says")
     if undo:
@@ -225,7 +232,7 @@ def _show(
         out.data("\n" + str(_renderer(form)(plan, present)).removesuffix("\n"))
 
 
-def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset[str]]]) -> str:
+def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset[str]]], source: str) -> str:
     # All plans as one: what two of them share is made once, and a failure undoes all of it.
     parts = ["#!/bin/sh", *(f"# {display(line)}" for line in lines or ["nothing to do"])]
     if undo:
@@ -237,7 +244,9 @@ def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset
         for plan, present in plans:
             there |= present - made
             made |= {step.key for step in plan.steps} - present
-        parts.append(_renderer("sh")(Plan("lab", "lab", {}, tuple(steps.values()), (), (), {}), there))
+        # What is taken down first is still in nsctl's books afterwards, and its name with it.
+        carried = Carried((), "") if undo else Carried(tuple(plan for plan, _ in plans), source)
+        parts.append(_renderer("sh")(Plan("lab", "lab", {}, tuple(steps.values()), (), (), {}), there, carried))
     return "\n".join(parts).removesuffix("\n")
 
 

@@ -16,7 +16,7 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.app import words_after_dashes
 from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
-from nsctl.engine.cli.present import all_as_made, none_to_confirm
+from nsctl.engine.cli.present import all_as_made, none_to_confirm, of_no_store
 from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
@@ -193,9 +193,10 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
                 out.done(f"{described(row)} (already)")
                 return 0
         facts = session.facts(without=ended)
-        with session.planning():
-            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
-        [row] = session.up([plan], replace=ended, confirm=confirm)
+        with of_no_store(session, want.request.name):
+            with session.planning():
+                plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
+            [row] = session.up([plan], replace=ended, confirm=confirm)
         over = has_ended(session, row)
     out.done(described(row, ended=over))
     if confirm is not None:

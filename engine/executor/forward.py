@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["Work", "apply", "prepare"]
+__all__ = ["Work", "adopt_of_others", "apply", "other_work", "prepare"]
 
 _POINTING = frozenset(" \t^~")
 NOT_FOUND = 127
@@ -93,7 +93,7 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
                 first = row.step
             if not first.same_work(step):
                 holders = ctx.journal.holders(step.key) or [work.owner.get(step.key, "another")]
-                raise _other_work(first, step, holders)
+                raise other_work(first, step, holders)
     _tools_are_there(wanted.values())
     _nothing_in_the_way(ctx, work, going)
     taken = {row.step.key for row in work.adopted}
@@ -109,7 +109,10 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     return work
 
 
-def _other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
+def other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
+    """
+    The error for a step that is held with another command.
+    """
     old, new = words(there.do), words(wanted.do)
     differ = [f"{b} (there: {a})" for a, b in zip(old, new, strict=False) if a != b]
     what = ", ".join(differ[:3]) or "other input"
@@ -146,7 +149,7 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
             absent.add(step.key)
             continue
         held = ctx.others.get(step.key)
-        if held is not None and _adopt(ctx, work, step, held):
+        if held is not None and adopt_of_others(ctx, work, step, held):
             continue
         sight = observe(step.effect, kernel)
         if sight.state is State.ABSENT:
@@ -179,8 +182,10 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
             work.mend.append(row.step)
 
 
-def _adopt(ctx: Context, work: Work, step: Step, held: Held) -> bool:
-    # What another store of this host has made, this one may hold, too: who lets go last undoes it.
+def adopt_of_others(ctx: Context, work: Work, step: Step, held: Held) -> bool:
+    """
+    Hold, too, what another store of this host has made, where that is possible: who lets go last undoes it.
+    """
     row = held.row
     if not can_be_shared(step) or not row.step.same_work(step) or ctx.sight(row).state is not State.OURS:
         return False

@@ -21,7 +21,7 @@ from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, ne
 from nsctl.engine.kit.port_filter import filters_ports, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
-from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, overlap
+from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
 from nsctl.engine.names import (
     check_ifname,
@@ -58,6 +58,7 @@ __all__ = [
     "free_address",
     "free_bridge",
     "free_subnet",
+    "host_addresses",
     "host_ifname",
     "is_internal",
     "join_process",
