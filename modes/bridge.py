@@ -226,7 +226,7 @@ MODE = Mode(
     "a bridge of the host's: the host, the other sandboxes on it and the outside can be reached",
     Options,
     steps,
-    example="nsctl up bridge --name web --subnet 10.0.3.0/24 -- python3 -m http.server 80",
+    example="nsctl up bridge --name web --subnet 10.0.3.0/24 --workdir $(mktemp -d) -- python3 -m http.server 80",
 )
 
 

@@ -458,14 +458,14 @@ RULES = (
     # What a process in a sandbox may do.
     Rule(
         "no new privileges",
-        "engine/sandbox.py",
+        "engine/enter.py",
         '"--no-new-privs", ',
         "",
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",
     ),
     Rule(
         "capabilities are bounded",
-        "engine/sandbox.py",
+        "engine/enter.py",
         '("-all", *(',
         '("+all", *(',
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",
