@@ -18,6 +18,7 @@ from nsctl.engine.init import fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
+from nsctl.engine.kit.port_filter import is_own_nft
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
 from nsctl.engine.sandbox import END_JOINED, insides
@@ -110,6 +111,8 @@ def _commands(command: Command, place: str) -> bool:
             return stdin is not None and _restores(stdin)
         case ("install", "-m", mode, "/dev/stdin", path):
             return stdin is not None and _MODE.fullmatch(mode) is not None and _below(path, place)
+        case ("nft", *_):
+            return command.netns is None and is_own_nft(argv, stdin)
         case _:
             known = _of_network(argv) or _of_files(argv, place) or _scripts(argv, place, command.netns)
             return known and stdin is None

@@ -22,6 +22,7 @@ from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
 from nsctl.engine.cli.words import namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
+from nsctl.engine.kit.port_filter import unfiltered
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
@@ -104,6 +105,8 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
     with redirect_stdout(sys.stderr):
         plan = planner.plan(want.mode, want.request, facts)
     plugins.review(plan)
+    for line in unfiltered(plan, facts):
+        out.warning_once(line)
     return plan
 
 
