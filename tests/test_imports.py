@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
 # The pure part of the engine: files or packages.
 PURE = frozenset(
     "carried effect effect_links enter errors etc events facts fuse hashing init inventory jumps kit lab mode names"
-    " options plan planner reach render sandbox settings shapes values".split()
+    " options plan planner reach render resolvers sandbox settings shapes values".split()
 )
 
 # What touches the system, or loads code that does.
@@ -45,6 +45,7 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl": (frozenset({"importlib"}), "the façade loads what it offers when it is asked for"),
     "nsctl.__main__": (frozenset({"os", "threading"}), "ends the process without taking every module apart"),
     "nsctl.engine.cli*": (SYSTEM, "the composition root"),
+    "nsctl.engine.doctor*": (frozenset({"os"}), "looks at the host before anything is made: /proc, /run, limits"),
     "nsctl.engine.executor*": (
         frozenset({"os", "pathlib", "signal", "threading"}),
         "holds signals while steps run; two workers",
