@@ -71,10 +71,8 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     ),
     "nsctl.engine.testing*": (SYSTEM, "runs a mode in a lab of its own; nsctl itself never imports it"),
     "nsctl.hooks.apart": (frozenset({"os"}), "the head of the audit log, and its copy"),
-    "nsctl.hooks.audit": (
-        frozenset({"fcntl", "os", "pathlib", "socket"}),
-        "appends to the audit log, and names the host in it",
-    ),
+    "nsctl.hooks.audit": (frozenset({"os"}), "reads the head of the audit log"),
+    "nsctl.hooks.writer": (frozenset({"fcntl", "os"}), "appends to the audit log, and names the host in it"),
     "nsctl.hooks.lean": (frozenset({"importlib"}), "imports structlog without its heavy parts"),
     "nsctl.hooks.logs": (frozenset({"os"}), "reads the audit log, and the rotated ones"),
     "nsctl.hooks.manager": (frozenset({"importlib", "os", "pathlib"}), "finds plugins by their entry points"),
