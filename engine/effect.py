@@ -35,6 +35,7 @@ __all__ = [
     "RuleTagged",
     "State",
     "SysctlIs",
+    "ZoneIs",
     "effect_from_json",
     "effect_to_json",
     "wrong_field",
@@ -229,6 +230,17 @@ class CommandSucceeds:
     netns: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneIs:
+    """
+    A link of the host's is in this zone of firewalld's; where firewalld does not run, nobody misses it.
+    """
+
+    kind: ClassVar[str] = "zone"
+    zone: str
+    link: str
+
+
 Effect = (
     LinkIs
     | LinkUp
@@ -243,6 +255,7 @@ Effect = (
     | FileIs
     | DirIs
     | CommandSucceeds
+    | ZoneIs
 )
 
 EFFECTS: dict[str, type[Effect]] = {
@@ -261,6 +274,7 @@ EFFECTS: dict[str, type[Effect]] = {
         FileIs,
         DirIs,
         CommandSucceeds,
+        ZoneIs,
     )
 }
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -19,6 +19,7 @@ from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.late_zones import hold, late_zones
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.wiring import Wiring
@@ -89,7 +90,11 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
         key = one.row.step.key
         if key not in known:
             files.append(Drift(key, f"its own /etc/{one.name}", one.found, tuple(ctx.journal.holders(key)), "changed"))
-    return [*drifts, *files, *_in_own_chains(ctx, names), *_unwatched(ctx, names)]
+    late = [
+        Drift(one.step.key, one.step.why, "firewalld runs by now, and has it in no zone", one.holders, "absent")
+        for one in late_zones(ctx, _rows(ctx, names))
+    ]
+    return [*drifts, *files, *_in_own_chains(ctx, names), *late, *_unwatched(ctx, names)]
 
 
 def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
@@ -188,7 +193,8 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
     jumps = Jumps(ctx)
     moved = list(jumps.moved((r.step, r.tools.get("iptables", "")) for r, s in sights if s is not None))
-    todo = _needs_first([*reordered, *moved, *jumps.again(todo, backend)])
+    late = list(late_zones(ctx, [row for row, _ in sights]))
+    todo = _needs_first([*reordered, *moved, *jumps.again(todo, backend), *(one.step for one in late)])
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
@@ -196,6 +202,7 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     if dry_run:
         return todo + [renewed(one) for one in files]
     again = put_back(ctx, files) if files else []
+    hold(ctx, late)
     if not (todo or refusals):
         return again
     ident = new_transaction_id()

@@ -19,6 +19,7 @@ from nsctl.engine.probe.firewall import Rules, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
+from nsctl.engine.probe.zones import Zones
 
 __all__ = ["Kernel", "Reader"]
 
@@ -50,6 +51,7 @@ class Kernel:
         """
         self._views: dict[str | None, View | None] = {None: View()}
         self._rules: dict[tuple[str, str | None], Rules] = {}
+        self.zones = Zones()
         self._tools: dict[tuple[int, str], str] = {}
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
         self._inodes: dict[str, int | None] = {}

@@ -5,9 +5,9 @@ Effects compared with the kernel.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from nsctl.engine import effect as e
 from nsctl.engine.effect import Effect, State
@@ -15,68 +15,16 @@ from nsctl.engine.effect_links import host_link_of, key_on_link, on_link
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.values import dataclass
+from nsctl.engine.probe.seen import Known, Mark, Seen
+from nsctl.engine.probe.seen import absent as _absent
+from nsctl.engine.probe.seen import foreign as _foreign
+from nsctl.engine.probe.seen import ours as _ours
+from nsctl.engine.probe.zones import observe_zone
 
 __all__ = ["Seen", "mark_of", "observe"]
 
-Mark = Mapping[str, int]
-
 _METRIC_6 = 1024
 """IP6_RT_PRIO_USER."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """
-    What was found where an effect should be.
-
-    Args:
-        state: What follows for `do` and `undo`.
-        found: A short phrase for people.
-        drift: What somebody else changed about a thing that is still ours; empty where nothing.
-        renamed: The name under which our link is found now.
-        link: The name that the link has now which the setting is of.
-        taken: Why others rely on it by now, so that it is left as it is; empty where they don't.
-        gone: It was a setting of a link of the host's that is gone, which nobody misses.
-    """
-
-    state: State
-    found: str
-    drift: str = ""
-    renamed: str | None = None
-    link: str | None = None
-    taken: str = ""
-    gone: bool = False
-
-
-_IN_PLACE = Seen(State.OURS, "in place")
-
-
-class Known(NamedTuple):
-    """
-    What is known of a step besides its effect; see `observe`.
-    """
-
-    mark: Mark | None
-    in_flight: bool
-    own_macs: frozenset[str]
-    backend: str
-
-
-def _ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
-    return Seen(State.OURS, found, drift, renamed) if found != "in place" or drift or renamed else _IN_PLACE
-
-
-def _absent(found: str = "missing") -> Seen:
-    return Seen(State.ABSENT, found)
-
-
-def _foreign(found: str) -> Seen:
-    return Seen(State.FOREIGN, found)
 
 
 def observe(
@@ -373,6 +321,10 @@ def _command(effect: e.CommandSucceeds, kernel: Kernel, _: Known) -> Seen:
     return _ours()
 
 
+def _zone(effect: e.ZoneIs, kernel: Kernel, _: Known) -> Seen:
+    return observe_zone(effect, kernel.zones)
+
+
 _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
     e.LinkIs: _link,
     e.NetnsIs: _netns,
@@ -387,4 +339,5 @@ _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
     e.SysctlIs: _sysctl,
     e.DirIs: _directory,
     e.CommandSucceeds: _command,
+    e.ZoneIs: _zone,
 }
