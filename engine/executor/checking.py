@@ -115,7 +115,7 @@ def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
                 found = f"stands behind rules that it has to precede: {' '.join(spec)}"
                 yield Drift(rule.key, rule.why, found, tuple(ctx.journal.holders(rule.key)), "changed")
         elif stopped := jumps.stopped(step, backend):
-            found = f"no packet gets past a rule before it: {stopped}"
+            found = f"a rule before it decides for all: {stopped}"
             yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "changed")
         elif (copies := own.copies(step, backend)) > 1:
             found = f"it is there {copies} times, of which nsctl made one"

@@ -14,7 +14,7 @@ from struct import calcsize, pack, unpack_from
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Bus", "BusError"]
+__all__ = ["SOCKET", "Bus", "BusError", "NobodyThereError"]
 
 SOCKET = "/run/dbus/system_bus_socket"
 _BUS = "org.freedesktop.DBus"
@@ -33,6 +33,12 @@ class BusError(OSError):
     """
 
 
+class NobodyThereError(BusError):
+    """
+    There is no bus, or nobody at its end.
+    """
+
+
 class Bus:
     """
     A connection to the system bus.
@@ -41,7 +47,8 @@ class Bus:
         within: For all that is asked of it; seconds.
 
     Raises:
-        BusError: There is no bus.
+        NobodyThereError: There is no bus.
+        BusError: It does not answer, or does not let nsctl in.
     """
 
     def __init__(self, within: float) -> None:
@@ -61,6 +68,8 @@ class Bus:
             self.call(_BUS, "/org/freedesktop/DBus", _BUS, "Hello")
         except BaseException as e:
             self.close()
+            if isinstance(e, FileNotFoundError | ConnectionRefusedError):
+                raise NobodyThereError("there is no system bus") from e
             if isinstance(e, OSError) and not isinstance(e, BusError):
                 raise BusError(f"the system bus does not answer: {e.strerror or e}") from e
             raise

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from nsctl.engine.effect import ZoneIs
 from nsctl.engine.errors import Refused
 from nsctl.engine.probe.firewall import TOOL_PATH
 from nsctl.engine.probe.seen import Seen, absent, foreign, ours
 
+if TYPE_CHECKING:
+    from nsctl.engine.probe.dbus import Bus
+
 __all__ = ["CLIENT", "Zones", "observe_zone"]
 
 CLIENT = "firewall-cmd"
 _SERVICE = "org.fedoraproject.FirewallD1"
 _PATH = "/org/fedoraproject/FirewallD1"
-_WITHIN = 20.0
+_WITHIN = 10.0
 """How long firewalld may take to answer; seconds. While it reloads it answers nobody."""
 
 
@@ -43,20 +47,25 @@ class Zones:
         if not os.path.exists(dbus.SOCKET):
             return None
         try:
-            bus = dbus.Bus(_WITHIN)
-        except dbus.BusError:  # a socket that nobody listens at any more
+            with dbus.Bus(_WITHIN) as bus:
+                return _zones(bus)
+        except dbus.NobodyThereError:
             return None
-        with bus:
-            try:
-                pid = bus.owner(_SERVICE)
-                if pid is None or not _here(pid):
-                    return None
-                [zones] = bus.call(_SERVICE, _PATH, f"{_SERVICE}.zone", "getActiveZones")
-                return {link: zone for zone, what in zones.items() for link in what.get("interfaces", ())}
-            except (dbus.BusError, AttributeError, TypeError, ValueError) as e:
-                raise Refused(
-                    f"firewalld runs, and can't be asked for its zones: {e}", hint="see: firewall-cmd --state"
-                ) from e
+        except dbus.BusError as e:
+            raise Refused(
+                f"the system bus can't be asked whether firewalld runs: {e}", hint="see: systemctl status dbus"
+            ) from e
+
+
+def _zones(bus: Bus) -> dict[str, str] | None:
+    pid = bus.owner(_SERVICE)
+    if pid is None or not _here(pid):
+        return None
+    try:
+        [zones] = bus.call(_SERVICE, _PATH, f"{_SERVICE}.zone", "getActiveZones")
+        return {link: zone for zone, what in zones.items() for link in what.get("interfaces", ())}
+    except (OSError, AttributeError, TypeError, ValueError) as e:
+        raise Refused(f"firewalld runs, and can't be asked for its zones: {e}", hint="see: firewall-cmd --state") from e
 
 
 def _here(pid: int) -> bool:
@@ -71,7 +80,10 @@ def observe_zone(effect: ZoneIs, zones: Zones) -> Seen:
     """
     Compare a link's zone with what firewalld says; where it does not run, nobody misses anything.
     """
-    found = zones.of_links
+    try:
+        found = zones.of_links
+    except Refused as e:  # what else there is to undo is not held up by that
+        return ours(e.message, drift=e.message)
     if found is None:
         return absent("firewalld does not run", gone=True)
     there = found.get(effect.link)

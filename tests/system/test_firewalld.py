@@ -11,6 +11,7 @@ import pytest
 from tests.lab import (
     INTERNET,
     INTERNET_ADDRESS,
+    FakeFirewalld,
     Lab,
     ask_tcp,
     assert_back,
@@ -221,6 +222,21 @@ def test_one_that_does_not_answer_stops_what_needs_it_and_nothing_else(lab: Lab)
     sh(lab, "pkill -CONT -x firewalld")
     up(lab, *WEB)
     assert zones(lab) == {"nsbr0": "trusted"}
+
+
+def test_down_takes_all_else_away_while_it_does_not_answer_and_recover_the_rest(lab: Lab) -> None:
+    service = FakeFirewalld(lab)
+    before = snapshot(lab)
+    up(lab, *WEB)
+    service.silent = True
+    done = lab.nsctl("down", "web", timeout=120)
+    assert done.returncode == 3
+    assert "zone/nsbr0: still there: the system bus can't be asked whether firewalld runs" in done.stderr
+    assert lab.run(["ip", "link", "show", "dev", "nsbr0"]).returncode == 1
+    assert "NSCTL" not in sh(lab, "iptables-save")
+    service.silent = False
+    said(lab, "recover")
+    assert_back(lab, before)
 
 
 def test_one_of_another_network_namespace_is_no_concern_of_this_one(lab: Lab) -> None:

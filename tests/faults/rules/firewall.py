@@ -15,7 +15,7 @@ _LATER = f"{_CLOSING}::test_a_closing_rule_that_comes_before_it_later_is_named_a
 
 RULES = (
     Rule(
-        "a jump stands before what no packet gets past",
+        "a jump stands before what decides for all packets",
         "engine/planner.py",
         "        steps = placed(steps, facts)\n",
         "",
@@ -27,6 +27,13 @@ RULES = (
         '_ENDS = frozenset({"ACCEPT", "DROP",',
         '_ENDS = frozenset({"DROP",',
         f"{_CLOSING}::test_what_an_unconditional_accept_lets_pass_does_not_get_into_a_network",
+    ),
+    Rule(
+        "what a rule accepts of a whole protocol goes through nsctl's chains first",
+        "engine/jumps.py",
+        "or _opens(spec, chains, ()))",
+        ")",
+        "tests/system/test_ufw.py::test_a_sandbox_reaches_the_outside_and_nobody_comes_in_whatever_it_does[nft-ACCEPT]",
     ),
     Rule(
         "a jump that no packet reaches is not said to be up",
