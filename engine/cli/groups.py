@@ -45,12 +45,12 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--allow-overlap",
     ),
     "Interface": ("--ip", "--ifname", "--mac", "--mtu"),
-    "Names and settings": ("--dns", "--add-host", "--sysctl"),
+    "Names and settings": ("--dns", "--dns-search", "--add-host", "--sysctl"),
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),
     "Steps": ("--dry-run", "--format", "--step-timeout", "--no-fuse", "--no-batch", "--scan", "--yes"),
-    "Output": ("--json", "--follow", "--verify", "--acknowledge", "-n", "--since", "--until", "-v"),
+    "Output": ("--json", "--follow", "--lines", "--since", "--until", "--verbose", "--verify", "--acknowledge"),
 }
 """Heading → options by their first long name, in the order of the help."""
 

@@ -18,7 +18,7 @@ from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
-    from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
 
 __all__ = ["age", "inspect", "ls", "natural", "table"]
@@ -33,7 +33,7 @@ def ls(
     """
     world: World = ctx.obj
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: natural(row.name))
         found = [_summary(session, row) for row in rows if session is not None]
     if as_json:
@@ -77,7 +77,7 @@ def inspect(
     world: World = ctx.obj
     check_name(name)
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         rows = {} if session is None else session.sandboxes()
         if session is None or name not in rows:
             raise no_sandbox(name, rows)
@@ -101,7 +101,7 @@ def inspect(
     return 0
 
 
-def _summary(session: Session, row: SandboxRow) -> dict[str, Any]:
+def _summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
     pid = session.pid(row)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     state = row.state

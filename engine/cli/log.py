@@ -187,7 +187,7 @@ def _unknown(world: World, name: str, names: set[str]) -> None:
     """
     from nsctl.engine.options import nearest
 
-    with world.look() as session:
+    with world.read() as session:
         if session is not None and name in session.sandboxes():
             return
     meant = nearest(name, names)

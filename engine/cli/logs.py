@@ -69,7 +69,7 @@ def _opened(world: World, name: str) -> tuple[int, int | None]:
     """
     from nsctl.engine.probe.process import start_of
 
-    with world.look() as session:
+    with world.read() as session:
         rows = {} if session is None else session.sandboxes()
         if session is None or name not in rows:
             raise no_sandbox(name, rows)

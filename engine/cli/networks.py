@@ -15,7 +15,7 @@ from nsctl.engine.cli.world import need_root
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
-    from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
 
 __all__ = ["networks"]
 
@@ -32,7 +32,7 @@ def networks(
     """
     world: World = ctx.obj
     need_root(world)
-    with world.look() as session:
+    with world.read() as session:
         found = [] if session is None else _found(session)
     found.sort(key=lambda one: natural(one["name"]))
     for one in found:
@@ -58,10 +58,10 @@ def networks(
     return 0
 
 
-def _found(session: Session) -> list[dict[str, Any]]:
+def _found(session: Reading) -> list[dict[str, Any]]:
     from nsctl.engine.executor.inventory import networks as known
 
-    return [one._asdict() for one in known(session.ctx.journal)]
+    return [one._asdict() for one in known(session.store[0])]
 
 
 def _some(names: list[Any]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nsctl.engine.events import Event
     from nsctl.engine.executor import Session
+    from nsctl.engine.executor.reading import Reading
     from nsctl.engine.facts import Facts
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
@@ -29,8 +30,8 @@ else:
 
 __all__ = ["World", "need_root", "no_sandbox", "settled"]
 
-_MAKING = frozenset({"up", "run", "apply"})
-_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
+_MAKING = frozenset({"up", "run", "apply", "adopt"})
+_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm", "watch"})
 
 
 def _session_type() -> Any:
@@ -68,6 +69,21 @@ class World:
             if session is not None:
                 session.hidden = self.masked
             yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Reading | None]:
+        """
+        What the store says of the sandboxes, for commands that need no more; None where there is none to be read.
+        """
+        if not os.access(self.state_dir / "state.db", os.R_OK):
+            yield None  # without the imports
+            return
+        from nsctl.engine.executor.reading import Reading
+
+        with Reading.opened(self.state_dir) as reading:
+            if reading is not None:
+                reading.hidden = self.masked
+            yield reading
 
     @property
     def masked(self) -> tuple[str, ...]:

@@ -2,12 +2,23 @@
 The executor: plans carried out, all or nothing.
 
 Read in this order: `session` (the face), `transaction` (all or nothing), `forward` (do), `backward` (undo), `recovery`
-(after a kill), `checking` (drift and repair).
+(after a kill), `checking` (drift and repair). Who only looks takes `reading`, and loads no more than that.
 """
 
 from __future__ import annotations
 
-from nsctl.engine.executor.checking import Drift
-from nsctl.engine.executor.session import Session
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsctl.engine.executor.checking import Drift
+    from nsctl.engine.executor.session import Session
 
 __all__ = ["Drift", "Session"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nsctl.engine.executor import checking, session
+
+    return session.Session if name == "Session" else checking.Drift

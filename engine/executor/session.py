@@ -16,13 +16,13 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.forward import interrupted
 from nsctl.engine.executor.guests import guests_of
-from nsctl.engine.executor.inventory import pid_of
+from nsctl.engine.executor.reading import Reading
 from nsctl.engine.executor.signals import HeldSignals
-from nsctl.engine.facts import HIDDEN, Facts
+from nsctl.engine.facts import Facts
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.runner import Runner
-from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow, StepRow
+from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
 from nsctl.engine.store.others import register
@@ -30,7 +30,7 @@ from nsctl.engine.store.others import register
 __all__ = ["Session"]
 
 
-class Session:
+class Session(Reading):
     """
     What a command of nsctl's does, from the lock to the last event.
 
@@ -53,10 +53,8 @@ class Session:
         operation: str = "up",
         lock_wait: float = 60.0,
     ) -> None:
-        self.state_dir = state_dir
+        super().__init__(state_dir)
         self.operation = operation
-        self.hidden = HIDDEN
-        """Directories that no sandbox may reach, beside the state directory."""
         self.recovered: list[str] = []
         """What a dead nsctl had left and this one cleaned up, for the user."""
         self.to_the_end = False
@@ -75,6 +73,13 @@ class Session:
         if self._context is None:
             raise RuntimeError("outside of a session")
         return self._context
+
+    @property
+    def store(self) -> tuple[Journal, Others]:
+        """
+        The store, and the host's other stores.
+        """
+        return self.ctx.journal, self.ctx.others
 
     @property
     def warnings(self) -> list[str]:
@@ -171,31 +176,6 @@ class Session:
             journal.close()
 
     # -- looking
-
-    def sandboxes(self) -> dict[str, SandboxRow]:
-        """
-        All sandboxes, by name.
-        """
-        return self.ctx.journal.sandboxes()
-
-    @property
-    def unfinished(self) -> bool:
-        """
-        Whether another nsctl is at work, or was killed at it.
-        """
-        return self.ctx.journal.transaction() is not None or any(r.state != "up" for r in self.sandboxes().values())
-
-    def steps(self, name: str) -> list[StepRow]:
-        """
-        The steps that a sandbox holds, in order of application.
-        """
-        return self.ctx.journal.steps(name)
-
-    def pid(self, row: SandboxRow) -> int | None:
-        """
-        The PID of a sandbox's init on the host, if it lives: its start time is compared.
-        """
-        return pid_of(self.ctx.journal, row)
 
     def facts(self, without: Sequence[str] = ()) -> Facts:
         """
@@ -300,16 +280,21 @@ class Session:
         rows = self.ctx.journal.held_only_by(names or self.sandboxes())
         return guests_of(self.ctx, rows, {row.step.key for row in rows})
 
-    def repair(self, names: Sequence[str] = (), *, dry_run: bool = False) -> list[Step]:
+    def repair(self, names: Sequence[str] = (), *, dry_run: bool = False, ended: bool = True) -> list[Step]:
         """
         Make again exactly what is missing; the steps done (or to do).
+
+        Args:
+            names: The sandboxes; all, if none is named.
+            dry_run: Only say what would be done.
+            ended: Whether processes that have ended, and what has gone with them, are made again, too.
 
         Raises:
             Invalid: There is no such sandbox.
             StepFailed: A step failed; what was mended before it stays.
         """
         self._known(names)
-        return checking.repair(self.ctx, names, dry_run=dry_run)
+        return checking.repair(self.ctx, names, dry_run=dry_run, operation=self.operation, ended=ended)
 
     def recover(self, *, scan_host: bool = False, yes: bool = False) -> list[str]:
         """

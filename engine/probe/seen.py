@@ -1,5 +1,5 @@
 """
-What comes of comparing an effect with the kernel.
+What was found where an effect should be.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Known(NamedTuple):
 
 def ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
     """
-    It is in place, and nsctl's.
+    It is in place, perhaps with a difference.
     """
     return Seen(State.OURS, found, drift, renamed) if found != "in place" or drift or renamed else _IN_PLACE
 

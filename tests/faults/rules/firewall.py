@@ -59,8 +59,8 @@ RULES = (
     Rule(
         "repair moves a jump that no packet reaches",
         "engine/executor/checking.py",
-        "[*reordered, *moved, *jumps.again(todo, backend)]",
-        "[*reordered, *jumps.again(todo, backend)]",
+        "return [*reordered, *moved, *jumps.again(todo, backend)]",
+        "return [*reordered, *jumps.again(todo, backend)]",
         f"{_LATER}[repair-nft-option0]",
     ),
     Rule(

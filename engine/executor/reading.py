@@ -1,0 +1,98 @@
+"""
+What the store says of the sandboxes: all that `ls`, `exec` and their like need, and load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nsctl.engine.executor.inventory import pid_of
+from nsctl.engine.facts import HIDDEN, Facts
+from nsctl.engine.store import Journal, Others, SandboxRow, StepRow
+from nsctl.engine.store.files import HOST_DIR
+
+__all__ = ["Reading"]
+
+
+class Reading:
+    """
+    The sandboxes of a state directory.
+
+    Args:
+        state_dir: nsctl's directory under /run.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.hidden: tuple[str, ...] = HIDDEN
+        """Directories that no sandbox may reach, beside the state directory."""
+        self._store: tuple[Journal, Others] | None = None
+
+    @property
+    def store(self) -> tuple[Journal, Others]:
+        """
+        The store, and the host's other stores; there are some only while it is open.
+        """
+        if self._store is None:
+            raise RuntimeError("outside of a session")
+        return self._store
+
+    @classmethod
+    @contextmanager
+    def opened(cls, state_dir: Path) -> Iterator[Reading | None]:
+        """
+        Without a lock; None where there is no store that can be read.
+
+        Raises:
+            Refused: The store is damaged, or of another version.
+        """
+        if not os.access(state_dir / "state.db", os.R_OK):
+            yield None
+            return
+        found = cls(state_dir)
+        journal = Journal(state_dir, readonly=True, host=HOST_DIR)
+        try:
+            found._store = journal, Others(HOST_DIR, state_dir)
+            yield found
+        finally:
+            journal.close()
+
+    def sandboxes(self) -> dict[str, SandboxRow]:
+        """
+        All sandboxes, by name.
+        """
+        return self.store[0].sandboxes()
+
+    @property
+    def unfinished(self) -> bool:
+        """
+        Whether another nsctl is at work, or was killed at it.
+        """
+        return self.store[0].transaction() is not None or any(r.state != "up" for r in self.sandboxes().values())
+
+    def steps(self, name: str) -> list[StepRow]:
+        """
+        The steps that a sandbox holds, in order of application.
+        """
+        return self.store[0].steps(name)
+
+    def pid(self, row: SandboxRow) -> int | None:
+        """
+        The PID of a sandbox's init on the host, if it lives: its start time is compared.
+        """
+        return pid_of(self.store[0], row)
+
+    def facts(self, without: Sequence[str] = ()) -> Facts:
+        """
+        What modes may know of the host.
+
+        Args:
+            without: Sandboxes that are taken down first: as if they, and what only they hold, were gone.
+        """
+        from nsctl.engine.executor.facts import facts_of
+
+        journal, others = self.store
+        return facts_of(self.state_dir, journal, without, others, self.hidden)
