@@ -53,7 +53,7 @@ def reaches(lab: Lab, name: str = "web") -> bool:
 
 
 def found(lab: Lab) -> list[tuple[str, str]]:
-    drifts = json.loads(lab.nsctl("check", "--json").stdout)
+    drifts = json.loads(lab.nsctl("check", "--json").stdout)["drift"]
     return [(d["key"].rpartition("/")[0], d["found"]) for d in drifts]
 
 

@@ -80,7 +80,7 @@ def gets_in(lab: Lab, place: str, address: str, at: str) -> bool:
 
 
 def found(lab: Lab) -> dict[str, str]:
-    return {d["key"]: d["found"] for d in json.loads(lab.nsctl("check", "--json").stdout)}
+    return {d["key"]: d["found"] for d in json.loads(lab.nsctl("check", "--json").stdout)["drift"]}
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])

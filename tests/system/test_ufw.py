@@ -56,7 +56,7 @@ def stays_out(lab: Lab) -> bool:
 
 
 def found(lab: Lab) -> list[str]:
-    return [d["found"] for d in json.loads(lab.nsctl("check", "--json").stdout)]
+    return [d["found"] for d in json.loads(lab.nsctl("check", "--json").stdout)["drift"]]
 
 
 @pytest.mark.parametrize("policy", ["DROP", "REJECT", "ACCEPT"])
