@@ -44,7 +44,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--uplink",
         "--allow-overlap",
     ),
-    "Interface": ("--ip", "--ifname", "--mac", "--mtu"),
+    "Interface": ("--ip", "--ifname", "--mac", "--mtu", "--allow-address", "--allow-spoofing"),
     "Names and settings": ("--dns", "--dns-search", "--add-host", "--sysctl"),
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
