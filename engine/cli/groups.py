@@ -52,6 +52,8 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Steps": ("--dry-run", "--format", "--step-timeout", "--no-fuse", "--no-batch", "--scan", "--yes"),
     "Output": (
         "--json",
+        "-q",
+        "--quiet",
         "--follow",
         "--verify",
         "--acknowledge",

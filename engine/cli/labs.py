@@ -17,7 +17,7 @@ from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
-from nsctl.engine.cli.words import capabilities, variables
+from nsctl.engine.cli.words import capabilities, check_capabilities, variables
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -70,12 +70,14 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     privileged = given.get("privileged", False)
     if not isinstance(privileged, bool):
         raise Invalid("'privileged' is a switch", hint="it is true or false")
-    return {
+    settings = {
         "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
         "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
         "privileged": privileged,
         "env": variables(env, "'env'", example),
     }
+    check_capabilities(settings, lambda name: f"'{name}'")
+    return settings
 
 
 def _list(given: Mapping[str, Any], key: str) -> list[str]:

@@ -17,7 +17,7 @@ from nsctl.engine.cli.app import words_after_dashes
 from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.present import all_as_made, none_to_confirm
-from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
+from nsctl.engine.cli.words import capabilities, check_capabilities, environment, namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
 from nsctl.engine.mode import Mode, Request
@@ -75,6 +75,7 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
         "privileged": common.privileged,
         "env": environment(common.env, os.environ),
     }
+    check_capabilities(settings, lambda name: f"--{name.replace('_', '-')}")
     isolate = mode.isolate if common.isolate is None else namespaces(common.isolate)
     name = check_name(mode.name if common.name is None else common.name)
     request = Request(name, options, isolate, command, settings)
