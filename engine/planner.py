@@ -5,7 +5,7 @@ Planning: from a mode and a request to a plan that was checked as data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
 from nsctl.engine.effect import Effect, wrong_field
@@ -19,6 +19,7 @@ from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display, said_by
 from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
 from nsctl.engine.sandbox import assemble, steps_of
+from nsctl.engine.settings import FITS
 
 __all__ = ["check_fit", "plan", "validate"]
 
@@ -26,8 +27,6 @@ _TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
 _EFFECTS = get_args(Effect)
 _WORD_MOST = 131_071
 """What the kernel passes on in one word (MAX_ARG_STRLEN)."""
-_CAPABILITY = re.compile(r"[a-z][a-z_]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SOUND_MOST = 512
 _sound: dict[int, Step] = {}
 """Steps without a fault, which can't change, by identity: those of a network come with each of its sandboxes."""
@@ -81,11 +80,16 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
     _check(made.mode, _faults(made, facts))
 
 
-def check_fit(made: Plan, facts: Facts) -> None:
+def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
     """
     Check that the addresses and the network of a plan that was made earlier are still free.
 
     What is in a step's own place is found when the plan is carried out; these can stand beside one another.
+
+    Args:
+        made: The plan.
+        facts: The host.
+        in_place: It has been carried out already: its own network and rules are on the host.
 
     Raises:
         Conflict: It is not.
@@ -107,8 +111,13 @@ def check_fit(made: Plan, facts: Facts) -> None:
             continue
         if there is not None:
             raise Conflict(f"{bridge} has the subnet {there.network}, not {gateway.network}", hint=again)
-        if not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
+        if not in_place and not made.options.get("allow_overlap") and (found := overlap(gateway.network, facts)):
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
+    if not in_place:
+        _check_jumps(made, facts, again)
+
+
+def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
     jumps = [step for step in made.steps if is_jump(step) and step.key not in facts.steps]
     for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
         if step.do != now.do:
@@ -144,7 +153,7 @@ def _faults_asked(made: Plan) -> Iterator[str]:
     # What `exec` gives to commands later.
     if not all(map(_is_text, made.command)):
         yield "a word of the workload is not text that can be passed on"
-    for name, fits in _SETTINGS.items():
+    for name, fits in FITS.items():
         if name in made.settings and not fits(made.settings[name]):
             yield f"the setting '{name}' can't be {said_by(made.settings[name])}"
 
@@ -221,25 +230,6 @@ def _faults_in_spawn(command: Spawn) -> Iterator[str]:
     for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
         if not (_is_text(path) and path.isprintable() and path.startswith("/")) or ".." in path.split("/"):
             yield f"'{display(str(path))}' is not an absolute path"
-
-
-def _are_words(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(w, str) and _CAPABILITY.fullmatch(w) for w in value)
-
-
-def _are_variables(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and _VARIABLE.fullmatch(name) and isinstance(text, str) and text.isprintable()
-        for name, text in value.items()
-    )
-
-
-_SETTINGS: dict[str, Callable[[object], bool]] = {
-    "cap_add": _are_words,
-    "cap_drop": _are_words,
-    "privileged": lambda value: isinstance(value, bool),
-    "env": _are_variables,
-}
 
 
 def _fits(value: object, *types: type) -> bool:

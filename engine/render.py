@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Container, Iterator
 from itertools import groupby
 
+from nsctl.engine.carried import Carried, comment_with
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
 
 __all__ = ["expecting", "json", "sh", "shell_of", "text"]
@@ -107,12 +108,16 @@ def json(plan: Plan, present: Container[str] = ()) -> str:  # noqa: ARG001 - the
     return "".join(part if seen else json_module.dumps(part)[1:-1] for seen, part in _by_sight(made))
 
 
+_ADOPT = """\
+# nsctl knows nothing of it until "nsctl adopt THIS", which compares it with the plan in the last line and takes it
+# over; from then on, take it down with "nsctl down".
+"""
 _HEAD = """\
 #!/bin/sh
 # {title}
 # Builds it step by step; if a step fails, what was done is undone, last first.
 # "sh THIS down" takes down again what it has built.
-set -eu
+{adopt}set -eu
 umask 022
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -159,18 +164,22 @@ trap undo EXIT
 """
 
 
-def sh(plan: Plan, present: Container[str] = ()) -> str:
+def sh(plan: Plan, present: Container[str] = (), carried: Carried | None = None) -> str:
     """
     A script that needs only sh and the system's tools, and undoes itself if one of its steps fails.
 
     Args:
         plan: The plan.
         present: The keys of steps that are in place already: the script leaves them alone.
+        carried: What `nsctl adopt` takes over of it, if that is not the plan itself; without plans, nothing.
     """
+    carried = Carried((plan,)) if carried is None else carried
     numbered = [(n, s) for n, s in enumerate(plan.steps, 1)]
     mine = [(n, s) for n, s in numbered if s.key not in present]
     total = len(plan.steps)
-    parts = [_HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total), "take_down() {\nset +e\n"]
+    adopt = _ADOPT if carried.plans else ""
+    head = _HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total, adopt=adopt)
+    parts = [head, "take_down() {\nset +e\n"]
     keys = {s.key for _, s in mine}
     for number, step in reversed(mine):
         if step.undo and step.goes_with not in keys:
@@ -192,6 +201,8 @@ def sh(plan: Plan, present: Container[str] = ()) -> str:
             parts.append(f"done={number}\nready $! {shlex.quote(step.do.pidfile)} {shlex.quote(waited)}\n")
     parts.append(f'\ndone={total}\n[ "$stop" -eq 0 ] || exit "$stop"\ntrap - EXIT\n')
     parts.append(f"echo {shlex.quote(f'{plan.name} is up')}\n")
+    if carried.plans:
+        parts.append(f"exit\n{comment_with(carried)}")
     return "".join(parts)
 
 

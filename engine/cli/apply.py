@@ -17,6 +17,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices, plan_files
 from nsctl.engine.cli.owned import check_owned
+from nsctl.engine.cli.present import of_no_store
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.up import described, ended_names, has_ended
 from nsctl.engine.cli.words import seconds
@@ -119,8 +120,9 @@ def apply(
             raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
         facts = session.facts(without=ended)
         planner.validate(plan, facts)
-        planner.check_fit(plan, facts)
-        [row] = session.up([plan], replace=ended)
+        with of_no_store(session, plan.name):
+            planner.check_fit(plan, facts)
+            [row] = session.up([plan], replace=ended)
         over = has_ended(session, row)
     out.done(described(row, ended=over))
     return 0

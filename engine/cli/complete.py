@@ -143,11 +143,16 @@ def completer(field: Field) -> Callable[[str], Any] | None:
     """
     if field.choices:
         return choices(*field.choices)
-    return _files if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
+    return _any_file if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
 
 
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return sorted(word for word in words if word.startswith(incomplete))
+
+
+def _any_file(incomplete: str) -> list[str]:
+    # typer looks at the names of parameters.
+    return _files(incomplete)
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:
@@ -199,6 +204,17 @@ def _namespaces(incomplete: str) -> list[str]:
     return [f"{before}{comma}{kind}" for kind in NAMESPACES if kind.startswith(last) and kind not in given]
 
 
+def _networks(incomplete: str) -> list[str]:
+    from nsctl.engine.cli.world import World
+
+    with suppress(NsctlError, OSError), World().look() as session:
+        if session is not None:
+            from nsctl.engine.executor.inventory import networks
+
+            return _starting(incomplete, (network.name for network in networks(session.ctx.journal)))
+    return []
+
+
 def _users(incomplete: str) -> list[str]:
     import pwd
 
@@ -212,6 +228,7 @@ def _variables(incomplete: str) -> list[str]:
 _VALUES: dict[str, Callable[[str], list[str]]] = {
     "bridge": _bridges,
     "join": _bridges,
+    "network": _networks,
     "uplink": _uplinks,
     "target": sandbox_names,
     "isolate": _namespaces,

@@ -148,7 +148,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (_MAKING, "--network --net", _NETWORK),
     (_MAKING, "--network-alias --net-alias", "a sandbox is known by its name: --name"),
     (_MAKING, "--hostname", "the name is the hostname, too: --name"),
-    (_MAKING, "--link", "sandboxes on one network reach each other: nsctl up bridge --network NAME for both"),
+    (_MAKING, "--link", "sandboxes on one network reach each other; --add-host NAME:ADDRESS gives one a name"),
     (_MAKING, "--entrypoint", "there is no image that would have one: the command stands after --"),
     (
         _MAKING,
@@ -157,7 +157,6 @@ _OPTIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (_MAKING, "--mac-address", "in mode bridge: --mac MAC"),
     (_MAKING, "--ip6 --ipv6", "networks are IPv4: --ip, in mode bridge"),
-    (_MAKING, "-e", "did you mean --env?"),
     (_MAKING, "--env-file", "--env NAME=VALUE, or --env NAME for the value that it has here"),
     (_MAKING, "--pid --ipc --uts --userns --cgroupns", _NAMESPACES),
     (_MAKING, "--cpus --cpu-shares --cpuset-cpus -m --memory --memory-swap --pids-limit --ulimit", _LIMITS),

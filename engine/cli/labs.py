@@ -5,19 +5,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nsctl.engine.carried import Carried
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
-from nsctl.engine.cli.words import capabilities, check_capabilities, variables
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -52,7 +52,7 @@ def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
     def mode_of(name: str) -> Mode | None:
         return found[name].mode if name in found else None
 
-    return read_lab(path, text, mode_of, lambda: list(found), _settings), plugins
+    return read_lab(path, text, mode_of, lambda: list(found), of_lab_file), plugins
 
 
 def source_of(path: str) -> str:
@@ -60,31 +60,6 @@ def source_of(path: str) -> str:
     What is noted of the sandboxes that a lab file makes, so that it knows them again.
     """
     return STDIN if path == STDIN else os.path.realpath(path)
-
-
-def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    example = 'env = { LANG = "C" }'
-    env = given.get("env", {})
-    if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-        raise Invalid("'env' is a table of texts", hint=f"for example {example}")
-    privileged = given.get("privileged", False)
-    if not isinstance(privileged, bool):
-        raise Invalid("'privileged' is a switch", hint="it is true or false")
-    settings = {
-        "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
-        "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
-        "privileged": privileged,
-        "env": variables(env, "'env'", example),
-    }
-    check_capabilities(settings, lambda name: f"'{name}'")
-    return settings
-
-
-def _list(given: Mapping[str, Any], key: str) -> list[str]:
-    value = given.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise Invalid(f"'{key}' is a list of words", hint=f'for example {key} = ["net_raw"]')
-    return value
 
 
 def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:
@@ -130,7 +105,7 @@ def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) ->
             facts = session.facts(without=[*going, *(n for n in session.sandboxes() if n not in present)])
             undone = session.plan_down(going, force=True) if going else []
         plans = _plans(lab, change, facts, plugins)
-    _show(change, plans, undone, as_json=as_json, form=form)
+    _show(change, plans, undone, source_of(path), as_json=as_json, form=form)
     return 0
 
 
@@ -198,7 +173,13 @@ def _renderer(form: str) -> Any:
 
 
 def _show(
-    change: Difference, plans: list[tuple[Plan, frozenset[str]]], undone: list[Any], *, as_json: bool, form: str
+    change: Difference,
+    plans: list[tuple[Plan, frozenset[str]]],
+    undone: list[Any],
+    source: str,
+    *,
+    as_json: bool,
+    form: str,
 ) -> None:
     if as_json:
         out.data(_as_json(change))
@@ -217,7 +198,7 @@ def _show(
     lines += [f"~ {w.request.name} ({why}; restarts it)" for w, why in change.changed]
     lines += [f"- {name}" for name in change.gone]
     if form == "sh":
-        out.data(_script(lines, undo, plans), exact=True)
+        out.data(_script(lines, undo, plans, source), exact=True)
         return
     out.data("\n".join(lines) if lines else f"nothing to do: {len(change.same)} as the file says")
     if undo:
@@ -227,7 +208,7 @@ def _show(
         out.data("\n" + str(_renderer(form)(plan, present)).removesuffix("\n"))
 
 
-def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset[str]]]) -> str:
+def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset[str]]], source: str) -> str:
     # All plans as one: what two of them share is made once, and a failure undoes all of it.
     parts = ["#!/bin/sh", *(f"# {display(line)}" for line in lines or ["nothing to do"])]
     if undo:
@@ -239,7 +220,9 @@ def _script(lines: list[str], undo: list[str], plans: list[tuple[Plan, frozenset
         for plan, present in plans:
             there |= present - made
             made |= {step.key for step in plan.steps} - present
-        parts.append(_renderer("sh")(Plan("lab", "lab", {}, tuple(steps.values()), (), (), {}), there))
+        # What is taken down first is still in nsctl's books afterwards, and its name with it.
+        carried = Carried((), "") if undo else Carried(tuple(plan for plan, _ in plans), source)
+        parts.append(_renderer("sh")(Plan("lab", "lab", {}, tuple(steps.values()), (), (), {}), there, carried))
     return "\n".join(parts).removesuffix("\n")
 
 

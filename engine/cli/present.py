@@ -4,7 +4,8 @@ What is there already: "is up (already)" and "nothing to do" are said after a lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nsctl.engine.errors import Conflict, Drifted
@@ -12,7 +13,7 @@ from nsctl.engine.errors import Conflict, Drifted
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
 
-__all__ = ["all_as_made", "none_to_confirm"]
+__all__ = ["all_as_made", "none_to_confirm", "of_no_store"]
 
 _SHOWN = 3
 
@@ -46,3 +47,27 @@ def none_to_confirm(name: str, confirm: float | None) -> None:
             f"'{name}' is up already, and stays: --confirm is for what is made now",
             hint=f"leave it out, or take the sandbox down first: nsctl down {name}",
         )
+
+
+@contextmanager
+def of_no_store(session: Session, name: str) -> Iterator[None]:
+    """
+    Say, of what is in the way, how it becomes nsctl's, where a sandbox of that name runs that no store knows.
+
+    Args:
+        session: The session, in which something is refused.
+        name: The sandbox's name.
+
+    Raises:
+        Conflict: As it was raised, with that hint.
+    """
+    try:
+        yield
+    except Conflict as e:
+        from nsctl.engine.probe.process import pid_in, start_of
+
+        pid = pid_in(str(session.state_dir / "sandboxes" / name / "init.pid"))
+        if name in session.sandboxes() or pid is None or start_of(pid) is None:
+            raise
+        made = f"a script of nsctl's made '{name}': nsctl adopt SCRIPT"
+        raise Conflict(e.message, hint=f"{e.hint}; if {made}" if e.hint else f"if {made}") from e

@@ -30,8 +30,8 @@ else:
 
 __all__ = ["World", "need_root", "no_sandbox", "settled"]
 
-_MAKING = frozenset({"up", "run", "apply"})
-_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
+_MAKING = frozenset({"up", "run", "apply", "adopt"})
+_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm", "watch"})
 
 
 def _session_type() -> Any:

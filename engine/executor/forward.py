@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.effect import LinkIs, NetnsIs, NftTable, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
@@ -18,6 +18,7 @@ from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["Work", "apply", "prepare"]
+__all__ = ["Work", "adopt_of_others", "apply", "other_work", "prepare"]
 
+_POINTING = frozenset(" \t^~")
 NOT_FOUND = 127
 """The exit status of a shell that does not find a command."""
 
@@ -91,7 +93,7 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
                 first = row.step
             if not first.same_work(step):
                 holders = ctx.journal.holders(step.key) or [work.owner.get(step.key, "another")]
-                raise _other_work(first, step, holders)
+                raise other_work(first, step, holders)
     _tools_are_there(wanted.values())
     _nothing_in_the_way(ctx, work, going)
     taken = {row.step.key for row in work.adopted}
@@ -102,10 +104,15 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     jumps = Jumps(ctx)
     moved = list(jumps.moved((row.step, row.tools.get("iptables", "")) for row in there))
     work.mend = [*moved, *jumps.again(work.mend)]
+    tables = [row for row in there if isinstance(row.step.effect, NftTable)]
+    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.sight(row))]
     return work
 
 
-def _other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
+def other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
+    """
+    The error for a step that is held with another command.
+    """
     old, new = words(there.do), words(wanted.do)
     differ = [f"{b} (there: {a})" for a, b in zip(old, new, strict=False) if a != b]
     what = ", ".join(differ[:3]) or "other input"
@@ -142,7 +149,7 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
             absent.add(step.key)
             continue
         held = ctx.others.get(step.key)
-        if held is not None and _adopt(ctx, work, step, held):
+        if held is not None and adopt_of_others(ctx, work, step, held):
             continue
         sight = observe(step.effect, kernel)
         if sight.state is State.ABSENT:
@@ -175,8 +182,10 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
             work.mend.append(row.step)
 
 
-def _adopt(ctx: Context, work: Work, step: Step, held: Held) -> bool:
-    # What another store of this host has made, this one may hold, too: who lets go last undoes it.
+def adopt_of_others(ctx: Context, work: Work, step: Step, held: Held) -> bool:
+    """
+    Hold, too, what another store of this host has made, where that is possible: who lets go last undoes it.
+    """
     row = held.row
     if not can_be_shared(step) or not row.step.same_work(step) or ctx.sight(row).state is not State.OURS:
         return False
@@ -326,8 +335,11 @@ def _failure(
     elif result.timed_out:
         reason = f"no answer within {ctx.runner.timeout:g} s"
     else:
+        # ip says which line it was, and nft points at the word.
         lines = [
-            line for line in result.stderr.splitlines() if line.strip() and not line.startswith("Command failed -")
+            line
+            for line in result.stderr.splitlines()
+            if not line.startswith("Command failed -") and not _POINTING.issuperset(line)
         ]
         reason = " / ".join(lines[-3:]) or (
             f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"

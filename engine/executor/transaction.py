@@ -23,7 +23,7 @@ from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
 from nsctl.engine.store.rows import INTENT, STARTED
 
-__all__ = ["confirm", "down", "left_over", "restore", "up"]
+__all__ = ["confirm", "down", "left_over", "new_row", "restore", "tell_sharers", "up"]
 
 _AS_BEFORE = "everything was undone"
 _SHOWN = 5
@@ -48,9 +48,9 @@ def up(
     opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
     owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
     deadline = boot_time() + confirm if confirm is not None else None
-    rows = [_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
+    rows = [new_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
     names = [p.name for p in plans]
-    _tell_sharers(ctx, rows)
+    tell_sharers(ctx, rows)
     sandbox = names[0] if len(names) == 1 else ""
     todo = _in_order(plans, work)
     if ctx.signals.caught is not None:
@@ -158,9 +158,9 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         plan = Plan.from_json(data["plan"])
         if plan.name in present:
             continue
-        row = _row(plan, owner=None, confirm_by=data.get("confirm_by"), source=data["source"])
+        row = new_row(plan, owner=None, confirm_by=data.get("confirm_by"), source=data["source"])
         row.created, row.created_boot = data["created"], data["created_boot"]
-        _tell_sharers(ctx, [row])
+        tell_sharers(ctx, [row])
         try:
             check_kept(plan, str(ctx.journal.state_dir))
             work = prepare(ctx, [plan])
@@ -228,8 +228,10 @@ def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
     return tuple(todo[k] for k in order if k in todo)
 
 
-def _tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
-    # Who shares a network has its addresses, for display.
+def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
+    """
+    Give those who share a network its addresses, for display.
+    """
     sharing = [row for row in rows if "shares" in row.info]
     if not sharing:
         return
@@ -240,7 +242,10 @@ def _tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
             row.info |= {key: target.info.get(key) for key in ("addresses", "network", "link", "gateway")}
 
 
-def _row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
+def new_row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
+    """
+    The row of a sandbox that a plan makes now.
+    """
     return SandboxRow(
         name=plan.name,
         mode=plan.mode,

@@ -14,7 +14,7 @@ from nsctl.engine.effect import LinkIs
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
 from nsctl.engine.kit.networks import free_bridge, is_internal, network_named, unnamed_network
-from nsctl.engine.kit.subnets import free_subnet, overlap
+from nsctl.engine.kit.subnets import free_subnet, host_addresses, overlap
 from nsctl.engine.names import check_ifname, check_network, network_bridge
 
 if TYPE_CHECKING:
@@ -154,9 +154,10 @@ def _new(asked: Asked, facts: Facts) -> Network:
         )
     elif not asked.allow_overlap and (found := overlap(subnet, facts)):
         raise Conflict(f"the subnet {subnet} overlaps {found}", hint="choose another --subnet, or say --allow-overlap")
-    gateway = subnet[1] if asked.gateway is None else asked.gateway
-    if gateway not in subnet or gateway in {subnet[0], subnet[-1]}:
-        raise Invalid(f"the gateway {gateway} is not a host address of {subnet}", hint=f"the usual one is {subnet[1]}")
+    first, last = host_addresses(subnet)
+    gateway = first if asked.gateway is None else asked.gateway
+    if not first <= gateway <= last:
+        raise Invalid(f"the gateway {gateway} is not a host address of {subnet}", hint=f"the usual one is {first}")
     mtu = facts.default_mtu if asked.mtu is None else asked.mtu
     return Network(bridge, IPv4Interface(f"{gateway}/{subnet.prefixlen}"), mtu, asked.internal, name)
 

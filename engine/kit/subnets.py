@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
 
-__all__ = ["POOLS", "check_subnet", "free_address", "free_subnet", "overlap"]
+__all__ = ["POOLS", "check_subnet", "free_address", "free_subnet", "host_addresses", "overlap"]
 
 POOLS = (IPv4Network("10.77.0.0/16"), IPv4Network("172.16.0.0/16"))
 """
@@ -25,7 +25,7 @@ _UNUSABLE = {
     IPv4Network("224.0.0.0/4"): "is multicast",
     IPv4Network("240.0.0.0/4"): "is reserved",
 }
-_SMALLEST, _LARGEST = 30, 8
+_SMALLEST, _LARGEST = 31, 8
 _SIZE = 256
 """Addresses in a /24."""
 _HALF = 1
@@ -40,9 +40,10 @@ def check_subnet(subnet: IPv4Network) -> IPv4Network:
         Invalid: It is too small, too large, or not for unicast.
     """
     if not _LARGEST <= subnet.prefixlen <= _SMALLEST:
+        one = "too small: it has one address, and the bridge needs one beside a sandbox's"
         raise Invalid(
-            f"the subnet {subnet} is too {'small' if subnet.prefixlen > _SMALLEST else 'large'}",
-            hint="from /8 to /30; /24 is usual",
+            f"the subnet {subnet} is {one if subnet.prefixlen > _SMALLEST else 'too large'}",
+            hint="from /8 to /31; /24 is usual",
         )
     for block, reason in _UNUSABLE.items():
         if subnet.overlaps(block):
@@ -50,6 +51,15 @@ def check_subnet(subnet: IPv4Network) -> IPv4Network:
                 f"the subnet {subnet} can't be used: {block} {reason}", hint="take a private one, like 10.0.3.0/24"
             )
     return subnet
+
+
+def host_addresses(subnet: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
+    """
+    The first and the last address that a host can have: in a /31 both of its two (RFC 3021).
+    """
+    if subnet.prefixlen >= _SMALLEST:
+        return subnet[0], subnet[-1]
+    return subnet[1], subnet[-2]
 
 
 def overlap(subnet: IPv4Network, facts: Facts) -> str | None:
@@ -110,7 +120,7 @@ def free_address(subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv
     Raises:
         Conflict: There is none.
     """
-    first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - 1
+    first, last = map(int, host_addresses(subnet))
 
     def taken(number: int) -> bool:
         return number == int(gateway) or str(IPv4Address(number)) in facts.taken

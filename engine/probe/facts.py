@@ -12,21 +12,24 @@ from typing import TypeVar
 
 from nsctl.engine import inventory
 from nsctl.engine.facts import HIDDEN, Facts, Firewall, Link, Process, Route, Sandbox
+from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.plan import Step
-from nsctl.engine.probe import firewall, process
+from nsctl.engine.probe import firewall, nftables, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.reach.model import LOCAL, TableRoute
 
-__all__ = ["default_routes", "gather", "resolv_conf", "ways_out"]
+__all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
+RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
+"""What `resolv_conf` reads."""
 _DEFAULT = IPv4Network("0.0.0.0/0")
 _HALF = 1
 _LOW, _HIGH, _WHOLE = (0, 1), (1 << 31, 1), (0, 0)
@@ -75,7 +78,7 @@ def gather(
     """
     What modes may know of the host.
 
-    Links, sysctls, processes and the firewall's rules are read when they are asked for.
+    Links, sysctls, processes, the firewall's rules and what the host lacks are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
@@ -101,6 +104,7 @@ def gather(
         addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=_firewall(read),
+        lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",

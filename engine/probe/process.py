@@ -16,7 +16,9 @@ __all__ = [
     "command_of",
     "hideouts",
     "inhabitants",
+    "inhabitants_of",
     "init_of",
+    "is_descendant",
     "netns_inode_of",
     "not_there",
     "outputs_of",
@@ -204,6 +206,24 @@ def inhabitants() -> dict[int, int]:
         if inode is not None and inode not in found and start_of(int(name)) is not None:
             found[inode] = int(name)
     return found
+
+
+def inhabitants_of(netns: int) -> list[int]:
+    """
+    The living processes in the network namespace with this inode number.
+    """
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return sorted(pid for pid in pids if netns_inode_of(pid) == netns and start_of(pid) is not None)
+
+
+def is_descendant(pid: int, of: int) -> bool:
+    """
+    Whether a process is another one, or was started by it, or by one that it started, as long as all of them live.
+    """
+    while pid not in {0, of}:
+        fields = _stat(pid)
+        pid = int(fields[1]) if fields else 0
+    return pid == of
 
 
 def someone_in(netns: int) -> int | None:

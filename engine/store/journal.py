@@ -23,6 +23,9 @@ from nsctl.engine.store.values import building, each, sandbox_values
 
 __all__ = ["Journal"]
 
+Marked = tuple[str, Mapping[str, int] | None, Mapping[str, str]]
+"""A step's key, its mark and its tools."""
+
 
 class Journal(Records):
     """
@@ -60,26 +63,30 @@ class Journal(Records):
         """
         self._write(*building(rows, new, held))
 
-    def started(self, steps: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, str]]]) -> None:
+    def started(self, steps: Iterable[Marked]) -> None:
         """
         The commands of these steps are about to run: their keys, marks where they are known before, and tools.
         """
         # Made again, a thing has another mark: the old one would disown it.
-        values = []
-        for key, mark, tools in steps:
-            texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
-            values.append((STARTED, *texts, checksum(key, *texts), key))
-        self._write(("UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?", values))
+        self._write((_STATE, _states(STARTED, steps)))
 
-    def done(self, steps: Iterable[tuple[str, Mapping[str, int] | None, Mapping[str, str]]]) -> None:
+    def done(self, steps: Iterable[Marked]) -> None:
         """
         These steps are done: their keys, marks and tools.
         """
-        values = []
-        for key, mark, tools in steps:
-            texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
-            values.append((DONE, *texts, checksum(key, *texts), key))
-        self._write(("UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?", values))
+        self._write((_STATE, _states(DONE, steps)))
+
+    def adopt(
+        self,
+        rows: Sequence[SandboxRow],
+        new: Sequence[Step],
+        held: Sequence[tuple[str, str]],
+        done: Iterable[Marked],
+    ) -> None:
+        """
+        Sandboxes that are up, with steps that are done: all in one write, so that they are known, or not, as a whole.
+        """
+        self._write(*building(rows, new, held), (_STATE, _states(DONE, done)), (_META, self._first_place()))
 
     def renew(self, row: StepRow, content: str) -> None:
         """
@@ -139,15 +146,18 @@ class Journal(Records):
                 beside others.
         """
         over = ("DELETE FROM transactions WHERE id = ?1 OR ?1 IS NULL", [(transaction,)])
-        home: list[tuple[Any, ...]] = []
-        if "dir" not in self._home and (place := netns_place()):  # the first namespace made it
-            self._home |= place
-            home = list(self._meta())
         self._write(
             ("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(up)),
             over,
-            ("INSERT OR REPLACE INTO meta VALUES(?, ?)", home),
+            (_META, self._first_place()),
         )
+
+    def _first_place(self) -> list[tuple[Any, ...]]:
+        # Which directory /run/netns is, once it is there: the first namespace makes it.
+        if "dir" in self._home or not (place := netns_place()):
+            return []
+        self._home |= place
+        return list(self._meta())
 
     def keep(self, names: Iterable[str]) -> None:
         """
@@ -184,4 +194,14 @@ class Journal(Records):
                 conn.executemany(sql, values)
 
 
+def _states(state: str, steps: Iterable[Marked]) -> list[tuple[Any, ...]]:
+    values = []
+    for key, mark, tools in steps:
+        texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
+        values.append((state, *texts, checksum(key, *texts), key))
+    return values
+
+
+_META = "INSERT OR REPLACE INTO meta VALUES(?, ?)"
+_STATE = "UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?"
 _REMOVING = "UPDATE sandboxes SET state = 'removing' WHERE name = ?"

@@ -130,13 +130,15 @@ def test_names_of_sandboxes_and_bridges_are_completed(lab: Lab) -> None:
 
     assert asked("down", "w") == ["web"]
     assert asked("up", "container", "--target", "") == ["other", "web"]
-    assert asked("up", "bridge", "--bridge", "") == ["lan0", "nsbr0"]
+    lab.nsctl("up", "bridge", "--name", "lone", "--network", "inner", check=True)
+    assert asked("up", "bridge", "--network", "in") == ["inner"]
+    assert asked("up", "bridge", "--bridge", "") == ["lan0", "nsbr-inner", "nsbr0"]
     assert asked("up", "bridge", "--uplink", "") == ["eth0"]
     # Not root's store, but the names of namespaces, which anybody may list.
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     if lab.run([*nobody, sys.executable, "-c", ""]).returncode == 0:
-        assert asked("down", "", before=nobody) == ["other", "web"]
-        assert asked("up", "bridge", "--bridge", "", before=nobody) == ["lan0", "nsbr0"]
+        assert asked("down", "", before=nobody) == ["lone", "other", "web"]
+        assert asked("up", "bridge", "--bridge", "", before=nobody) == ["lan0", "nsbr-inner", "nsbr0"]
 
 
 def put_nsctl_into(folder: Path) -> None:

@@ -173,3 +173,21 @@ def test_a_name_that_somebody_changed_is_named_and_put_back(lab: Lab) -> None:
     lab.nsctl("repair", check=True)
     assert alias(lab, "nsbr-lan") == "nsctl:lan"
     assert " on lan," in up(lab, "bridge", "--name", "b", "--network", "lan")
+
+
+def test_a_network_of_two_addresses_works_from_end_to_end(lab: Lab) -> None:
+    wanted = ("bridge", "--subnet", "10.0.3.4/31")
+    with unchanged(lab):
+        assert up(lab, *wanted, "--name", "web") == "web is up: 10.0.3.5/31 on nsbr0, gateway 10.0.3.4\n"
+        assert reaches(lab, "web", "10.0.3.4")
+        assert reaches(lab, "web", INTERNET_ADDRESS)
+        assert lab.run(["ping", "-c1", "-W2", "10.0.3.5"]).returncode == 0
+        refused(
+            lab, "up", *wanted, "--name", "b", says="every address of 10.0.3.4/31 is taken", hint="another --subnet"
+        )
+        assert said(lab, "check") == "everything is as it was made\n"
+        lab.run(["ip", "-n", "web", "route", "flush", "dev", "eth0"], check=True)
+        assert "10.0.3.4/31" in lab.nsctl("check").stdout
+        lab.nsctl("repair", check=True)
+        assert reaches(lab, "web", INTERNET_ADDRESS)
+        down(lab, "web")

@@ -46,7 +46,7 @@ def sh(lab: Lab, script: str) -> None:
 
 def found(lab: Lab) -> list[tuple[str, str, str]]:
     done = lab.nsctl("check", "--json")
-    drifts = json.loads(done.stdout)
+    drifts = json.loads(done.stdout)["drift"]
     assert done.returncode == (4 if drifts else 0), done
     return [(d["key"], d["found"], d["state"]) for d in drifts]
 
@@ -75,6 +75,14 @@ def test_it_is_named_and_put_back(lab: Lab, what: str) -> None:
     inside(lab, "web", "ping", "-c", "1", "-W", "5", "10.0.3.1")
     down(lab, "web")
     assert_back(lab, before)
+
+
+def test_all_routes_inside_are_put_back_at_once_the_subnets_first(lab: Lab) -> None:
+    up(lab, "bridge", "--name", "web", "--subnet", "10.0.3.0/24")
+    before = lab.run(["ip", "-n", "web", "route"], check=True).stdout
+    lab.run(["ip", "-n", "web", "route", "flush", "dev", "eth0"], check=True)
+    lab.nsctl("repair", check=True)
+    assert lab.run(["ip", "-n", "web", "route"], check=True).stdout == before
 
 
 def test_both_ends_are_mended_at_once(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nsctl import opt
-from nsctl.engine.cli.labs import _settings
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.errors import Invalid
 from nsctl.engine.lab import Lab, Wanted, read_lab
 from nsctl.engine.mode import Mode
@@ -38,6 +38,7 @@ subnet = "10.0.3.0/24"
 [sandbox.web]
 network = "lan"
 ip = "10.0.3.10"
+workdir = "/srv"
 command = ["python3", "-m", "http.server", "80"]
 
 [sandbox.client]
@@ -54,7 +55,7 @@ target = "web"
 
 def read(text: str) -> Lab:
     def settings(given: Mapping[str, Any]) -> dict[str, Any]:
-        return _settings(given)
+        return of_lab_file(given)
 
     return read_lab("lab.toml", text, MODES.get, lambda: list(MODES), settings)
 
@@ -126,14 +127,15 @@ def test_count_makes_numbered_sandboxes(count: int, made: list[str]) -> None:
 def test_settings_are_those_of_the_command_line() -> None:
     wanted = one(
         '[sandbox.a]\nmode = "none"\ncap-add = ["CAP_SYS_PTRACE", "mknod"]\ncap_drop = ["kill"]\n'
-        'privileged = true\nenv = { LANG = "C" }\n'
+        'privileged = false\nenv = { LANG = "C" }\n'
     )
     assert wanted.request.settings == {
         "cap_add": ["mknod", "sys_ptrace"],
         "cap_drop": ["kill"],
-        "privileged": True,
+        "privileged": False,
         "env": {"LANG": "C"},
     }
+    assert one('[sandbox.a]\nmode = "none"\nprivileged = true\n').request.settings["privileged"] is True
 
 
 def test_namespaces_are_in_nsctls_order_and_named_once() -> None:

@@ -16,6 +16,13 @@ _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 
 RULES = (
     Rule(
+        "a default route comes back behind the route of its subnet",
+        "engine/executor/checking.py",
+        "*subnets)) if isinstance(s.effect, RouteVia) else s",
+        ")) if isinstance(s.effect, RouteVia) else s",
+        f"{_WIRING}::test_all_routes_inside_are_put_back_at_once_the_subnets_first",
+    ),
+    Rule(
         "a watcher tries until it has worked",
         "engine/executor/watcher.py",
         'n=1; until "$@"; do',
@@ -158,9 +165,9 @@ RULES = (
     ),
     Rule(
         "a sandbox's own name stands first in its hosts",
-        "engine/sandbox.py",
-        "    return own + ",
-        "    return own * 0 + ",
+        "engine/etc.py",
+        '    return "".join(own) + ',
+        '    return "".join(own[:0]) + ',
         "tests/system/test_own_files.py::test_its_own_name_comes_first_and_nowhere_else",
     ),
     Rule(

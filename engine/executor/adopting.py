@@ -1,0 +1,174 @@
+"""
+Taking over what a script of nsctl's made: a plan that is in place as a whole, written down as if `up` had made it.
+
+Nothing of the host is changed. A plan says what is there; whether it is there, and nobody else's, the kernel says. What
+has no effect of its own and would be undone by a command can't be told, and so isn't taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, State
+from nsctl.engine.errors import Conflict
+from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor.chains import OwnRules
+from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.forward import Work, adopt_of_others, other_work
+from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.transaction import new_row, tell_sharers
+from nsctl.engine.executor.wiring import Wiring
+from nsctl.engine.plan import Plan, Spawn, Step
+from nsctl.engine.probe.observe import Seen, observe
+from nsctl.engine.probe.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
+from nsctl.engine.store import Damaged, SandboxRow, Unwritable
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from nsctl.engine.values import dataclass
+
+__all__ = ["adopt"]
+
+_SHOWN = 3
+"""Faults that a refusal names."""
+
+
+@dataclass(slots=True)
+class Stock:
+    """
+    What of the plans is there.
+
+    Args:
+        work: The steps that no sandbox holds yet, and who will hold what.
+        absent: What is missing, by key.
+        wrong: What is there, and not as the plans make it, or can't be told from a stranger's.
+    """
+
+    work: Work
+    absent: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -> list[SandboxRow]:
+    """
+    Take over what plans have made, all of them or none; see `Session.adopt`.
+    """
+    stock = _taken(ctx, plans)
+    _refuse(plans, stock)
+    work, rows = stock.work, [new_row(plan, owner=None, confirm_by=None, source=source) for plan in plans]
+    tell_sharers(ctx, rows)
+    for row in rows:
+        row.state = "up"
+    sandbox, mode = (plans[0].name, plans[0].mode) if len(plans) == 1 else ("", "")
+    done = [(step.key, ctx.mark(step), ctx.tools(step.do.argv[0])) for step in work.new]
+    done += [(row.step.key, row.mark, row.tools) for row in work.adopted]
+    ident = new_transaction_id()
+    ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(work.new)))
+    try:
+        ctx.journal.adopt(rows, [*(row.step for row in work.adopted), *work.new], work.held, done)
+    except (Unwritable, Damaged):
+        ctx.tell(PlanFinished(ident, sandbox, operation, "refused"))
+        raise
+    ctx.tell(PlanFinished(ident, sandbox, operation, "done"))
+    return rows
+
+
+def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
+    stock = Stock(Work())
+    work = stock.work
+    wanted: dict[str, Step] = {}
+    for plan in plans:
+        for step in plan.steps:
+            work.held.append((step.key, plan.name))
+            row = ctx.journal.step(step.key)
+            there = row.step if row is not None else wanted.get(step.key)
+            if there is not None and not there.same_work(step):
+                raise other_work(there, step, ctx.journal.holders(step.key) or [plans[0].name])
+            if row is not None:
+                work.rows[step.key] = row
+            elif step.key not in wanted:
+                wanted[step.key] = step
+                work.new.append(step)
+    ctx.kernel.forget()
+    every = [*wanted.values(), *(row.step for row in work.rows.values())]
+    ctx.kernel.expect(step.effect for step in every)
+    ctx.kernel.visit(step.effect for step in every)
+    for step in work.new:
+        held = ctx.others.get(step.key)
+        if held is not None and not adopt_of_others(ctx, work, step, held):
+            raise Conflict(f"{step.key} is held by {held}", hint="use that store (NSCTL_STATE_DIR)")
+    taken = {row.step.key for row in work.adopted}
+    work.new = [step for step in work.new if step.key not in taken]
+    _look(ctx, stock, every)
+    return stock
+
+
+def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
+    own, jumps, wiring = OwnRules(ctx, every), Jumps(ctx), Wiring(ctx.kernel)
+    # A veth's peer has no effect of its own: its address stands in the command that made it.
+    macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.do.argv)
+    pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
+    inits = {netns: pid for netns, pid in pids.items() if pid is not None and start_of(pid) is not None}
+    for step in stock.work.new:
+        if step.effect is None:
+            if step.undo and step.goes_with is None:
+                stock.wrong[step.key] = "nothing tells whether it is in place"
+            continue
+        if isinstance(step.effect, NetnsIs) and step.effect.inode is None and step.effect.source is None:
+            sight = _namespace(ctx, step.effect.name, macs, inits.get(step.effect.name))
+        else:
+            sight = observe(step.effect, ctx.kernel)
+        found = sight.drift if sight.state is State.OURS else sight.found
+        if not found and (fault := wiring.inside(step)):
+            found = fault.found
+        if isinstance(step.effect, ChainIs) and not found:
+            told = f"{step.effect.chain} holds a rule that is not nsctl's"
+            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step)]
+            if behind := own.misplaced(step):
+                found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
+        if not found and (before := jumps.stopped(step)):
+            found = f"no packet gets past a rule before it: {before}"
+        if found:
+            (stock.absent if sight.state is State.ABSENT else stock.wrong)[step.key] = found
+    for key, row in stock.work.rows.items():
+        if row.step.effect is not None and (sight := ctx.sight(row)).state is not State.OURS and not sight.gone:
+            stock.wrong[key] = f"{sight.found}, though others hold it (see: nsctl check)"
+
+
+def _namespace(ctx: Context, name: str, macs: frozenset[str], init: int | None) -> Seen:
+    # Nobody wrote down which namespace the script made: it is the one in which the plan's own links and processes are,
+    # and nothing else. Whatever else is in there would end with it.
+    inode = ctx.kernel.netns_inode(name)
+    if inode is None:
+        return Seen(State.FOREIGN, "a file that is no network namespace") if ctx.kernel.netns_taken(name) else _MISSING
+    for link in ctx.kernel.links(name).values():
+        if link.name != "lo" and link.mac not in macs:
+            return Seen(State.FOREIGN, f"a network namespace with a link that is not of this plan: {link.name}")
+    if init is not None and netns_inode_of(init) != inode:
+        return Seen(State.FOREIGN, f"another network namespace than that of process {init}, which the plan started")
+    for pid in inhabitants_of(inode):
+        if init is None or not is_descendant(pid, init):
+            return Seen(State.FOREIGN, f"a network namespace in use by process {pid}, which is not of this plan")
+    return Seen(State.OURS, "in place")
+
+
+_MISSING = Seen(State.ABSENT, "missing")
+
+
+def _refuse(plans: Sequence[Plan], stock: Stock) -> None:
+    if not stock.wrong and not stock.absent:
+        return
+    names = ", ".join(plan.name for plan in plans[:_SHOWN])
+    if not stock.wrong and len(stock.absent) == sum(step.effect is not None for step in stock.work.new):
+        raise Conflict(
+            f"nothing of '{names}' is there to be adopted", hint="have it made: nsctl apply FILE, or sh FILE"
+        )
+    faults = [f"{key}: {found}" for key, found in (stock.wrong | stock.absent).items()]
+    rest = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    raise Conflict(
+        f"'{names}' is not as the plan makes it: {'; '.join(faults[:_SHOWN])}{rest}",
+        hint="nothing was taken over; what the script has made, `sh SCRIPT down` takes away",
+    )
