@@ -26,7 +26,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Make and take down": ("up", "run", "apply", "adopt", "confirm", "down"),
     "Look": ("ls", "networks", "inspect", "logs", "log"),
     "Work inside": ("exec", "shell"),
-    "Check and mend": ("check", "repair", "recover"),
+    "Check and mend": ("doctor", "check", "repair", "recover"),
     "Host": ("doctor", "watch", "systemd"),
     "Reference": ("modes", "schema", "completion"),
 }

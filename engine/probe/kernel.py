@@ -287,7 +287,7 @@ class Kernel:
         """
         try:
             return frozenset(os.listdir(NETNS_DIR))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return frozenset()
 
     def netns_left_over(self, name: str) -> bool:
