@@ -25,7 +25,7 @@ PODMAN = "generate init kube manifest pod".split()
 IP_NETNS = "add del delete identify list monitor pids set".split()
 ANSWERS = [*FOREIGN.values(), *OPTIONS.values()]
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-NO_COMMANDS = {*"--help COMMAND is makes touches where plans can does has reads made lab found".split()}
+NO_COMMANDS = {*"--help COMMAND is makes touches where plans can does has reads made lab found on".split()}
 """What may follow the program's name in a sentence that is about it."""
 
 
