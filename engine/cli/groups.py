@@ -50,7 +50,17 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),
     "Steps": ("--dry-run", "--format", "--step-timeout", "--no-fuse", "--no-batch", "--scan", "--yes"),
-    "Output": ("--json", "--follow", "--lines", "--since", "--until", "--verbose", "--verify", "--acknowledge"),
+    "Output": (
+        "--json",
+        "--quiet",
+        "--follow",
+        "--lines",
+        "--since",
+        "--until",
+        "--verbose",
+        "--verify",
+        "--acknowledge",
+    ),
 }
 """Heading → options by their first long name, in the order of the help."""
 
