@@ -40,11 +40,10 @@ SHOWN_MAX = 80
 IFNAME_MAX = 15
 """IFNAMSIZ - 1."""
 _RESERVED_IFNAMES = {
-    "lo": "every network namespace has a link of that name from the beginning",
-    "all": "in /proc/sys it stands for all links",
-    "default": "in /proc/sys it stands for links that are still to come",
+    "lo": "every network namespace has an interface of that name",
+    "all": "in the kernel's settings it means every interface (net/ipv4/conf/all)",
+    "default": "in the kernel's settings it means interfaces to come (net/ipv4/conf/default)",
 }
-"""Names that the rules for names allow, and why no link of nsctl's may have them."""
 _NUMBERED = re.compile(r"nsbr[0-9]{1,6}")
 _OTHER_MEANING = {
     "default": "the default network is the one without --network",
@@ -97,7 +96,7 @@ def check_ifname(name: str, what: str = "interface name") -> str:
         Invalid: It is reserved, longer than 15, or holds what interface names should not.
     """
     if name in _RESERVED_IFNAMES:
-        raise Invalid(f"{what} '{name}' is a reserved word: {_RESERVED_IFNAMES[name]}", hint="choose another name")
+        raise Invalid(f"{what} '{name}' is reserved: {_RESERVED_IFNAMES[name]}", hint="choose another name")
     if len(name) <= IFNAME_MAX and _IFNAME.fullmatch(name):
         return name
     raise Invalid(
