@@ -99,7 +99,9 @@ def steps(request: Request, facts: Facts) -> Steps:
     )
 
     yield kit.own_sources(bridge, gateway.network, internal=internal)
-    yield kit.filter_network(bridge, internal=internal)
+    isolation = kit.filter_network(bridge, internal=internal)
+    yield isolation
+    yield kit.zone(bridge, facts, after=tuple(step.key for step in isolation))
     if not internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
