@@ -29,6 +29,7 @@ _PACKAGES = {
     "setpriv": "util-linux",
     "setsid": "util-linux",
     "mount": "mount",
+    "systemctl": "systemd",
     "sysctl": "procps",
     "pkill": "procps",
     "ping": "iputils-ping",

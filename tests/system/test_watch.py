@@ -116,7 +116,8 @@ def watching(lab: Lab, **env: str) -> Iterator[Watched]:
         notified.settimeout(NOTICED)
         process = lab.nsctl_popen("watch", env={"NOTIFY_SOCKET": path} | env)
         try:
-            assert notified.recv(100) == b"READY=1"
+            assert notified.recv(1000) == b"READY=1"
+            assert notified.recv(1000) == b"STATUS=The last look found nothing missing"
             yield Watched(lab, process)
         finally:
             process.kill()

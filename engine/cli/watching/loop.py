@@ -52,7 +52,7 @@ class Watch:
         self._fight = Fight()
         self._failures = 0
         self._told = ""
-        self._ready = False
+        self._has_looked = False
         self._ending = False
 
     def run(self) -> int:
@@ -63,6 +63,7 @@ class Watch:
             The exit status.
         """
         self._follow()
+        notify("READY=1")
         self._due, self._first = 0.0, monotonic()
         while True:
             if self._look is None:
@@ -154,12 +155,11 @@ class Watch:
         said = look.said
         if self._ending:
             return None
-        if not self._ready and "failed" in said and not said.get("looked") and look.status > 0:
+        if not self._has_looked and "failed" in said and not said.get("looked") and look.status > 0:
             out.problem(said["failed"], said.get("hint", ""))
             return look.status
-        if not self._ready:
-            self._ready = True
-            notify("READY=1")
+        self._has_looked = True
+        notify(f"STATUS=The last look {_outcome(said)}")
         if "failed" in said:
             self._failed(said["failed"], said.get("hint", ""))
             return None
@@ -186,6 +186,12 @@ class Watch:
             self._told = what
         self._earliest = monotonic() + min(2.0 ** (self._failures - 2), LONGEST)
         self._note()
+
+
+def _outcome(said: dict[str, Any]) -> str:
+    if "failed" in said:
+        return f"failed: {said['failed']}".replace("\n", " ")
+    return f"put back {len(said['mended'])} of nsctl's" if said.get("mended") else "found nothing missing"
 
 
 def _interest(data: dict[str, Any]) -> Interest:
