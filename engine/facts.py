@@ -160,6 +160,7 @@ class Facts:
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
+        lacks: What this host can't do that others can, with the reason (see `kit.filters_ports`).
         state_dir: nsctl's directory under /run.
         hosts: The content of /etc/hosts.
         hidden: Directories that no sandbox may reach, beside the state directory: the audit trail's, other states'.
@@ -183,6 +184,7 @@ class Facts:
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = HOST_DIR
     hidden: tuple[str, ...] = HIDDEN
     hosts: str = "127.0.0.1\tlocalhost\n"

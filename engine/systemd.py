@@ -40,6 +40,8 @@ ExecStart={nsctl} watch
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=1
+# As long as it has not put rules back, networks stand open: it does not wait for who has much to do.
+Nice=-10
 {environment}\
 # nsctl refuses to work in a mount namespace other than the host's, since what is mounted there can't be seen from here.
 # So there is nothing here that makes one: no ProtectSystem=, PrivateTmp=, ProtectKernelTunables=, ReadWritePaths=.

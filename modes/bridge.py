@@ -39,6 +39,13 @@ class Options:
     )
     internal: bool = opt(False, "the network has no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
+    allow_address: tuple[IPv4Address, ...] = opt(
+        (), "an address of the subnet that it may send from besides, for one that is added inside (may be repeated)"
+    )
+    allow_spoofing: bool = opt(
+        False,  # noqa: FBT003
+        "it may send with addresses that are not its own: for VRRP, and for bridges or macvlan inside",
+    )
     uplink: str | None = opt(
         None, "the only link that answers may come in by; by default any, now and later", metavar="LINK"
     )
@@ -54,12 +61,15 @@ def steps(request: Request, facts: Facts) -> Steps:
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
+    check_more(o, network, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
     mac = choose_mac(o, bridge, end, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
+    if not o.allow_spoofing and kit.filters_ports(facts):
+        yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     yield kit.name_network(bridge, network.name)
@@ -119,6 +129,8 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
+    if o.allow_spoofing and o.allow_address:
+        raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
     if o.uplink is not None and o.internal:
         raise Invalid("--internal has no way out, so no --uplink", hint="leave one of them out")
     if o.uplink is not None and o.uplink not in facts.links:
@@ -176,6 +188,25 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
     return o.ip
 
 
+def check_more(o: Options, network: kit.Network, name: str, facts: Facts) -> None:
+    """
+    Refuse to let a sandbox send in the name of what is there.
+
+    Raises:
+        Refused: An address is outside of the network, the gateway's, or another sandbox's.
+    """
+    net = network.gateway.network
+    for address in o.allow_address:
+        if address not in net or address in {net[0], net[-1]}:
+            raise Invalid(f"{address} is no host address of {net}", hint="choose another --allow-address")
+        if address == network.gateway.ip:
+            raise Invalid(f"{address} is the gateway of {net}", hint="choose another --allow-address")
+        if facts.taken.get(str(address), name) != name:
+            raise Conflict(
+                f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
+            )
+
+
 def choose_mac(o: Options, bridge: str, end: str, ip: IPv4Address, name: str, facts: Facts) -> str:
     """
     The hardware address inside, by default one that goes with the address.
@@ -226,7 +257,7 @@ MODE = Mode(
     "a bridge of the host's: the host, the other sandboxes on it and the outside can be reached",
     Options,
     steps,
-    example="nsctl up bridge --name web --subnet 10.0.3.0/24 -- python3 -m http.server 80",
+    example="nsctl up bridge --name web --subnet 10.0.3.0/24 --workdir $(mktemp -d) -- python3 -m http.server 80",
 )
 
 

@@ -45,7 +45,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--allow-overlap",
     ),
     "Interface": ("--ip", "--ifname", "--mac", "--mtu"),
-    "Names and settings": ("--dns", "--add-host", "--sysctl"),
+    "Names and settings": ("--dns", "--dns-search", "--add-host", "--sysctl"),
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +16,8 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
-from nsctl.engine.cli.words import capabilities, variables
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -53,7 +52,7 @@ def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
     def mode_of(name: str) -> Mode | None:
         return found[name].mode if name in found else None
 
-    return read_lab(path, text, mode_of, lambda: list(found), _settings), plugins
+    return read_lab(path, text, mode_of, lambda: list(found), of_lab_file), plugins
 
 
 def source_of(path: str) -> str:
@@ -61,29 +60,6 @@ def source_of(path: str) -> str:
     What is noted of the sandboxes that a lab file makes, so that it knows them again.
     """
     return STDIN if path == STDIN else os.path.realpath(path)
-
-
-def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    example = 'env = { LANG = "C" }'
-    env = given.get("env", {})
-    if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-        raise Invalid("'env' is a table of texts", hint=f"for example {example}")
-    privileged = given.get("privileged", False)
-    if not isinstance(privileged, bool):
-        raise Invalid("'privileged' is a switch", hint="it is true or false")
-    return {
-        "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
-        "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
-        "privileged": privileged,
-        "env": variables(env, "'env'", example),
-    }
-
-
-def _list(given: Mapping[str, Any], key: str) -> list[str]:
-    value = given.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise Invalid(f"'{key}' is a list of words", hint=f'for example {key} = ["net_raw"]')
-    return value
 
 
 def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:

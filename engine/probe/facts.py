@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from nsctl.engine import inventory
 from nsctl.engine.facts import HIDDEN, Facts, Firewall, Link, Process, Route, Sandbox
+from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.plan import Step
-from nsctl.engine.probe import firewall, process
+from nsctl.engine.probe import firewall, nftables, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
@@ -77,7 +78,7 @@ def gather(
     """
     What modes may know of the host.
 
-    Links, sysctls, processes and the firewall's rules are read when they are asked for.
+    Links, sysctls, processes, the firewall's rules and what the host lacks are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
@@ -103,6 +104,7 @@ def gather(
         addresses=kernel.host_addresses(),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=_firewall(read),
+        lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",

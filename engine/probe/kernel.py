@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
-from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
+from nsctl.engine.effect import AddrOn, Effect, NetnsIs
+from nsctl.engine.effect_links import compared_link
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR, named_inode, own_cookie
-from nsctl.engine.probe import content, process, rtnl
-from nsctl.engine.probe.firewall import Rules, save_tool
+from nsctl.engine.probe import content, nftables, process, rtnl
+from nsctl.engine.probe.firewall import Rules, backend_in_use, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
@@ -51,6 +52,7 @@ class Kernel:
         self._views: dict[str | None, View | None] = {None: View()}
         self._rules: dict[tuple[str, str | None], Rules] = {}
         self._tools: dict[tuple[int, str], str] = {}
+        self._nft: tuple[nftables.BridgeTable | None, ...] = ()
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
         self._inodes: dict[str, int | None] = {}
         self._cookies: dict[str, int | None] = {}
@@ -61,7 +63,10 @@ class Kernel:
 
     # Links, addresses, routes.
 
-    def _view(self, netns: str | None) -> View | None:
+    def view(self, netns: str | None = None) -> View | None:
+        """
+        A namespace, the host's if None is named; None for one that does not exist.
+        """
         if netns not in self._views:
             self._views[netns] = None if netns is None else self._there(netns, lambda: View.of(netns))
         return self._views[netns]
@@ -81,7 +86,7 @@ class Kernel:
         """
         The link of this name; where it is another link's alternative name, that link, so its `name` differs.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         return view.as_link(row) if view and row else None
 
@@ -89,7 +94,7 @@ class Kernel:
         """
         The link of this index.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.by_index(index) if view else None
         return view.as_link(row) if view and row else None
 
@@ -97,7 +102,7 @@ class Kernel:
         """
         A link with this hardware address.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.by_mac(mac) if view else None
         return view.as_link(row) if view and row else None
 
@@ -105,7 +110,7 @@ class Kernel:
         """
         All links by name.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return {row.name: view.as_link(row) for row in view.links()} if view else {}
 
     def expect(self, effects: Iterable[Effect | None]) -> None:
@@ -118,9 +123,9 @@ class Kernel:
         for effect in effects:
             if isinstance(effect, NetnsIs):
                 names.append(effect.name)
-            elif (link := _link_of(effect)) is not None:
+            elif (link := compared_link(effect)) is not None:
                 links.add(link)
-        view = self._view(None)
+        view = self.view(None)
         if view is not None:
             view.expect(len(links))
         there = [n for n in names if n not in self._cookies and self.netns_inode(n) is not None]
@@ -147,7 +152,7 @@ class Kernel:
         """
         The addresses of a link, with their prefix lengths.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return view.addresses(link) if view else frozenset()
 
     def host_addresses(self) -> tuple[tuple[str, IPv4Interface], ...]:
@@ -167,7 +172,7 @@ class Kernel:
         """
         The unicast routes of the main table.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return view.routes(family) if view else ()
 
     def linkset(self, name: str, attribute: str, netns: str | None = None) -> str | None:
@@ -176,7 +181,7 @@ class Kernel:
 
         None where there is no such link or no such property.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         if view is None or row is None or row.name != name:
             return None
@@ -192,7 +197,7 @@ class Kernel:
         """
         The index of a pair's other end, in the namespace that it is in.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         return rtnl.far_end(row) if row else None
 
@@ -200,7 +205,7 @@ class Kernel:
         """
         What a link of the host's does as the port of a bridge (linux/if_bridge.h); None where it is none, or not yet.
         """
-        view = self._view(None)
+        view = self.view(None)
         row = view.link(name) if view else None
         return rtnl.port_state(row) if row else None
 
@@ -210,17 +215,22 @@ class Kernel:
         self, table: str, chain: str, family: int = 4, netns: str | None = None, backend: str = ""
     ) -> list[tuple[str, ...]] | None:
         """
-        The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain.
+        The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain. See `ruleset`.
+        """
+        found = self.ruleset(family, netns, backend)
+        return found.chain(table, chain) if found is not None else None
+
+    def ruleset(self, family: int = 4, netns: str | None = None, backend: str = "") -> Rules | None:
+        """
+        All rules of a back end; None in a namespace that does not exist.
 
         Args:
-            table: filter, nat, mangle or raw.
-            chain: The chain.
             family: 4 or 6.
             netns: The named network namespace; the host's, if None.
             backend: `nft` or `legacy`: the back end to look into, whatever `iptables` stands for now.
 
         Raises:
-            NsctlError: The rules can't be read.
+            NsctlError: They can't be read.
         """
         if netns is not None and self.netns_inode(netns) is None:
             return None
@@ -234,8 +244,15 @@ class Kernel:
                 raise NsctlError(
                     f"the firewall's rules can't be read: {tool} exits with {status}", hint=f"run {tool} and see"
                 )
-            self._rules[(tool, netns)] = Rules(output)
-        return self._rules[(tool, netns)].chain(table, chain)
+            self._rules[(tool, netns)] = Rules(output, backend or backend_in_use())
+        return self._rules[(tool, netns)]
+
+    def nft_table(self) -> nftables.BridgeTable | None:
+        """
+        The table of the host's that says what may come in by which port of a bridge; see `nftables.read`.
+        """
+        self._nft = self._nft or (nftables.read(),)
+        return self._nft[0]
 
     def sysctl(self, key: str, netns: str | None = None) -> str | None:
         """
@@ -333,9 +350,7 @@ class Kernel:
     # Processes.
 
     def forget_processes(self) -> None:
-        """
-        Drop what was read of processes, and nothing else.
-        """
+        """Drop what was read of processes, and nothing else."""
         self._starts = {}
         self._inhabitants = self._hideouts = None
 
@@ -383,12 +398,3 @@ class Kernel:
         if key not in self._outputs:
             self._outputs[key] = self._reader(*key)
         return self._outputs[key]
-
-
-def _link_of(effect: Effect | None) -> str | None:
-    # On the host: a named namespace is read as a whole anyway.
-    if isinstance(effect, AddrOn):
-        return effect.link if effect.netns is None else None
-    if isinstance(effect, LinkIs | LinkUp | LinkSet):
-        return effect.name if effect.netns is None else None
-    return None

@@ -51,7 +51,7 @@ def test_the_help_of_a_mode_shows_exactly_its_options_and_the_common_ones(
 ) -> None:
     done = nsctl(command, mode, "--help")
     assert done.status == 0
-    shown = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", done.stdout, re.MULTILINE))
+    shown = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", done.stdout, re.MULTILINE))
     own = {f.flag for f in fields_of(Plugins.load(mode).modes()[mode].mode.options)}
     common = {"--" + f.name.replace("_", "-") for f in fields(UpCommon)} - (
         {"--confirm"} if command == "run" else set()

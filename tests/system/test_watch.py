@@ -39,6 +39,9 @@ CHANGES = {
     "one chain of nsctl's": "iptables -t nat -F NSCTL-POSTROUTING",
     "a rule ahead": "iptables -D NSCTL-GUARD -i nsbr0 -m comment --comment nsctl:nsbr0 -j RETURN;"
     " iptables -A NSCTL-GUARD -i nsbr0 -m comment --comment nsctl:nsbr0 -j RETURN",
+    "the table of ports": "nft delete table bridge nsctl",
+    "its rules": "nft flush chain bridge nsctl guarded",
+    "a port that is not judged": "nft flush set bridge nsctl ports",
     "a cable": "ip link del ns-web",
     "a cable's end": "ip -n web link del eth0",
     "a port that left": "ip link set ns-web nomaster",
@@ -194,6 +197,14 @@ def test_name_servers_behind_links_are_followed(watched: Watched) -> None:
     assert eventually(lambda: sees("192.0.2.9"), NOTICED)
 
 
+def test_name_servers_in_a_directory_that_comes_late_are_followed(watched: Watched) -> None:
+    replaced(watched.lab, "resolv.conf", "nameserver 127.0.0.53\n")
+    watched.calm()
+    watched.sh("mkdir /run/systemd; sleep 1; mkdir /run/systemd/resolve; sleep 1")
+    watched.lab.write("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.7\n")
+    assert eventually(lambda: "192.0.2.7" in inside(watched.lab, "web", "cat", "/etc/resolv.conf"), NOTICED)
+
+
 def test_the_hosts_file_is_put_back_when_the_host_replaces_its_own(watched: Watched) -> None:
     own = inside(watched.lab, "web", "cat", "/etc/hosts")
     replaced(watched.lab, "hosts", "192.0.2.1\telse\n")
@@ -244,7 +255,7 @@ def test_what_has_ended_is_not_started_again(watched: Watched) -> None:
     watched.sh("ip link del nsbr0")
 
     def mended() -> bool:
-        drifts = json.loads(watched.lab.nsctl("check", "--json").stdout)
+        drifts = json.loads(watched.lab.nsctl("check", "--json").stdout)["drift"]
         return {drift["key"] for drift in drifts} == {"init/web"}
 
     assert eventually(mended, NOTICED)
