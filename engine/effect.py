@@ -37,6 +37,7 @@ __all__ = [
     "RuleTagged",
     "State",
     "SysctlIs",
+    "ZoneIs",
     "effect_from_json",
     "effect_to_json",
     "wrong_field",
@@ -256,6 +257,17 @@ class CommandSucceeds:
     netns: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneIs:
+    """
+    A link of the host's is in this zone of firewalld's; where firewalld does not run, nobody misses it.
+    """
+
+    kind: ClassVar[str] = "zone"
+    zone: str
+    link: str
+
+
 Effect = (
     LinkIs
     | LinkUp
@@ -272,6 +284,7 @@ Effect = (
     | FileIs
     | DirIs
     | CommandSucceeds
+    | ZoneIs
 )
 
 EFFECTS: dict[str, type[Effect]] = {
@@ -292,6 +305,7 @@ EFFECTS: dict[str, type[Effect]] = {
         FileIs,
         DirIs,
         CommandSucceeds,
+        ZoneIs,
     )
 }
 _TYPES: dict[str, tuple[type, ...]] = {

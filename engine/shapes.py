@@ -19,6 +19,7 @@ from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
 from nsctl.engine.kit.port_filter import is_own_nft
+from nsctl.engine.kit.zones import TRUSTED
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
 from nsctl.engine.sandbox import END_JOINED, insides
@@ -47,6 +48,7 @@ _CODE = {"xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "object", "pinned"}
 _UNITS = frozenset(map(path_of, UNITS))
 _TABLES = {"filter", "nat", "mangle", "raw"}
 _FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
+_BINDING = re.compile(r"--(?:add|remove)-interface=[A-Za-z0-9_.-]{1,15}")
 _RENAME = re.compile(r"(?:link set dev \S+ (?:down|name \S+)\n)+")
 _SETPRIV = re.compile(
     r"(?:--no-new-privs\0--bounding-set=-all(?:,\+[a-z_]+)*\0"
@@ -118,7 +120,11 @@ def _commands(command: Command, place: str) -> bool:
             return command.netns is None and is_own_nft(argv, stdin)
         case _:
             known = (
-                _of_network(argv) or _of_files(argv, place) or _of_systemd(argv) or _scripts(argv, place, command.netns)
+                _of_network(argv)
+                or _of_files(argv, place)
+                or _scripts(argv, place, command.netns)
+                or _of_firewalld(argv)
+                or _of_systemd(argv)
             )
             return known and stdin is None
 
@@ -164,6 +170,14 @@ def _of_systemd(argv: Sequence[str]) -> bool:
             return unit == WATCH
         case ("systemctl", "restart" | "stop", unit):
             return unit == WATCH
+        case _:
+            return False
+
+
+def _of_firewalld(argv: Sequence[str]) -> bool:
+    match argv:
+        case ("firewall-cmd", zone, binding):
+            return zone == f"--zone={TRUSTED}" and _BINDING.fullmatch(binding) is not None
         case _:
             return False
 

@@ -63,6 +63,11 @@ def steps(request: Request, facts: Facts) -> Steps:
     ip = choose_address(o, network, facts)
     check_more(o, network, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
+    if end == bridge or end in facts.networks:
+        raise Conflict(
+            f"{end} is a bridge, and has to be the host's end of the cable of '{name}'",
+            hint="choose another --bridge, or another --name",
+        )
     mac = choose_mac(o, bridge, end, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
@@ -94,7 +99,9 @@ def steps(request: Request, facts: Facts) -> Steps:
     )
 
     yield kit.own_sources(bridge, gateway.network, internal=internal)
-    yield kit.filter_network(bridge, internal=internal)
+    isolation = kit.filter_network(bridge, internal=internal)
+    yield isolation
+    yield kit.zone(bridge, facts, after=tuple(step.key for step in isolation))
     if not internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
@@ -129,6 +136,8 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
+    if o.allow_overlap and o.subnet is None:
+        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
     if o.allow_spoofing and o.allow_address:
         raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
     if o.uplink is not None and o.internal:

@@ -23,6 +23,7 @@ from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
+from nsctl.engine.kit.zones import zone
 from nsctl.engine.names import (
     check_ifname,
     check_mac,
@@ -82,4 +83,5 @@ __all__ = [
     "unnamed_network",
     "veth",
     "way_back",
+    "zone",
 ]

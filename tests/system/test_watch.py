@@ -18,6 +18,7 @@ from subprocess import Popen
 import pytest
 
 from tests.lab import Lab, diff, needs, nsctl_argv, snapshot
+from tests.system import test_firewalld as firewalld
 from tests.system.support import data, down, eventually, init_of, inside, up
 from tests.system.test_identity import switch
 from tests.system.test_own_files import replaced
@@ -152,6 +153,29 @@ def test_what_is_flushed_or_taken_away_comes_back(watched: Watched, change: str)
     code, output, errors = watched.end()
     assert (code, errors) == (0, "")
     assert output.startswith("put back ")
+
+
+@needs("nft", "tool:firewalld", "tool:dbus-daemon")
+@pytest.mark.parametrize("change", ["firewall-cmd --reload", "firewall-cmd --complete-reload"])
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_what_a_reload_of_firewalld_forgets_comes_back(lab: Lab, backend: str, change: str) -> None:
+    firewalld.start(lab, backend)
+    up(lab, *WEB)
+    assert firewalld.reaches(lab)
+    with watching(lab) as watched:
+        for _ in range(2):
+            watched.breaks(change)
+            assert eventually(watched.as_made, NOTICED)
+            assert firewalld.reaches(lab)
+
+
+@needs("nft", "tool:firewalld", "tool:dbus-daemon")
+def test_when_firewalld_is_started_later_networks_join_its_zone(lab: Lab) -> None:
+    up(lab, *WEB)
+    with watching(lab) as watched:
+        firewalld.start(lab)
+        assert eventually(lambda: "nsbr0" in firewalld.zones(lab) and watched.as_made(), NOTICED)
+        assert firewalld.reaches(lab)
 
 
 @needs("iptables-legacy")
