@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.ways_out import listed
-from nsctl.engine.effect import FileIs, NetnsIs, RouteVia
+from nsctl.engine.effect import FileIs, NetnsIs, RouteVia, ZoneIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
@@ -99,10 +99,14 @@ def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -
     readable = os.geteuid() == 0
     rules = PlannedRules(firewall.backend, firewall.chains, firewall.policies) if readable else None
     host = read_host(Kernel(Runner().read), rulesets=())
-    host = planned(host, rules, [step for key, step in steps.items() if key not in present])
+    new = [step for key, step in steps.items() if key not in present]
+    host = planned(host, rules, new)
     if not readable:
         host = host._replace(unseen=("the rules of iptables can't be read without root",))
-    return judge(host, promises_of(steps.values()).values(), {})
+    found = judge(host, promises_of(steps.values()).values(), {})
+    # What firewalld says of a link that joins a zone is seen once it has joined.
+    joins = any(isinstance(step.effect, ZoneIs) for step in new)
+    return {name: verdict.without("firewalld") for name, verdict in found.items()} if joins else found
 
 
 def _leads_out(step: Step) -> bool:
