@@ -8,6 +8,7 @@ Journal writes stay in the main thread: `starting` before a run may begin, `ende
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -187,17 +188,22 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: i
 
 def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
     errors = []
-    for item in run.items:
-        try:
-            perform(item.command)
-        except OSError as e:
-            outcome.failed = outcome.failed or item
-            if not force:
-                errors.append(e.strerror or str(e))
-                break
-            errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
-        else:
-            outcome.done.append(item)
+    families: dict[str, int] | None = {} if run.netns is not None else None
+    try:
+        for item in run.items:
+            try:
+                perform(item.command, families)
+            except OSError as e:
+                outcome.failed = outcome.failed or item
+                if not force:
+                    errors.append(e.strerror or str(e))
+                    break
+                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
+            else:
+                outcome.done.append(item)
+    finally:
+        for fd in (families or {}).values():
+            os.close(fd)
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
 
 
