@@ -30,11 +30,14 @@ __all__ = [
     "LinkSet",
     "LinkUp",
     "NetnsIs",
+    "NftTable",
+    "PortFilter",
     "ProcessIs",
     "RouteVia",
     "RuleTagged",
     "State",
     "SysctlIs",
+    "ZoneIs",
     "effect_from_json",
     "effect_to_json",
     "wrong_field",
@@ -183,6 +186,31 @@ class RuleTagged:
 
 
 @dataclass(frozen=True, slots=True)
+class NftTable:
+    """
+    A table of nsctl's own in nftables, with the rules that it was made with.
+    """
+
+    kind: ClassVar[str] = "nft"
+    family: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortFilter:
+    """
+    By this port of a bridge comes in only what this hardware address, and one of these addresses, has sent.
+
+    It is listed so in the sets of the table `bridge nsctl`.
+    """
+
+    kind: ClassVar[str] = "port"
+    port: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessIs:
     """
     The process whose PID is in `pidfile` runs.
@@ -229,6 +257,17 @@ class CommandSucceeds:
     netns: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneIs:
+    """
+    A link of the host's is in this zone of firewalld's; where firewalld does not run, nobody misses it.
+    """
+
+    kind: ClassVar[str] = "zone"
+    zone: str
+    link: str
+
+
 Effect = (
     LinkIs
     | LinkUp
@@ -239,10 +278,13 @@ Effect = (
     | NetnsIs
     | ChainIs
     | RuleTagged
+    | NftTable
+    | PortFilter
     | ProcessIs
     | FileIs
     | DirIs
     | CommandSucceeds
+    | ZoneIs
 )
 
 EFFECTS: dict[str, type[Effect]] = {
@@ -257,10 +299,13 @@ EFFECTS: dict[str, type[Effect]] = {
         NetnsIs,
         ChainIs,
         RuleTagged,
+        NftTable,
+        PortFilter,
         ProcessIs,
         FileIs,
         DirIs,
         CommandSucceeds,
+        ZoneIs,
     )
 }
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -100,11 +100,16 @@ class Firewall:
         mixed: The back end that holds rules too, although `iptables` drives the other.
         chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
             does not exist is missing, and so are all where they can't be read (without root).
+        policies: The policies of the built-in chains, by the same keys.
+        managers: Programs that manage the firewall and run, each with what it has of links: `firewalld` → the zone of
+            each link that is in one.
     """
 
     backend: str = "nft"
     mixed: str = ""
     chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    managers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,7 @@ class Facts:
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
+        lacks: What this host can't do that others can, with the reason (see `kit.filters_ports`).
         state_dir: nsctl's directory under /run.
         hosts: The content of /etc/hosts.
         hidden: Directories that no sandbox may reach, beside the state directory: the audit trail's, other states'.
@@ -183,6 +189,7 @@ class Facts:
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = HOST_DIR
     hidden: tuple[str, ...] = HIDDEN
     hosts: str = "127.0.0.1\tlocalhost\n"

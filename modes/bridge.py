@@ -39,6 +39,13 @@ class Options:
     )
     internal: bool = opt(False, "the network has no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
+    allow_address: tuple[IPv4Address, ...] = opt(
+        (), "an address of the subnet that it may send from besides, for one that is added inside (may be repeated)"
+    )
+    allow_spoofing: bool = opt(
+        False,  # noqa: FBT003
+        "it may send with addresses that are not its own: for VRRP, and for bridges or macvlan inside",
+    )
     uplink: str | None = opt(
         None, "the only link that answers may come in by; by default any, now and later", metavar="LINK"
     )
@@ -54,12 +61,20 @@ def steps(request: Request, facts: Facts) -> Steps:
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
+    check_more(o, network, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
+    if end == bridge or end in facts.networks:
+        raise Conflict(
+            f"{end} is a bridge, and has to be the host's end of the cable of '{name}'",
+            hint="choose another --bridge, or another --name",
+        )
     mac = choose_mac(o, bridge, end, ip, name, facts)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
+    if not o.allow_spoofing and kit.filters_ports(facts):
+        yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     yield kit.name_network(bridge, network.name)
@@ -84,7 +99,9 @@ def steps(request: Request, facts: Facts) -> Steps:
     )
 
     yield kit.own_sources(bridge, gateway.network, internal=internal)
-    yield kit.filter_network(bridge, internal=internal)
+    isolation = kit.filter_network(bridge, internal=internal)
+    yield isolation
+    yield kit.zone(bridge, facts, after=tuple(step.key for step in isolation))
     if not internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
@@ -119,6 +136,10 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
+    if o.allow_overlap and o.subnet is None:
+        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
+    if o.allow_spoofing and o.allow_address:
+        raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
     if o.uplink is not None and o.internal:
         raise Invalid("--internal has no way out, so no --uplink", hint="leave one of them out")
     if o.uplink is not None and o.uplink not in facts.links:
@@ -174,6 +195,25 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
             raise Conflict(f"{o.ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
         raise Conflict(f"{o.ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
     return o.ip
+
+
+def check_more(o: Options, network: kit.Network, name: str, facts: Facts) -> None:
+    """
+    Refuse to let a sandbox send in the name of what is there.
+
+    Raises:
+        Refused: An address is outside of the network, the gateway's, or another sandbox's.
+    """
+    net = network.gateway.network
+    for address in o.allow_address:
+        if address not in net or address in {net[0], net[-1]}:
+            raise Invalid(f"{address} is no host address of {net}", hint="choose another --allow-address")
+        if address == network.gateway.ip:
+            raise Invalid(f"{address} is the gateway of {net}", hint="choose another --allow-address")
+        if facts.taken.get(str(address), name) != name:
+            raise Conflict(
+                f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
+            )
 
 
 def choose_mac(o: Options, bridge: str, end: str, ip: IPv4Address, name: str, facts: Facts) -> str:

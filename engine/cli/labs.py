@@ -18,6 +18,7 @@ from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
+from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -68,6 +69,7 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
     """
     lab, plugins = _loaded(path, text)
     source = source_of(path)
+    plans: list[tuple[Plan, frozenset[str]]] = []
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source, lambda row: session.pid(row) is None)
         if change.nothing:
@@ -84,7 +86,9 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
             for row in made:
                 if has_ended(session, row):
                     out.note(f"note: {described(row, ended=True)}")
+        found = looked_after(session, [plan for plan, _ in plans])
     out.data(_as_json(change) if as_json else _summary(change))
+    warn([plan for plan, _ in plans], found)
     return 0
 
 
@@ -106,6 +110,12 @@ def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) ->
             undone = session.plan_down(going, force=True) if going else []
         plans = _plans(lab, change, facts, plugins)
     _show(change, plans, undone, source_of(path), as_json=as_json, form=form)
+    made: set[str] = set()
+    there: set[str] = set()
+    for plan, present_by_then in plans:
+        there |= present_by_then - made
+        made |= {step.key for step in plan.steps} - present_by_then
+    warn_of_plans([plan for plan, _ in plans], facts, there)
     return 0
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import Any
+
+from nsctl.engine.cli.called import spoken
 
 __all__ = ["OutputFailedError", "Raw", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
 
@@ -84,7 +87,7 @@ def done(text: str) -> None:
     The result of a change, in one line. It is made, whether anybody hears of it or not.
     """
     with suppress(OSError, ValueError):
-        print(_printable(text), flush=True)  # noqa: T201 - as above
+        print(_printable(spoken(text)), flush=True)  # noqa: T201 - as above
 
 
 def note(text: str) -> None:
@@ -99,6 +102,14 @@ def warning(text: str) -> None:
     Something that went wrong without stopping the command, on stderr.
     """
     _stderr(f"nsctl: warning: {text}")
+
+
+@cache
+def warning_once(text: str) -> None:
+    """
+    The same, of what concerns many alike.
+    """
+    warning(text)
 
 
 def problem(text: str, hint: str = "") -> None:
@@ -135,7 +146,7 @@ def close() -> None:
 
 def _stderr(text: str) -> None:
     with suppress(OSError, ValueError):
-        print(_printable(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
+        print(_printable(spoken(text)), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 def _printable(text: str) -> str:

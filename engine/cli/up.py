@@ -18,9 +18,11 @@ from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.present import all_as_made, none_to_confirm, of_no_store
 from nsctl.engine.cli.settings import of_command_line
+from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
 from nsctl.engine.cli.words import namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
+from nsctl.engine.kit.port_filter import unfiltered
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
@@ -103,6 +105,8 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
     with redirect_stdout(sys.stderr):
         plan = planner.plan(want.mode, want.request, facts)
     plugins.review(plan)
+    for line in unfiltered(plan, facts):
+        out.warning_once(line)
     return plan
 
 
@@ -166,6 +170,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
         plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
     out.data(shown.removesuffix("\n"), exact=form == "sh")
+    warn_of_plans([plan], facts, facts.steps)
 
 
 def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
@@ -193,8 +198,9 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
             with session.planning():
                 plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
             [row] = session.up([plan], replace=ended, confirm=confirm)
-        over = has_ended(session, row)
+        over, found = has_ended(session, row), looked_after(session, [plan])
     out.done(described(row, ended=over))
+    warn([plan], found)
     if confirm is not None:
         out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
     return 0
@@ -275,6 +281,7 @@ def started(world: World, session: Session, want: Wish, plugins: Plugins) -> San
     with session.planning():
         plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
     [row] = session.up([plan], replace=ended, ephemeral=True)
+    warn([plan], looked_after(session, [plan]))
     return row
 
 

@@ -18,10 +18,12 @@ from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
+from nsctl.engine.kit.port_filter import filters_ports, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
+from nsctl.engine.kit.zones import zone
 from nsctl.engine.names import (
     check_ifname,
     check_mac,
@@ -52,6 +54,7 @@ __all__ = [
     "directory",
     "file",
     "filter_network",
+    "filters_ports",
     "forward_back",
     "free_address",
     "free_bridge",
@@ -69,6 +72,7 @@ __all__ = [
     "network_bridge",
     "network_named",
     "overlap",
+    "own_addresses",
     "own_sources",
     "route",
     "rule",
@@ -79,4 +83,5 @@ __all__ = [
     "unnamed_network",
     "veth",
     "way_back",
+    "zone",
 ]

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Lock
 
 from nsctl.engine.plan import Command, Spawn
 from nsctl.engine.probe.process import start_of
 
-__all__ = ["own_namespaces", "perform", "processes_in", "stop_and_wait"]
+__all__ = ["own_namespaces", "perform", "performing", "processes_in", "stop_and_wait"]
 
 _AT_ONCE = 256
 """Processes that are watched at once, with a descriptor each."""
@@ -33,6 +34,19 @@ one lock of its own each time: with 1,000 namespaces two threads at it take 0.38
 That is the price of the directory `net/ipv4`, which each namespace has of its own: opened once, it is paid once for all
 that is set below it.
 """
+
+
+@contextmanager
+def performing(netns: str | None) -> Iterator[Callable[[Command | Spawn], None]]:
+    """
+    `perform` for several commands of one namespace, which the calling thread is in all the while.
+    """
+    families: dict[str, int] | None = None if netns is None else {}
+    try:
+        yield partial(perform, families=families)
+    finally:
+        for fd in (families or {}).values():
+            os.close(fd)
 
 
 def perform(command: Command | Spawn, families: dict[str, int] | None = None) -> None:

@@ -118,6 +118,7 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         route_mtu=data.get("route_mtu"),
         outer=tuple(data.get("outer", ())),
         sysctls=data.get("sysctls", {}),
+        lacks=data.get("lacks", {}),
         netns=frozenset(data.get("netns", ())),
         processes={int(pid): Process(int(pid), **fields) for pid, fields in data.get("processes", {}).items()},
         firewall=_firewall(data.get("firewall", {})),

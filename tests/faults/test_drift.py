@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from tests.faults.ground import BASE, BESIDE, MODES, Ground
+from tests.faults.ground import BASE, BESIDE, FIREWALLD, MODES, Ground
 from tests.faults.tally import Tally
 from tests.faults.warm import Warm
 
@@ -61,6 +61,9 @@ REMOVED = (
           "rule/4/filter/FORWARD/"),
     Drift("iptables-save -t filter | sed '/NSCTL-FORWARD/d' | iptables-restore", "chain/4/filter/NSCTL-FORWARD"),
     Drift("iptables-save -t nat | sed '/NSCTL-POSTROUTING/d' | iptables-restore", "chain/4/nat/NSCTL-POSTROUTING"),
+    Drift("nft delete table bridge nsctl", "nft/bridge/nsctl"),
+    Drift("nft flush ruleset", "nft/bridge/nsctl"),
+    Drift("for name in ports hardware addresses; do nft flush set bridge nsctl $name; done", "port/ns-web"),
     Drift("ip netns del web", "netns/web"),
     Drift("ip netns del web; touch /run/netns/web", "netns/web"),
     Drift("pkill -9 -F /run/nsctl/sandboxes/web/init.pid", "init/web"),
@@ -75,6 +78,11 @@ CHANGED = (
     Drift(
         f"ip link add brx address {STRANGER} type bridge; ip link set ns-web master brx", "link/ns-web", THEIRS["brx"]
     ),
+    Drift("nft insert rule bridge nsctl guarded accept", "nft/bridge/nsctl"),
+    Drift("nft flush chain bridge nsctl prerouting", "nft/bridge/nsctl"),
+    Drift("nft 'add table bridge nsctl { flags dormant; }'", "nft/bridge/nsctl"),
+    Drift("nft flush set bridge nsctl ports", "port/ns-web"),
+    Drift("nft flush set bridge nsctl hardware", "port/ns-web"),
     Drift("ip link set nsbr0 addrgenmode eui64", "linkset/nsbr0/addrgenmode"),
     Drift("echo 0 >/proc/sys/net/ipv4/conf/nsbr0/forwarding", "sysctl/net/ipv4/conf/nsbr0/forwarding"),
     Drift("echo 0 >/proc/sys/net/ipv4/conf/eth0/forwarding", "sysctl/net/ipv4/conf/eth0/forwarding"),
@@ -125,10 +133,13 @@ REPLACED = (
     Drift("iptables -I NSCTL-FORWARD 2 -j ACCEPT; iptables -D NSCTL-FORWARD 1", "chain/4/filter/NSCTL-FORWARD", "true"),
 )  # fmt: skip
 """`true`: the stranger's thing goes with what is nsctl's."""
+FORGOTTEN = (Drift(": >/run/zones", "zone/nsbr0"),)
+"""As a reload of firewalld does."""
+CHOSEN = (Drift("echo dmz nsbr0 >/run/zones", "zone/nsbr0", "grep -qx 'dmz nsbr0' /run/zones && : >/run/zones"),)
 
 
 def ground_for(warm: Warm, mode: str) -> Ground:
-    return Ground(warm, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 def happen(ground: Ground, drift: Drift) -> None:
@@ -215,6 +226,12 @@ def test_what_somebody_took_away_or_changed_is_named_and_mended(
     kind: str, drifts: tuple[Drift, ...], warm: Warm, tally: Tally
 ) -> None:
     tally.sweep(f"drift: {kind}", drifts, partial(ground_for, warm, "bridge"), mended)
+
+
+def test_what_firewalld_forgot_is_named_and_mended_and_what_it_was_told_since_is_left(warm: Warm, tally: Tally) -> None:
+    tally.sweep("drift: removed", FORGOTTEN, partial(ground_for, warm, FIREWALLD), mended)
+    tally.sweep("drift: replaced", CHOSEN, partial(ground_for, warm, FIREWALLD), left_alone)
+    tally.sweep("drift: down", (*FORGOTTEN, *CHOSEN), partial(ground_for, warm, FIREWALLD), only_ours)
 
 
 def test_a_strangers_is_named_and_left_alone(warm: Warm, tally: Tally) -> None:

@@ -177,15 +177,15 @@ RULES = (
     Rule(
         "a namespace is known by its inode",
         "engine/probe/observe.py",
-        "_ours() if inode == expected and",
-        "_ours() if expected and",
+        "ours() if inode == expected and",
+        "ours() if expected and",
         f"{_OBSERVE}::test_a_namespace_is_ours_by_its_inode",
     ),
     Rule(
         "a namespace that was just being made is ours only if nobody uses it",
         "engine/probe/observe.py",
         "return _pristine(effect.name, kernel, known.own_macs)",
-        "return _ours()",
+        "return ours()",
         f"{_OBSERVE}::test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it",
     ),
     Rule(
