@@ -31,7 +31,7 @@ from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.facts import Facts
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
-from nsctl.engine.names import derived_mac, host_ifname, rule_tag
+from nsctl.engine.names import derived_mac, host_ifname, port_mac, rule_tag
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.store.rows import DONE, StepRow
@@ -104,9 +104,10 @@ def _found(ctx: Context) -> Iterator[StepRow]:
             yield _row(ctx, kit.bridge(name))
     candidates = {*names, *ctx.kernel.netns_names()}
     for name, link in links.items():
-        owner = next((n for n in (*candidates, name.removeprefix("ns-")) if link.mac == derived_mac(n, name)), None)
+        marks = ((n, {derived_mac(n, name), port_mac(n, name)}) for n in (*candidates, name.removeprefix("ns-")))
+        owner = next((n for n, macs in marks if link.mac in macs), None)
         if link.type == "veth" and owner is not None:
-            yield _row(ctx, kit.veth(name, peer="eth0", netns=owner))
+            yield _row(ctx, kit.veth(name, peer="eth0", netns=owner, mac=link.mac))
     for table, builtin, chain in OWN_CHAINS:
         for step in own_chain(table, builtin, chain):
             if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:

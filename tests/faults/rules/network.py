@@ -124,8 +124,8 @@ RULES = (
     Rule(
         "a hardware address goes with its address",
         "modes/bridge.py",
-        'kit.derived_mac("address", str(ip)) if',
-        'kit.derived_mac("address", name) if',
+        'usual = kit.derived_mac("address", str(ip)) if',
+        'usual = kit.derived_mac("address", name) if',
         f"{_NETWORK}::test_the_hardware_address_goes_with_the_address",
     ),
     Rule(
