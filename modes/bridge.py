@@ -142,8 +142,7 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
     yield kit.link_up(ifname, netns=name)
     if place.gateway is not None:
         yield kit.default_route(place.gateway, link=ifname, metric=METRIC, netns=name)
-    if address is not None:
-        yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",))
+    yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",)) if address else None
 
 
 def notify(ifname: str, name: str, facts: Facts) -> Step | None:

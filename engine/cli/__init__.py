@@ -4,6 +4,7 @@ The command line: the composition root, which may import everything and imports 
     app.py        the commands, and the help
     world.py      where state and audit trail are; a change with its observers
     up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
+    watching/     the process that `watch` becomes, and the looks that it has taken
     …             one module for each of the other commands
     out.py        what is printed, and how it may fail
 """

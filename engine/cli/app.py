@@ -17,7 +17,7 @@ from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, GroupedComma
 from nsctl.engine.cli.world import World
 from nsctl.engine.errors import Invalid
 
-__all__ = ["COMMANDS", "Leaf", "command_of", "run", "words_after_dashes"]
+__all__ = ["COMMANDS", "Leaf", "command_of", "root_command", "run", "words_after_dashes"]
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """click's UsageError, which typer does not name (and has a copy of, from 0.28 on)."""
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
     "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),
@@ -179,15 +180,9 @@ def _root(
     """
 
 
-def run(words: list[str], world: World | None = None) -> int:
+def root_command() -> Any:
     """
-    Run a command.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        NsctlError: It was refused, or failed.
+    The click command of all of nsctl.
     """
     app = typer.Typer(
         cls=Root,
@@ -199,7 +194,20 @@ def run(words: list[str], world: World | None = None) -> int:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_root)
-    command = typer.main.get_command(app)
+    return typer.main.get_command(app)
+
+
+def run(words: list[str], world: World | None = None) -> int:
+    """
+    Run a command.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        NsctlError: It was refused, or failed.
+    """
+    command = root_command()
     world = world or World()
     world.words = words
     if "_NSCTL_COMPLETE" in os.environ:

@@ -16,7 +16,7 @@ from nsctl.engine.names import display
 
 __all__ = ["SCRIPTS", "completion"]
 
-SCRIPTS = {"bash": "nsctl.bash", "zsh": "_nsctl", "fish": "nsctl.fish"}
+SCRIPTS = {"bash": "bash/nsctl", "zsh": "zsh/_nsctl", "fish": "fish/nsctl.fish"}
 """Shell → its script, in the folder `shells` beside this file."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nsctl.engine.cli import out
+from nsctl.engine.cli import out, ways_out
 from nsctl.engine.cli.complete import sandbox_names
 from nsctl.engine.cli.world import need_root, no_sandbox
 from nsctl.engine.errors import Invalid
@@ -18,7 +18,9 @@ from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
+    from nsctl.engine.executor.checking import Drift
     from nsctl.engine.plan import Step
+    from nsctl.engine.reach.promise import Verdict
 
 __all__ = ["DRIFT", "check", "confirm", "recover", "repair"]
 
@@ -44,35 +46,56 @@ def check(
     """
     Compare what nsctl made with the kernel: one line for each thing that is not as it was made, and exit status 4.
 
+    Sandboxes that were promised a way out and have none are told with what is to blame: a rule, a link, a setting.
     Without names, what a killed nsctl left half done in another state directory is told, too.
     """
+    from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
+
     world: World = ctx.obj
     chosen = [check_name(name) for name in names or ()]
     need_root(world)
-    with world.look() as session:
-        if session is None and chosen:
-            raise no_sandbox(chosen[0], ())
-        drifts = [] if session is None else session.check(chosen)
-        for line in [] if session is None else session.guests(chosen):
-            out.note(f"note: with down, {line}")
-    from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
-
+    drifts, notes, verdicts = _looked(world, chosen)
     elsewhere = [] if chosen else half_done_elsewhere(world.state_dir)
     mendable = bool(drifts)
     drifts += map(as_drift, elsewhere)
+    blocked = ways_out.broken(verdicts)
+    notes += [f"{cause.what}: nothing gets out, sandboxes or not" for cause in ways_out.lacking(verdicts)]
     if as_json:
-        out.data(json.dumps([asdict(d) for d in drifts], indent=2))
+        found = {"drift": [asdict(d) for d in drifts], "way_out": ways_out.as_json(verdicts), "notes": notes}
+        out.data(json.dumps(found, indent=2))
     for d in drifts if not as_json else ():
         out.data(f"{d.key}: {d.found}; expected: {d.expected}; needed by {', '.join(d.holders) or 'nobody'}")
+    for cause, lost in blocked.items() if not as_json else ():
+        out.data(ways_out.sentence(lost, cause))
+    for line in notes:
+        out.note(f"note: {line}")
+    if out.verbose:
+        for line in ways_out.doubtful(verdicts):
+            out.note(line)
     if mendable:
         out.note("hint: nsctl repair puts back what is missing")
+    for hint in dict.fromkeys(cause.hint for cause in blocked if cause.hint):
+        out.note(f"hint: {hint}")
     for one in elsewhere:
         out.note(f"hint: finish what was left half done: {one.command}")
-    if drifts:
+    if drifts or blocked:
         return DRIFT
     if not as_json:
         out.done("everything is as it was made")
     return 0
+
+
+def _looked(world: World, chosen: list[str]) -> tuple[list[Drift], list[str], dict[str, Verdict]]:
+    with world.look() as session:
+        if session is None:
+            if chosen:
+                raise no_sandbox(chosen[0], ())
+            return [], [], {}
+        from nsctl.engine.executor.ways_out import ways_out as judged
+
+        drifts = session.check(chosen)
+        notes = [f"with down, {line}" for line in session.guests(chosen)]
+        return drifts, notes, judged(session.ctx, chosen)
 
 
 def repair(

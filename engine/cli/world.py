@@ -31,7 +31,7 @@ else:
 __all__ = ["World", "need_root", "no_sandbox", "settled"]
 
 _MAKING = frozenset({"up", "run", "apply", "adopt"})
-_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm"})
+_UNDOING = frozenset({"down", "recover", "check", "repair", "confirm", "watch"})
 
 
 def _session_type() -> Any:

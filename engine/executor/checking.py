@@ -16,6 +16,7 @@ from nsctl.engine.executor.authority import NOT_OURS, refused
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.ended import left_ended, stranded_by
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.jumps import Jumps
@@ -162,12 +163,21 @@ def _settle(ctx: Context, sights: Iterable[tuple[StepRow, Seen | None]]) -> None
     )
 
 
-def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
+def repair(
+    ctx: Context, names: Sequence[str], *, dry_run: bool, operation: str = "repair", ended: bool = True
+) -> list[Step]:
     """
     Make again exactly what is missing, packet filters first, so that isolation never weakens.
 
     A stranger's thing is never overwritten, and what runs is never restarted.
     A namespace that only lost its name gets it back first: then what is in it can be looked at.
+
+    Args:
+        ctx: The context.
+        names: The sandboxes; all, if empty.
+        dry_run: Only say what would be done.
+        operation: What the trail calls it.
+        ended: Whether processes that have ended, and what has gone with them, are made again, too.
     """
     ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     sights = _sights(ctx, names)
@@ -175,11 +185,11 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     if named:
         if dry_run:
             return named
-        give_names(ctx, named)
-        return named + repair(ctx, names, dry_run=False)
+        give_names(ctx, named, operation)
+        return named + repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     if not dry_run:
         _settle(ctx, sights)
-    todo, restart = _what_to_do(ctx, sights)
+    todo, restart = _what_to_do(ctx, sights, ended=ended)
     once = {s.key: s for s in reversed(todo)}  # of a cable with both ends changed, the other end's turn comes then
     todo, again_after = list(reversed(once.values())), len(once) < len(todo)
     todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
@@ -193,13 +203,15 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
     files = list(stale(ctx, _chosen(ctx, names)))
+    renewing = {one.row.step.key for one in files if one.pid is None}
+    todo = [s for s in todo if s.key not in renewing]  # their content is another from now on
     if dry_run:
         return todo + [renewed(one) for one in files]
-    again = put_back(ctx, files) if files else []
+    again = put_back(ctx, files, operation) if files else []
     if not (todo or refusals):
         return again
     ident = new_transaction_id()
-    ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", "repair", "", tuple(todo)))
+    ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", operation, "", tuple(todo)))
     try:
         if restart:
             undone = undo_rows(ctx, list(reversed(restart)), ident, "", record=False)
@@ -208,22 +220,25 @@ def repair(ctx: Context, names: Sequence[str], *, dry_run: bool) -> list[Step]:
         apply(ctx, todo, ident, "", backend=backend)
         drop_flows(ctx, todo)
     except (NsctlError, OSError) as e:
-        ctx.tell(PlanFinished(ident, "", "repair", "left"))
+        ctx.tell(PlanFinished(ident, "", operation, "left"))
         if isinstance(e, Interrupted):
             e.message = f"{e.message} {_STAYS}"
             raise
         what = e.message if isinstance(e, NsctlError) else f"the system refused: {e.strerror or e}"
         raise StepFailed(f"{what} {_STAYS}", hint="see: nsctl check") from e
-    ctx.tell(PlanFinished(ident, "", "repair", "left" if refusals else "done", tuple(refusals)))
+    ctx.tell(PlanFinished(ident, "", operation, "left" if refusals else "done", tuple(refusals)))
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
         raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)
     if again_after or any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
-        todo += repair(ctx, names, dry_run=False)  # under its name, a link's properties can be looked at
+        # under its name, a link's properties can be looked at
+        todo += repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     return todo + again
 
 
-def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> tuple[list[Step], list[StepRow]]:
+def _what_to_do(
+    ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]], *, ended: bool
+) -> tuple[list[Step], list[StepRow]]:
     # The steps to do, and those to undo first.
     steps = [r.step for r, _ in sights]
     seen = {r.step.key: s for r, s in sights if s is not None}
@@ -232,16 +247,16 @@ def _what_to_do(ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]]) -> 
     names = [s for s in steps if isinstance(s.effect, NetnsIs) and s.key not in foreign]
     lost = {s.key for s in names if s.key in absent or seen[s.key].drift}
     lost |= {k for s in steps if s.key in absent for k in _lost_peers(s, seen)}
-    stranded = _stranded(steps, lost)
+    stranded = stranded_by(steps, lost)
     # What somebody else put in a link's place gets nothing of ours, and what was renamed gets its name back first.
     renamed = [s for s in steps if (sight := seen.get(s.key)) is not None and sight.renamed is not None]
-    later = (
-        {s.key for s in renamed}
-        | {s.key for s in steps if s.key in absent and _homeless(ctx, s)}
-        | {k for k in foreign if k.startswith(("link/", "netns/"))}
-    )
-    beyond = _stranded(steps, later) - {s.key for s in renamed}
+    homeless = {s.key for s in steps if s.key in absent and _homeless(ctx, s)}
+    later = {s.key for s in renamed} | {k for k in foreign if k.startswith(("link/", "netns/"))} | homeless
+    beyond = stranded_by(steps, later) - {s.key for s in renamed}
     again = (absent | stranded) - foreign - beyond
+    if not ended:
+        beyond |= left_ended(steps, again, absent)
+        again -= beyond
     todo = [s for s in steps if s.key in again]
     wiring = Wiring(ctx.kernel)
     for step in steps:
@@ -262,15 +277,6 @@ def _lost_peers(step: Step, seen: Mapping[str, Seen]) -> Iterator[str]:
         for key in step.after or ():
             if key.startswith("link/") and key in seen and seen[key].state is State.OURS:
                 yield key
-
-
-def _stranded(steps: Iterable[Step], lost: Iterable[str]) -> set[str]:
-    # What was made in a lost namespace, or after something that was: a cable is, and what was set on its end here.
-    stranded = set(lost)
-    for step in steps:
-        if f"netns/{step.do.netns}" in stranded or stranded.intersection((*(step.after or ()), step.goes_with)):
-            stranded.add(step.key)
-    return stranded
 
 
 def _needs_first(steps: Sequence[Step]) -> list[Step]:

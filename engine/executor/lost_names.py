@@ -56,7 +56,7 @@ def _other_name(ctx: Context, mark: dict[str, int]) -> str | None:
     return None
 
 
-def give_names(ctx: Context, steps: Sequence[Step]) -> None:
+def give_names(ctx: Context, steps: Sequence[Step], operation: str = "repair") -> None:
     """
     Carry these steps out; the journal stays as it is, for the namespaces are the very ones that it knows.
 
@@ -64,14 +64,14 @@ def give_names(ctx: Context, steps: Sequence[Step]) -> None:
         StepFailed: One failed.
     """
     ident = new_transaction_id()
-    ctx.emit(PlanStarted(ident, "", "repair", "", tuple(steps)))
+    ctx.emit(PlanStarted(ident, "", operation, "", tuple(steps)))
     for step in steps:
         if not isinstance(step.do, Command):
             raise TypeError(f"not a command: {step.do}")
         result = ctx.runner.run(step.do)
         if result.status != 0:
-            ctx.tell(PlanFinished(ident, "", "repair", "left"))
+            ctx.tell(PlanFinished(ident, "", operation, "left"))
             raise StepFailed(f"{step.why}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
         ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
-    ctx.tell(PlanFinished(ident, "", "repair", "done"))
+    ctx.tell(PlanFinished(ident, "", operation, "done"))
     ctx.kernel.forget()

@@ -19,10 +19,10 @@ from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.facts import resolv_conf
+from nsctl.engine.probe.facts import RESOLV_CONFS, resolv_conf
 from nsctl.engine.store import SandboxRow, StepRow
 
-__all__ = ["Stale", "put_back", "renewed", "stale"]
+__all__ = ["Stale", "put_back", "renewed", "sources", "stale"]
 
 _PUT_BACK = (
     'mount -t tmpfs -o size=1m,mode=0700 nsctl "$0" && cat >"$0/$1" && chmod 0644 "$0/$1"'
@@ -72,6 +72,21 @@ def stale(ctx: Context, sandboxes: dict[str, SandboxRow]) -> Iterator[Stale]:
                 yield Stale(step, file, content, f"inside, /etc/{file} is another file", pid)
 
 
+def sources() -> set[str]:
+    """
+    The host's files that sandboxes' own are made from, and the symbolic links that lead there.
+    """
+    found = set()
+    for source in ("/etc/hosts", *RESOLV_CONFS):
+        path = source
+        for _ in range(_LINKS):
+            found.add(path)
+            if not os.path.islink(path):
+                break
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return found
+
+
 def _inside(pid: int, path: str) -> str | None:
     # Symbolic links lead on from the sandbox's root, not from ours; None where it can't be read, or is not there.
     root = f"/proc/{pid}/root"
@@ -98,7 +113,7 @@ def renewed(one: Stale) -> Step:
     return Step(step.key, f"its own /etc/{one.name} again", Command(argv, stdin=one.content), no_undo="as before")
 
 
-def put_back(ctx: Context, todo: list[Stale]) -> list[Step]:
+def put_back(ctx: Context, todo: list[Stale], operation: str = "repair") -> list[Step]:
     """
     Have running sandboxes see their files again, as they should be.
 
@@ -107,16 +122,16 @@ def put_back(ctx: Context, todo: list[Stale]) -> list[Step]:
     """
     ident = new_transaction_id()
     steps = [renewed(one) for one in todo]
-    ctx.emit(PlanStarted(ident, "", "repair", "", tuple(steps)))
+    ctx.emit(PlanStarted(ident, "", operation, "", tuple(steps)))
     for one, step in zip(todo, steps, strict=True):
         if not isinstance(step.do, Command):
             raise TypeError(f"not a command: {step.do}")
+        if one.pid is None:  # first: what is written is then nsctl's, whenever it is killed
+            ctx.journal.renew(one.row, one.content)
         result = ctx.runner.run(step.do)
         if result.status != 0:
-            ctx.tell(PlanFinished(ident, "", "repair", "left"))
+            ctx.tell(PlanFinished(ident, "", operation, "left"))
             raise StepFailed(f"{step.key}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
-        if one.pid is None:
-            ctx.journal.renew(one.row, one.content)
         ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
-    ctx.tell(PlanFinished(ident, "", "repair", "done"))
+    ctx.tell(PlanFinished(ident, "", operation, "done"))
     return steps

@@ -121,7 +121,7 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
     guarding = [spec for spec in rules if rule_tag(GUARDING) in spec]
     if f"sysctl/{DEFAULT}" in held or not any("DROP" in spec for spec in guarding):
         return
-    before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec}
+    before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec and "-o" not in spec}
     before |= {"lo", *(n for n, link in ctx.kernel.links().items() if link.mac == derived_mac("bridge", n))}
     links = [n for n, link in ctx.kernel.links().items() if not link.master and n not in before]
     for key in (DEFAULT, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):

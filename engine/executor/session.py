@@ -280,16 +280,21 @@ class Session(Reading):
         rows = self.ctx.journal.held_only_by(names or self.sandboxes())
         return guests_of(self.ctx, rows, {row.step.key for row in rows})
 
-    def repair(self, names: Sequence[str] = (), *, dry_run: bool = False) -> list[Step]:
+    def repair(self, names: Sequence[str] = (), *, dry_run: bool = False, ended: bool = True) -> list[Step]:
         """
         Make again exactly what is missing; the steps done (or to do).
+
+        Args:
+            names: The sandboxes; all, if none is named.
+            dry_run: Only say what would be done.
+            ended: Whether processes that have ended, and what has gone with them, are made again, too.
 
         Raises:
             Invalid: There is no such sandbox.
             StepFailed: A step failed; what was mended before it stays.
         """
         self._known(names)
-        return checking.repair(self.ctx, names, dry_run=dry_run)
+        return checking.repair(self.ctx, names, dry_run=dry_run, operation=self.operation, ended=ended)
 
     def recover(self, *, scan_host: bool = False, yes: bool = False) -> list[str]:
         """

@@ -8,6 +8,8 @@ The probe: the only files that read the system's state, and none of them changes
     firewall.py  what `iptables-save` prints, and which back end a host uses
     kernel.py    `Kernel`: all of that behind one cached face
     observe.py   effects compared with a `Kernel`
+    changes.py   what the kernel tells by itself: links, addresses, routes, forwarding, nf_tables
+    files.py     what happens to files, by inotify
     facts.py     the snapshot that modes plan from
 
 No process is started for anything but the firewall's rules and an author's own read-only commands.

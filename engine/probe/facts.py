@@ -21,13 +21,15 @@ from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.reach.model import LOCAL, TableRoute
 
-__all__ = ["default_routes", "gather", "resolv_conf", "ways_out"]
+__all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
+RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
+"""What `resolv_conf` reads."""
 _DEFAULT = IPv4Network("0.0.0.0/0")
 _HALF = 1
 _GIVEN = 3

@@ -44,9 +44,12 @@ class Rules:
 
     Args:
         text: What it printed.
+        backend: `nft` or `legacy`.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, backend: str = "") -> None:
+        self.backend = backend
+        self._policies: dict[tuple[str, str], str] = {}
         self._chains: dict[tuple[str, str], list[str]] = {}
         self._parsed: dict[tuple[str, str], list[tuple[str, ...]]] = {}
         table = ""
@@ -54,7 +57,9 @@ class Rules:
             if line.startswith("*"):
                 table = line[1:].strip()
             elif line.startswith(":"):
-                self._chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
+                name, policy, *_ = [*line[1:].split(" ", 2), ""]
+                self._chains.setdefault((table, name), [])
+                self._policies[(table, name)] = policy
             elif line.startswith("["):  # counters
                 self._rule(table, line.partition("] ")[2])
             else:
@@ -75,6 +80,18 @@ class Rules:
         if key not in self._parsed:
             self._parsed[key] = [words(spec) for spec in self._chains[key]]
         return self._parsed[key]
+
+    def chains(self) -> list[tuple[str, str]]:
+        """
+        The chains there are, each with its table first.
+        """
+        return list(self._chains)
+
+    def policy(self, table: str, chain: str) -> str:
+        """
+        The policy of a built-in chain, `-` for any other.
+        """
+        return self._policies.get((table, chain), "-")
 
 
 def save_tool(family: int, wanted: str = "") -> str:

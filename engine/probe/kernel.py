@@ -15,7 +15,7 @@ from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR, named_inode, own_cookie
 from nsctl.engine.probe import content, process, rtnl
-from nsctl.engine.probe.firewall import Rules, save_tool
+from nsctl.engine.probe.firewall import Rules, backend_in_use, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
@@ -61,7 +61,10 @@ class Kernel:
 
     # Links, addresses, routes.
 
-    def _view(self, netns: str | None) -> View | None:
+    def view(self, netns: str | None = None) -> View | None:
+        """
+        A namespace, the host's if None is named; None for one that does not exist.
+        """
         if netns not in self._views:
             self._views[netns] = None if netns is None else self._there(netns, lambda: View.of(netns))
         return self._views[netns]
@@ -81,7 +84,7 @@ class Kernel:
         """
         The link of this name; where it is another link's alternative name, that link, so its `name` differs.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         return view.as_link(row) if view and row else None
 
@@ -89,7 +92,7 @@ class Kernel:
         """
         The link of this index.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.by_index(index) if view else None
         return view.as_link(row) if view and row else None
 
@@ -97,7 +100,7 @@ class Kernel:
         """
         A link with this hardware address.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.by_mac(mac) if view else None
         return view.as_link(row) if view and row else None
 
@@ -105,7 +108,7 @@ class Kernel:
         """
         All links by name.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return {row.name: view.as_link(row) for row in view.links()} if view else {}
 
     def expect(self, effects: Iterable[Effect | None]) -> None:
@@ -120,7 +123,7 @@ class Kernel:
                 names.append(effect.name)
             elif (link := _link_of(effect)) is not None:
                 links.add(link)
-        view = self._view(None)
+        view = self.view(None)
         if view is not None:
             view.expect(len(links))
         there = [n for n in names if n not in self._cookies and self.netns_inode(n) is not None]
@@ -147,7 +150,7 @@ class Kernel:
         """
         The addresses of a link, with their prefix lengths.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return view.addresses(link) if view else frozenset()
 
     def host_addresses(self) -> tuple[tuple[str, IPv4Interface], ...]:
@@ -167,7 +170,7 @@ class Kernel:
         """
         The unicast routes of the main table.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         return view.routes(family) if view else ()
 
     def linkset(self, name: str, attribute: str, netns: str | None = None) -> str | None:
@@ -176,7 +179,7 @@ class Kernel:
 
         None where there is no such link or no such property.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         if view is None or row is None or row.name != name:
             return None
@@ -192,7 +195,7 @@ class Kernel:
         """
         The index of a pair's other end, in the namespace that it is in.
         """
-        view = self._view(netns)
+        view = self.view(netns)
         row = view.link(name) if view else None
         return rtnl.far_end(row) if row else None
 
@@ -200,7 +203,7 @@ class Kernel:
         """
         What a link of the host's does as the port of a bridge (linux/if_bridge.h); None where it is none, or not yet.
         """
-        view = self._view(None)
+        view = self.view(None)
         row = view.link(name) if view else None
         return rtnl.port_state(row) if row else None
 
@@ -210,17 +213,22 @@ class Kernel:
         self, table: str, chain: str, family: int = 4, netns: str | None = None, backend: str = ""
     ) -> list[tuple[str, ...]] | None:
         """
-        The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain.
+        The rules of a chain, each as the words after `-A CHAIN`; None where there is no such chain. See `ruleset`.
+        """
+        found = self.ruleset(family, netns, backend)
+        return found.chain(table, chain) if found is not None else None
+
+    def ruleset(self, family: int = 4, netns: str | None = None, backend: str = "") -> Rules | None:
+        """
+        All rules of a back end; None in a namespace that does not exist.
 
         Args:
-            table: filter, nat, mangle or raw.
-            chain: The chain.
             family: 4 or 6.
             netns: The named network namespace; the host's, if None.
             backend: `nft` or `legacy`: the back end to look into, whatever `iptables` stands for now.
 
         Raises:
-            NsctlError: The rules can't be read.
+            NsctlError: They can't be read.
         """
         if netns is not None and self.netns_inode(netns) is None:
             return None
@@ -234,8 +242,8 @@ class Kernel:
                 raise NsctlError(
                     f"the firewall's rules can't be read: {tool} exits with {status}", hint=f"run {tool} and see"
                 )
-            self._rules[(tool, netns)] = Rules(output)
-        return self._rules[(tool, netns)].chain(table, chain)
+            self._rules[(tool, netns)] = Rules(output, backend or backend_in_use())
+        return self._rules[(tool, netns)]
 
     def sysctl(self, key: str, netns: str | None = None) -> str | None:
         """
@@ -333,9 +341,7 @@ class Kernel:
     # Processes.
 
     def forget_processes(self) -> None:
-        """
-        Drop what was read of processes, and nothing else.
-        """
+        """Drop what was read of processes, and nothing else."""
         self._starts = {}
         self._inhabitants = self._hideouts = None
 

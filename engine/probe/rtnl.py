@@ -16,6 +16,7 @@ __all__ = [
     "LinkRow",
     "RouteRow",
     "addresses",
+    "carrier",
     "conf",
     "far_end",
     "link_attribute",
@@ -53,6 +54,7 @@ _CONF = {
     # linux/ip.h counts from 1, linux/ipv6.h from 0; neither ever changes.
     ("ipv4", "forwarding"): 0,
     ("ipv4", "rp_filter"): 7,
+    ("ipv4", "src_valid_mark"): 23,
     ("ipv4", "arp_notify"): 21,
     ("ipv6", "forwarding"): 0,
     ("ipv6", "accept_ra"): 3,
@@ -154,6 +156,13 @@ def settled(row: LinkRow) -> bool:
     flags, state = _LINK.unpack_from(row.raw)[3], attributes(row.raw, _LINK.size).get(_IFLA_OPERSTATE, b"\0")[0]
     # Links without a driver's word, such as lo, are in an unknown state for good; a pair's ends are in it at first.
     return not flags & _IFF_LOWER_UP or state == _OPER_UP or (row.type != "veth" and state == 0)
+
+
+def carrier(row: LinkRow) -> bool:
+    """
+    Whether a link that is up carries anything: its driver has a carrier, or knows of none.
+    """
+    return bool(_LINK.unpack_from(row.raw)[3] & _IFF_LOWER_UP)
 
 
 def _one_link(netlink: Netlink, body: bytes) -> LinkRow | None:

@@ -6,9 +6,26 @@ Addresses are numbers here, and prefixes a number with a length: thousands of ro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
-__all__ = ["DEFAULT", "LOCAL", "MAIN", "Hop", "PolicyRule", "TableRoute", "number", "text"]
+__all__ = [
+    "DEFAULT",
+    "LOCAL",
+    "MAIN",
+    "BaseChain",
+    "Cause",
+    "Device",
+    "Hop",
+    "Host",
+    "Packet",
+    "PolicyRule",
+    "Ruleset",
+    "TableRoute",
+    "number",
+    "text",
+]
 
 LOCAL, MAIN, DEFAULT = 255, 254, 253
 """The routing tables that every network namespace begins with."""
@@ -118,3 +135,152 @@ def text(address: int) -> str:
     The IPv4 address of a number.
     """
     return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
+
+
+class Device(NamedTuple):
+    """
+    A link of the host's, as far as packets depend on it.
+
+    Args:
+        name: Its name.
+        up: Whether it is administratively up.
+        carrier: Whether there is anybody at the other end (IFF_LOWER_UP).
+        kind: What `ip -d link` shows (`bridge`, `veth`, …).
+        master: The name of the link it is a port of.
+        group: Its netdevice group.
+        disabled: It is a port of a bridge that forwards nothing by it (state `disabled`, `blocking` or `listening`).
+        forwarding: What its setting of that name says; None where it has none.
+        rp_filter: Likewise.
+        source_mark: Whether the firewall mark counts where the way back to a source is looked up (`src_valid_mark`).
+    """
+
+    name: str
+    up: bool = True
+    carrier: bool = True
+    kind: str = ""
+    master: str | None = None
+    group: int = 0
+    disabled: bool = False
+    forwarding: bool | None = None
+    rp_filter: int = 0
+    source_mark: bool = False
+
+
+class Ruleset(Protocol):
+    """
+    The packet filter of one back end of iptables.
+    """
+
+    @property
+    def backend(self) -> str:
+        """
+        `nft` or `legacy`.
+        """
+
+    def chain(self, table: str, chain: str) -> Sequence[tuple[str, ...]] | None:
+        """
+        The rules of a chain, each as the words that follow `-A CHAIN`; None where there is no such chain.
+        """
+
+    def chains(self) -> Iterable[tuple[str, str]]:
+        """
+        The chains there are, each with its table first.
+        """
+
+    def policy(self, table: str, chain: str) -> str:
+        """
+        The policy of a built-in chain, `-` for any other.
+        """
+
+
+class BaseChain(NamedTuple):
+    """
+    A base chain of nftables that is not iptables's.
+
+    Args:
+        name: `inet filter forward`.
+        hook: `prerouting`, `forward`, …
+        owner: Whose it is, as far as that can be told (`firewalld`).
+        judge: What becomes of a packet in it: `accept`, `drop`, or None where that can't be told; and the rule, or the
+            policy, by which it does.
+    """
+
+    name: str
+    hook: str
+    owner: str
+    judge: Callable[[Packet], tuple[str | None, str]]
+
+
+class Host(NamedTuple):
+    """
+    A network namespace that forwards, as it was read.
+
+    Args:
+        links: Its links by name; may be read when asked for.
+        rules: Its routing rules, by priority.
+        tables: Its routes by table.
+        settings: Other sysctls by key (`net/ipv4/conf/all/rp_filter`); a missing one counts as 0.
+        rulesets: The packet filters in use.
+        base_chains: The base chains of nftables that are not iptables's.
+        own: The sysctls that nsctl set, by key: `repair` puts these back.
+        unseen: What could not be read, and why; for people.
+    """
+
+    links: Mapping[str, Device]
+    rules: Sequence[PolicyRule]
+    tables: Mapping[int, Sequence[TableRoute]]
+    settings: Mapping[str, str] = MappingProxyType({})
+    rulesets: Sequence[Ruleset] = ()
+    base_chains: Sequence[BaseChain] = ()
+    own: Collection[str] = ()
+    unseen: tuple[str, ...] = ()
+
+
+class Packet(NamedTuple):
+    """
+    A packet at one place on its way.
+
+    Args:
+        source, destination: Addresses.
+        protocol: The IP protocol's number: 1, 6 or 17.
+        sport, dport: Ports; the ICMP type stands in `dport`.
+        iif, oif: The links it came in by and goes out by; empty where there is none (yet).
+        state: What connection tracking says: `NEW`, `ESTABLISHED` or `UNTRACKED`.
+        mark, connmark: The firewall mark, and the connection's; None where that can't be told.
+        answer: It goes back to who began.
+        origin: Source and destination of the first packet, before any translation.
+        translated: The source of the first packet was translated.
+    """
+
+    source: int
+    destination: int
+    protocol: int = 6
+    sport: int = 40000
+    dport: int = 443
+    iif: str = ""
+    oif: str = ""
+    state: str = "NEW"
+    mark: int | None = 0
+    connmark: int | None = 0
+    answer: bool = False
+    origin: tuple[int, int] = (0, 0)
+    translated: bool = False
+
+
+class Cause(NamedTuple):
+    """
+    Why a packet does not get through.
+
+    Args:
+        kind: `rule`, `policy`, `chain`, `route`, `routing rule`, `link`, `address`, `setting`, `masquerade` or `host`.
+        what: A clause for people, with the thing to blame in it.
+        name: The thing itself: a rule's words, a setting's key, a link's name.
+        whose: `nsctl`, `ufw`, `docker`, …, or `the host`.
+        hint: What to do about it.
+    """
+
+    kind: str
+    what: str
+    name: str
+    whose: str = "the host"
+    hint: str = ""

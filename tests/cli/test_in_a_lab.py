@@ -330,7 +330,7 @@ def test_check_repair_recover_and_confirm_say_what_they_find(lab: Lab) -> None:
     assert done.returncode == 4
     assert "route/web:default" in done.stdout
     assert "needed by web" in done.stdout
-    [drift] = json.loads(lab.nsctl("check", "web", "--json").stdout)
+    [drift] = json.loads(lab.nsctl("check", "web", "--json").stdout)["drift"]
     assert (drift["holders"], drift["state"]) == (["web"], "absent")
     assert "ip -n web route add default via 10.0.3.1" in lab.nsctl("repair", "--dry-run", check=True).stdout
     assert "put back route/web:default" in lab.nsctl("repair", check=True).stdout

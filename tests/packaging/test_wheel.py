@@ -4,6 +4,8 @@ What is shipped: the linked folders are in the wheel and the sdist as files, and
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import nsctl
+from tests.packaging.clones import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -58,13 +61,28 @@ def test_the_wheel_says_that_it_is_typed_and_ships_nothing_else(wheel: Path) -> 
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert "nsctl/py.typed" in names
-    assert {name.partition("/")[0] for name in names} == {"nsctl", f"nsctl-{nsctl.__version__}.dist-info"}
+    stem = f"nsctl-{nsctl.__version__}"
+    assert {name.partition("/")[0] for name in names} == {"nsctl", f"{stem}.dist-info", f"{stem}.data"}
+    share = {name.removeprefix(f"{stem}.data/data/share/") for name in names if name.startswith(f"{stem}.data/")}
+    assert share == {f"man/man1/{page.name}" for page in (ROOT / "man").iterdir()} | {
+        "bash-completion/completions/nsctl",
+        "zsh/site-functions/_nsctl",
+        "fish/vendor_completions.d/nsctl.fish",
+    }
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_man_finds_the_pages_beside_the_installed_command(installed: Path) -> None:
+    env = {"PATH": f"{installed}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "MANPAGER": "cat"}
+    for words in (["nsctl"], ["nsctl-up-bridge"], ["nsctl", "adopt"]):
+        done = subprocess.run(["man", *words], check=True, capture_output=True, text=True, env=env)
+        assert done.stdout.startswith("-".join(words).upper())
 
 
 def test_the_wheel_has_what_completes_command_lines(wheel: Path, installed: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         scripts = {name for name in archive.namelist() if name.startswith("nsctl/engine/cli/shells/")}
-    assert {Path(name).name for name in scripts} == {"nsctl.bash", "_nsctl", "nsctl.fish"}
+    assert {Path(name).name for name in scripts} == {"nsctl", "_nsctl", "nsctl.fish"}
     done = subprocess.run([installed / "nsctl", "completion", "bash"], check=True, capture_output=True, text=True)
     assert "complete -F _nsctl nsctl" in done.stdout
 
@@ -76,7 +94,7 @@ def test_the_source_distribution_holds_the_linked_folders(tree: Path, tmp_path: 
     with tarfile.open(built) as archive:
         members = {"/".join(Path(member.name).parts[1:]): member for member in archive.getmembers()}
     assert {f"src/{name}" for name in modules_of(tree)} <= members.keys()
-    assert {"src/nsctl/engine/cli/shells/_nsctl"} <= members.keys()
+    assert {"src/nsctl/engine/cli/shells/zsh/_nsctl", "man/nsctl.1"} <= members.keys()
     assert not [name for name, member in members.items() if member.issym() or member.islnk()]
 
 

@@ -134,7 +134,7 @@ def test_a_lost_name_is_put_back_and_nothing_else_is_touched(lab: Lab, act: str,
     inode = lab.call(os.stat, "/run/netns/web").st_ino
     before = snapshot(lab)
     sh(lab, act)
-    found = [drift["key"] for drift in json.loads(lab.nsctl("check", "--json").stdout)]
+    found = [drift["key"] for drift in json.loads(lab.nsctl("check", "--json").stdout)["drift"]]
     assert found == ["netns/web"]
     planned = lab.nsctl("repair", "--dry-run").stdout
     assert planned.count("give the network namespace of web its name back") == 1

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.system, pytest.mark.needs("bridge", "veth", "iptables"
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 VPN = """\
+sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 ip link add vpn0 mtu 1420 type veth peer name far mtu 1420
 ip link set vpn0 up
 ip link set far up

@@ -36,7 +36,7 @@ def chain(lab: Lab, name: str) -> list[str]:
 
 def found(lab: Lab) -> list[tuple[str, str, str]]:
     done = lab.nsctl("check", "--json")
-    drifts = json.loads(done.stdout)
+    drifts = json.loads(done.stdout)["drift"]
     assert done.returncode == (4 if drifts else 0), done
     return [(d["key"], d["found"], d["state"]) for d in drifts]
 

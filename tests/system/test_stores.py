@@ -125,7 +125,7 @@ def test_what_a_killed_nsctl_left_half_done_in_another_store_is_told_with_what_f
     for again in range(2):  # without a store of its own, and with one
         done = lab.nsctl("check")
         assert (done.returncode, line in done.stdout, command in done.stderr) == (4, True, True), (again, done)
-        [drift] = json.loads(lab.nsctl("check", "--json").stdout)
+        [drift] = json.loads(lab.nsctl("check", "--json").stdout)["drift"]
         assert (drift["key"], drift["holders"]) == ("store//run/other", ["bb"])
         for more in ((), ("--scan",)):
             done = lab.nsctl("recover", *more)

@@ -228,12 +228,12 @@ def test_few_links_are_asked_for_one_by_one_and_many_at_once(ip: Ip, inside: Nam
         return [observe(LinkIs(name, macs[name], "veth"), kernel).state for name in list(macs)[:count]]
 
     assert inside.call(look) == [State.OURS] * count
-    view = kernel._view(None)
+    view = kernel.view()
     assert view is not None
     assert view._whole is (count > 100)
     kernel.forget()
     inside.call(kernel.expect, [LinkIs(name, mac, "veth") for name, mac in macs.items()][:count])
-    view = kernel._view(None)
+    view = kernel.view()
     assert view is not None
     assert view._whole is (count > 100)
 

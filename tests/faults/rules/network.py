@@ -15,7 +15,58 @@ _OTHERS = f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_befor
 _NETWORKS = "tests/system/test_networks.py"
 _CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/{}]"
 
+_JOIN = "tests/system/test_join.py"
+
 RULES = (
+    Rule(
+        "what stays on a bridge of others passes the guard",
+        "engine/kit/forwarding.py",
+        "    if every_bridge:\n",
+        "    if False:\n",
+        f"{_JOIN}::test_networks_of_nsctls_beside_it_do_not_cut_it_off",
+    ),
+    Rule(
+        "a bridge that was joined is known by its index",
+        "engine/probe/observe.py",
+        "if there is not None and there.index == index:",
+        "if there is not None and there.name == master:",
+        f"{_JOIN}::test_a_bridge_that_is_replaced_while_it_is_joined_is_not_joined",
+    ),
+    Rule(
+        "a namesake of a bridge that was joined gets no port",
+        "engine/executor/checking.py",
+        "    return _master(ctx, effect) != effect.master\n",
+        "    return False\n",
+        f"{_JOIN}::test_a_bridge_that_is_gone_is_named_and_its_namesake_left_alone",
+    ),
+    Rule(
+        "a saved plan joins no namesake",
+        "engine/planner.py",
+        "if theirs is None or theirs.index != step.effect.master_index:",
+        "if False:",
+        f"{_JOIN}::test_a_saved_plan_does_not_join_a_namesake",
+    ),
+    Rule(
+        "the hardware address of a bridge that is joined stays",
+        "engine/kit/joining.py",
+        "if facts.fixed_macs.get(link.name) is not True and",
+        "if False and",
+        f"{_JOIN}::test_a_bridge_whose_hardware_address_would_change_is_refused",
+    ),
+    Rule(
+        "a port of somebody else's bridge has a high hardware address",
+        "engine/names.py",
+        'return f"fe{derived_mac(*words)[2:]}"',
+        "return derived_mac(*words)",
+        _CASE.format("join"),
+    ),
+    Rule(
+        "of a way out by somebody else's bridge nothing is claimed",
+        "engine/reach/promise.py",
+        "or netns in joined:",
+        "or False:",
+        f"{_JOIN}::test_nothing_is_claimed_of_its_way_out",
+    ),
     Rule(
         "who wants no way out gets none, and who wants one keeps it",
         "engine/kit/networks.py",

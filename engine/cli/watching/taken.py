@@ -1,0 +1,95 @@
+"""
+One look of `watch`, in a process of its own: what is missing is put back, and what it took ends with it.
+
+It tells the watcher by a socket, line by line in JSON, when it is about to look, and in the end what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.watching.store import generation
+from nsctl.engine.cli.world import World
+from nsctl.engine.errors import NsctlError
+
+__all__ = ["main"]
+
+_ROUNDS = 3
+"""Looks in a row that found something missing; then somebody takes it away as fast as it is put back."""
+_SHOWN = 3
+
+
+def main(fd: int) -> int:
+    """
+    Look, and put back.
+
+    Args:
+        fd: The socket.
+
+    Returns:
+        The exit status.
+    """
+    os.umask(0o077)
+    os.set_inheritable(fd, False)  # noqa: FBT003 - its only form
+    with socket.socket(fileno=fd) as watcher:
+        said: dict[str, object] = {}
+        try:
+            _look(watcher, said)
+            status = 0
+        except NsctlError as e:
+            status = e.exit_status
+            said |= {"failed": str(e), "hint": e.hint}
+        except OSError as e:
+            status = 2
+            said["failed"] = f"the system refused: {e.strerror or e}" + (f": {e.filename}" if e.filename else "")
+        except Exception as e:  # noqa: BLE001 - the last resort, as of any command
+            status = 70
+            said["failed"] = f"internal error: {type(e).__name__}: {e}"
+        with suppress(OSError):  # it is gone, which is no reason to fail
+            watcher.sendall(json.dumps(said).encode() + b"\n")
+    return status
+
+
+def _look(watcher: socket.socket, said: dict[str, object]) -> None:
+    from nsctl.engine.executor.interest import interest_of
+
+    world = World()
+    mended: dict[str, str] = {}
+    try:
+        with world.changing("watch") as session:
+            for left in reversed(range(_ROUNDS)):
+                _about_to_look(watcher)
+                said["looked"] = True
+                steps = session.repair(ended=False)
+                mended |= {step.key: step.why for step in steps}
+                if not steps or session.caught is not None:
+                    break
+                said["restless"] = left == 0
+            said["interest"] = {
+                name: sorted(value) if isinstance(value, frozenset) else value
+                for name, value in interest_of(session.ctx)._asdict().items()
+            }
+            said["generation"] = generation(world.state_dir)
+    finally:
+        said["mended"] = list(mended)
+        if mended:
+            more = f" and {len(mended) - _SHOWN} more" if len(mended) > _SHOWN else ""
+            out.done(f"put back {', '.join(list(mended)[:_SHOWN])}{more}")
+
+
+def _about_to_look(watcher: socket.socket) -> None:
+    # The watcher forgets what it has heard of until now, and answers: all that comes later counts.
+    with suppress(OSError):
+        watcher.sendall(b'{"look": true}\n')
+        watcher.recv(1)
+
+
+if __name__ == "__main__":
+    result = main(int(sys.argv[1]))
+    out.close()
+    os._exit(result)

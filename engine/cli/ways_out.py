@@ -1,0 +1,91 @@
+"""
+Ways out, in words: `check`, `up` and dry runs say the same of the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nsctl.engine.cli import out
+
+if TYPE_CHECKING:
+    from nsctl.engine.reach.model import Cause
+    from nsctl.engine.reach.promise import Verdict
+
+__all__ = ["as_json", "broken", "doubtful", "lacking", "sentence", "warn"]
+
+_SHOWN = 3
+
+
+def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str:
+    """
+    Who has no way out, and what is to blame.
+
+    Args:
+        names: The sandboxes.
+        cause: What is to blame.
+        future: It is about what a plan would make.
+    """
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    has = "would have" if future else "has" if len(names) == 1 else "have"
+    return f"{shown} {has} no way out: {cause.what}"
+
+
+def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
+    """
+    What is to blame for ways out that are missing, each with the sandboxes that have none by it.
+    """
+    found: dict[Cause, list[str]] = {}
+    for name, verdict in verdicts.items():
+        for cause in verdict.broken:
+            found.setdefault(cause, []).append(name)
+    return found
+
+
+def lacking(verdicts: Mapping[str, Verdict]) -> Iterator[Cause]:
+    """
+    Why the host itself has no way out, if so, and sandboxes therefore have none; once.
+    """
+    causes = (cause for verdict in verdicts.values() for cause in verdict.causes if cause.kind == "host")
+    yield from dict.fromkeys(causes)
+
+
+def doubtful(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    """
+    What can't be told, a line for each sandbox of which it is not known whether it has a way out.
+    """
+    for name, verdict in verdicts.items():
+        if verdict.doubts:
+            what = "can't be told" if verdict.reached is None else "is there, as far as can be told"
+            yield f"note: the way out of {name} {what}: {'; '.join(verdict.doubts)}"
+
+
+def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
+    """
+    Say of sandboxes just made, or planned, what they have no way out by: one line and a hint for each cause.
+    """
+    for cause, names in broken(verdicts).items():
+        out.warning(sentence(names, cause, future=future))
+        if cause.hint:
+            out.note(f"hint: {cause.hint}")
+    for cause in lacking(verdicts):
+        out.note(f"note: {cause.what}: so far nothing gets out, sandboxes or not")
+    if out.verbose:
+        for line in doubtful(verdicts):
+            out.note(line)
+
+
+def as_json(verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+    """
+    The verdicts, for programs.
+    """
+    return {
+        name: {
+            "reached": verdict.reached,
+            "protocols": dict(verdict.protocols),
+            "causes": [cause._asdict() for cause in verdict.causes],
+            "doubts": list(verdict.doubts),
+        }
+        for name, verdict in verdicts.items()
+    }

@@ -1,0 +1,67 @@
+"""
+Whether sandboxes have the way out that they were promised, judged from what is read; no packet is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nsctl.engine.effect import SysctlIs
+from nsctl.engine.executor.context import Context
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.snapshot import insides, read_host
+from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
+from nsctl.engine.store import SandboxRow, StepRow
+
+__all__ = ["ways_out"]
+
+
+def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
+    """
+    Of each sandbox with a way out, whether it has it; one that shares another's network has the other's.
+
+    The rules of the firewall are those that were read last, if they were.
+
+    Args:
+        ctx: The context.
+        names: The sandboxes; all, if none is named.
+        to: The address outside; one out in the internet, if not given.
+    """
+    rows = {n: r for n, r in ctx.journal.sandboxes().items() if r.state == "up" and (not names or n in names)}
+    owners = {name: _owner(ctx, row) for name, row in rows.items()}
+    with_gateway = {owner for owner in owners.values() if owner}
+    if not with_gateway:
+        return {}
+    steps = _steps_of(ctx, with_gateway) if names else ctx.journal.steps()
+    promises = promises_of(row.step for row in steps)
+    chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
+    backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")
+    found = _judged(ctx, chosen, (row.step for row in steps), backend, to)
+    return {name: found[owner] for name, owner in owners.items() if owner in found}
+
+
+def _judged(
+    ctx: Context, promises: Sequence[Promise], steps: Iterable[Step], backend: str, to: int | None
+) -> dict[str, Verdict]:
+    if not promises:
+        return {}
+    own = {s.effect.key for s in steps if isinstance(s.effect, SysctlIs) and s.effect.netns is None}
+    host = read_host(ctx.kernel, own=own, backend=backend)
+    return judge(host, promises, insides([promise.netns for promise in promises], ctx.kernel), to)
+
+
+def _owner(ctx: Context, row: SandboxRow) -> str:
+    # Whose network namespace it is in; nothing, if nsctl made no way out for that.
+    seen = {row.name}
+    while (shared := row.info.get("shares")) and shared not in seen:
+        other = ctx.journal.sandboxes().get(shared)
+        if other is None:
+            return ""
+        seen.add(shared)
+        row = other
+    return row.name if row.info.get("gateway") else ""
+
+
+def _steps_of(ctx: Context, names: Iterable[str]) -> list[StepRow]:
+    found = {row.step.key: row for name in names for row in ctx.journal.steps(name)}
+    return list(found.values())

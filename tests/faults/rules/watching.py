@@ -1,0 +1,78 @@
+"""
+The watcher: what it leaves alone, what it hears, and when it is quiet.
+"""
+
+from __future__ import annotations
+
+from tests.faults.rules.rule import Rule
+
+__all__ = ["RULES"]
+
+_WATCH = "tests/system/test_watch.py"
+_LOOP = "engine/cli/watching/loop.py"
+
+RULES = (
+    Rule(
+        "a watcher starts nothing again that has ended",
+        "engine/cli/watching/taken.py",
+        "session.repair(ended=False)",
+        "session.repair()",
+        f"{_WATCH}::test_what_has_ended_is_not_started_again",
+    ),
+    Rule(
+        "what went with a namespace that ended is left, too",
+        "engine/executor/ended.py",
+        "isinstance(s.effect, ProcessIs | NetnsIs)}",
+        "isinstance(s.effect, ProcessIs)}",
+        f"{_WATCH}::test_what_has_ended_is_not_started_again",
+    ),
+    Rule(
+        "a watcher forgets what it changed itself",
+        _LOOP,
+        "        self._changed()\n        self._first = None\n",
+        "        self._changed()\n",
+        f"{_WATCH}::test_what_it_puts_back_itself_is_no_reason_to_look_for_ever",
+    ),
+    Rule(
+        "messages that were lost are a reason to look",
+        "engine/probe/changes.py",
+        "            found = True  # some were lost\n",
+        "",
+        f"{_WATCH}::test_messages_that_were_lost_are_a_reason_to_look",
+    ),
+    Rule(
+        "what is none of nsctl's is no reason to look",
+        "engine/probe/changes.py",
+        "        if is_about(kind",
+        "        if True or is_about(kind",
+        f"{_WATCH}::test_changes_that_are_none_of_nsctls_have_it_take_no_look",
+    ),
+    Rule(
+        "a watcher learns of what another nsctl made",
+        _LOOP,
+        "        if self._generation != generation(self._state_dir):",
+        "        if False:",
+        f"{_WATCH}::test_where_nothing_is_up_it_waits_for_what_comes",
+    ),
+    Rule(
+        "whoever fights back is answered less and less",
+        "engine/cli/watching/fight.py",
+        "self._rounds + 1 if again else 0",
+        "0",
+        f"{_WATCH}::test_who_fights_back_is_named_once_and_answered_less_and_less",
+    ),
+    Rule(
+        "what stays broken is said once",
+        _LOOP,
+        "        if self._failures > 1 and what != self._told:\n",
+        "        if self._failures > 1:\n",
+        f"{_WATCH}::test_what_stays_broken_is_said_once",
+    ),
+    Rule(
+        "one watcher for a state directory",
+        "engine/cli/watch.py",
+        "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        f"{_WATCH}::test_a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way",
+    ),
+)
