@@ -30,6 +30,8 @@ __all__ = [
     "LinkSet",
     "LinkUp",
     "NetnsIs",
+    "NftTable",
+    "PortFilter",
     "ProcessIs",
     "RouteVia",
     "RuleTagged",
@@ -186,6 +188,31 @@ class RuleTagged:
 
 
 @dataclass(frozen=True, slots=True)
+class NftTable:
+    """
+    A table of nsctl's own in nftables, with the rules that it was made with.
+    """
+
+    kind: ClassVar[str] = "nft"
+    family: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortFilter:
+    """
+    By this port of a bridge comes in only what this hardware address, and one of these addresses, has sent.
+
+    It is listed so in the sets of the table `bridge nsctl`.
+    """
+
+    kind: ClassVar[str] = "port"
+    port: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessIs:
     """
     The process whose PID is in `pidfile` runs.
@@ -242,6 +269,8 @@ Effect = (
     | NetnsIs
     | ChainIs
     | RuleTagged
+    | NftTable
+    | PortFilter
     | ProcessIs
     | FileIs
     | DirIs
@@ -260,6 +289,8 @@ EFFECTS: dict[str, type[Effect]] = {
         NetnsIs,
         ChainIs,
         RuleTagged,
+        NftTable,
+        PortFilter,
         ProcessIs,
         FileIs,
         DirIs,

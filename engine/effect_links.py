@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from nsctl.engine.effect import AddrOn, Effect, LinkSet, LinkUp, RouteVia, SysctlIs
+from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, RouteVia, SysctlIs
 from nsctl.engine.plan import Command
 
-__all__ = ["command_on_link", "host_link_of", "key_on_link", "on_link"]
+__all__ = ["command_on_link", "compared_link", "host_link_of", "key_on_link", "on_link"]
 
 _SYSCTL = re.compile(r"(net/ipv[46]/(?:conf|neigh)/)([^/]+)(/.+)")
 
@@ -27,6 +27,17 @@ def host_link_of(effect: Effect) -> str | None:
         return effect.name
     if isinstance(effect, SysctlIs) and (found := _SYSCTL.fullmatch(effect.key)):
         return None if found[2] in {"all", "default"} else found[2]
+    return None
+
+
+def compared_link(effect: Effect | None) -> str | None:
+    """
+    The link of the host that is read to compare an effect; None for anything else, and inside a namespace.
+    """
+    if isinstance(effect, AddrOn):
+        return effect.link if effect.netns is None else None
+    if isinstance(effect, LinkIs | LinkUp | LinkSet):
+        return effect.name if effect.netns is None else None
     return None
 
 

@@ -100,11 +100,13 @@ class Firewall:
         mixed: The back end that holds rules too, although `iptables` drives the other.
         chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
             does not exist is missing, and so are all where they can't be read (without root).
+        policies: The policies of the built-in chains, by the same keys.
     """
 
     backend: str = "nft"
     mixed: str = ""
     chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Facts:
             link of which that can't be seen is missing.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
+        lacks: What this host can't do that others can, with the reason (see `kit.filters_ports`).
         state_dir: nsctl's directory under /run.
         hosts: The content of /etc/hosts.
         hidden: Directories that no sandbox may reach, beside the state directory: the audit trail's, other states'.
@@ -186,6 +189,7 @@ class Facts:
     fixed_macs: Mapping[str, bool] = field(default_factory=dict)
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = HOST_DIR
     hidden: tuple[str, ...] = HIDDEN
     hosts: str = "127.0.0.1\tlocalhost\n"

@@ -1,7 +1,8 @@
 """
 Fusing: from single steps to the batches that the kernel is fastest with.
 
-People review single commands; `ip -batch` and `iptables-restore --noflush` carry out hundreds of them in one process.
+People review single commands; `ip -batch`, `iptables-restore --noflush` and `nft -f -` carry out hundreds of them in
+one process.
 This module is pure: it sorts items into runs and says which run waits for which.
 Plans, dry runs, journal, effects, audit and undo stay per step.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "BATCH",
     "BATCH_MOST",
     "NATIVE",
+    "NFT",
     "RESTORE",
     "SOLO",
     "SPAWN",
@@ -33,6 +35,7 @@ __all__ = [
     "compile_runs",
     "do_items",
     "ends_processes",
+    "nft_text",
     "restore_line",
     "restore_text",
     "undo_items",
@@ -40,6 +43,7 @@ __all__ = [
 
 BATCH = "ip -batch"
 RESTORE = "iptables-restore"
+NFT = "nft -f"
 NATIVE = "native"
 SOLO = "solo"
 SPAWN = "spawn"
@@ -84,7 +88,7 @@ class Run:
     What one process (or one round of writes) does.
 
     Args:
-        kind: BATCH, RESTORE, NATIVE, SPAWN or SOLO.
+        kind: BATCH, RESTORE, NFT, NATIVE, SPAWN or SOLO.
         netns: The namespace it happens in.
         family: 4 or 6, for RESTORE.
         items: In order.
@@ -206,7 +210,17 @@ def _kind_of(command: Command | Spawn) -> tuple[str, int]:
     if tool == "ip" and plain and argv[1:2] and argv[1] in _IP_OBJECTS:
         if argv[1:3] != ("netns", "exec") and len(argv) <= _BATCH_WORDS:
             return BATCH, 0
-    elif tool in _IPTABLES and plain:
+    elif tool == "nft" and command.ok == (0,):
+        return (NFT if _nft_lines(command) else SOLO), 0
+    else:
+        return _kind_of_rules(command, plain=plain)
+    return SOLO, 0
+
+
+def _kind_of_rules(command: Command, *, plain: bool) -> tuple[str, int]:
+    argv = command.argv
+    tool = argv[0]
+    if tool in _IPTABLES and plain:
         match argv[1:]:
             case ("-w", "-t", _, verb, _, *_) if verb in _RULE_VERBS and len(" ".join(argv)) < _RESTORE_LINE:
                 return RESTORE, _IPTABLES[tool]
@@ -318,6 +332,25 @@ def _deleted_link(item: Item) -> str | None:
             return name
         case _:
             return None
+
+
+def _nft_lines(command: Command) -> list[str]:
+    # What a command of nft's says, in lines; nothing for one that does not say it in a file or a single word.
+    match command.argv:
+        case ("nft", "-f", "-") if command.stdin is not None:
+            return command.stdin.splitlines()
+        case ("nft", statement) if command.stdin is None and statement[:1] not in {"", "-"} and "\n" not in statement:
+            return [statement]
+        case _:
+            return []
+
+
+def nft_text(run: Run) -> tuple[str, list[Item]]:
+    """
+    The input of `nft -f -` for a run, which is done as a whole or not at all, and for each of its lines the item.
+    """
+    lines = [(line, i) for i in run.items if isinstance(i.command, Command) for line in _nft_lines(i.command)]
+    return "".join(f"{line}\n" for line, _ in lines), [item for _, item in lines]
 
 
 def restore_text(run: Run) -> tuple[str, list[str]]:

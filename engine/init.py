@@ -9,16 +9,17 @@ always private, and that of a sandbox without `mount` in all else follows the ho
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from nsctl.engine.facts import HOST_DIR, Facts
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
 from nsctl.engine.names import mask_of
 
-__all__ = ["PATH", "TABLE", "fixed_lines", "hidden_from", "masks", "script"]
+__all__ = ["PATH", "TABLE", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMES = "/run/netns"
@@ -51,11 +52,26 @@ def script(request: Request, facts: Facts) -> str:
     else:
         lines += _masks(request.name, hidden, bounded=not request.settings.get("privileged"))
         lines += _files_of(request.name) if "net" in isolate else ()
-    lines += ["export HOME=/root LANG=C.UTF-8", f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
+    user = request.settings.get("user") if request.command else None
+    if user and user["uid"]:  # as /dev/stdout, which is this file, it can be opened anew
+        lines.insert(3, f"chown {user['uid']} {at}/init.log")
+    home = home_of(request.settings if user else {})
+    lines.append(f"export {' '.join(f'{k}={shlex.quote(v)}' for k, v in home.items())} LANG=C.UTF-8")
+    lines += [f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
     if request.command and request.settings.get("env"):
         lines += ['eval "$env"', "unset env"]
     lines.append('exec "$@"')
     return "\n".join(lines)
+
+
+def home_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """
+    The variables that say whose a command is.
+    """
+    user = settings.get("user")
+    if not user:
+        return {"HOME": "/root"}
+    return {"HOME": user["home"], **({"USER": user["login"], "LOGNAME": user["login"]} if user["login"] else {})}
 
 
 def masks(name: str, hidden: Iterable[str], *, privileged: bool, tools: str) -> str:

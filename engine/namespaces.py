@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import Any
 
-__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "named_inode", "own_cookie", "setns"]
+__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "named_inode", "own_cookie", "setns", "unshare"]
 
 NETNS_DIR = "/run/netns"
 """Where `ip netns` and nsctl keep named network namespaces."""
@@ -36,6 +36,26 @@ def setns(fd: int, kind: int) -> None:
     import ctypes
 
     if _libc().setns(fd, kind) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def unshare(kind: int) -> None:
+    """
+    Put the calling thread into a new namespace.
+
+    Args:
+        kind: NEWNET.
+
+    Raises:
+        OSError: There is no privilege, or the kernel makes no more.
+    """
+    if sys.version_info >= (3, 12):
+        os.unshare(kind)
+        return
+    import ctypes
+
+    if _libc().unshare(kind) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

@@ -5,7 +5,7 @@ Planning: from a mode and a request to a plan that was checked as data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
 from nsctl.engine.effect import Effect, LinkIs, wrong_field
@@ -19,6 +19,7 @@ from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display, said_by
 from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
 from nsctl.engine.sandbox import assemble, steps_of
+from nsctl.engine.settings import FITS
 
 __all__ = ["check_fit", "plan", "validate"]
 
@@ -26,8 +27,6 @@ _TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
 _EFFECTS = get_args(Effect)
 _WORD_MOST = 131_071
 """What the kernel passes on in one word (MAX_ARG_STRLEN)."""
-_CAPABILITY = re.compile(r"[a-z][a-z_]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SOUND_MOST = 512
 _sound: dict[int, Step] = {}
 """Steps without a fault, which can't change, by identity: those of a network come with each of its sandboxes."""
@@ -164,7 +163,7 @@ def _faults_asked(made: Plan) -> Iterator[str]:
     # What `exec` gives to commands later.
     if not all(map(_is_text, made.command)):
         yield "a word of the workload is not text that can be passed on"
-    for name, fits in _SETTINGS.items():
+    for name, fits in FITS.items():
         if name in made.settings and not fits(made.settings[name]):
             yield f"the setting '{name}' can't be {said_by(made.settings[name])}"
 
@@ -241,25 +240,6 @@ def _faults_in_spawn(command: Spawn) -> Iterator[str]:
     for path in (command.pidfile, command.log, *(() if command.ready is None else (command.ready,))):
         if not (_is_text(path) and path.isprintable() and path.startswith("/")) or ".." in path.split("/"):
             yield f"'{display(str(path))}' is not an absolute path"
-
-
-def _are_words(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(w, str) and _CAPABILITY.fullmatch(w) for w in value)
-
-
-def _are_variables(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and _VARIABLE.fullmatch(name) and isinstance(text, str) and text.isprintable()
-        for name, text in value.items()
-    )
-
-
-_SETTINGS: dict[str, Callable[[object], bool]] = {
-    "cap_add": _are_words,
-    "cap_drop": _are_words,
-    "privileged": lambda value: isinstance(value, bool),
-    "env": _are_variables,
-}
 
 
 def _fits(value: object, *types: type) -> bool:

@@ -8,15 +8,17 @@ namespaces, sets them up, bounds what a process in there may do, and then idles,
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from nsctl.engine.effect import AddrOn, FileIs, LinkSet, LinkUp, NetnsIs, SysctlIs
+from nsctl.engine.enter import bounded
 from nsctl.engine.errors import Conflict, Invalid
+from nsctl.engine.etc import hosts, resolv_conf
 from nsctl.engine.facts import Facts
-from nsctl.engine.init import PATH, TABLE, script
+from nsctl.engine.init import TABLE, script
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import born_with
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
@@ -24,26 +26,9 @@ from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
 from nsctl.engine.plan import EXECUTE, NAMESPACES, Command, Plan, Spawn, Step
+from nsctl.engine.settings import check, own_sysctls
 
-__all__ = ["CAPABILITIES", "END_JOINED", "INSIDES", "Enterable", "assemble", "enter", "environment", "steps_of"]
-
-CAPABILITIES = (
-    "chown",
-    "dac_override",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "net_bind_service",
-    "net_admin",
-    "net_raw",
-    "sys_chroot",
-    "setfcap",
-    "audit_write",
-)
-"""What a process in a sandbox may have: the ordinary ones, and those that network work needs."""
+__all__ = ["END_JOINED", "assemble", "insides", "steps_of"]
 
 _STEPS_MAX = 10_000
 _ITEMS_MAX = 100_000
@@ -59,40 +44,26 @@ END_JOINED = (
     'p=$(cat "$0") && n=/proc/$p/ns/mnt && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/mnt ] || exit 1; '
     'exec pkill -KILL --ns "$p" --nslist mnt'
 )
+# By then it is the user's: where that may not go, nobody is taken. It exports what it was before.
+_THERE = 'cd -- "$0" || exit 126; unset OLDPWD; echo ready >&3; exec 3>&-; '
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
-_WORK = 'echo ready >&3; exec 3>&-; sh -c "$@"; exit $?'
-_BECOME = f"echo ready >&3; exec 3>&-; {EXECUTE}"
+_WORK = _THERE + 'sh -c "$@"; exit $?'
+_BECOME = _THERE + EXECUTE
 # Told last: had the words in front of it failed, it would not be.
 _READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
-_WORKING = ("sh", "-c", _WORK, "init", EXECUTE, "init")
-_BECOMING = ("sh", "-c", _BECOME, "init")
 _IDLING = ("sh", "-c", _IDLE)
-INSIDES = (_WORKING, _BECOMING, _IDLING, (*_READY, *_HOLD))
-"""What an init becomes; two of them go on with the workload's words."""
 
 
-class Enterable(Protocol):
+def insides(workdir: str) -> tuple[tuple[str, ...], ...]:
     """
-    What `enter` needs to know of a sandbox: the store's row, and a plan, have it.
+    What an init becomes; the first two go on with the workload's words, and begin in its directory.
     """
-
-    @property
-    def name(self) -> str:
-        """
-        Its name.
-        """
-
-    @property
-    def isolate(self) -> tuple[str, ...]:
-        """
-        The kinds of namespaces of its own.
-        """
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """
-        `cap_add`, `cap_drop`, `privileged`, `env`.
-        """
+    return (
+        ("sh", "-c", _WORK, workdir, EXECUTE, "init"),
+        ("sh", "-c", _BECOME, workdir),
+        _IDLING,
+        (*_READY, *_HOLD),
+    )
 
 
 def steps_of(mode: Mode, request: Request, facts: Facts) -> list[Step]:
@@ -120,6 +91,8 @@ def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) 
     """
     name = check_name(request.name)
     _check_namespaces(mode, request, steps, facts)
+    check(mode, request, steps, facts)
+    steps = [*steps, *own_sysctls(mode, request, facts, steps)]
     steps = [*steps, *_own(request, facts, steps)]
     return Plan(
         mode=mode.name,
@@ -130,67 +103,6 @@ def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) 
         command=request.command,
         settings=request.settings,
     )
-
-
-def enter(
-    sandbox: Enterable,
-    pid: int | None,
-    command: Sequence[str],
-    masked: str | None = None,
-    tool: Callable[[str], str] = str,
-) -> tuple[str, ...]:
-    """
-    The words that run a command in a sandbox.
-
-    Args:
-        sandbox: The sandbox.
-        pid: Its init's PID on the host; None where it has no init.
-        command: The command.
-        masked: The script that keeps the command within bounds (`init.masks`), where there is no init in whose mount
-            namespace it would be.
-        tool: Finds a tool's path: the PATH that a sandbox was given is its command's.
-
-    Raises:
-        Invalid: It has an init, which is gone.
-    """
-    kinds = sandbox.isolate
-    if pid is not None:
-        joined = ("mount", *kinds) if masked is None else kinds
-        into = ("-t", str(pid), *(f"--{kind}" for kind in ("mount", "uts", "ipc", "pid", "net") if kind in joined))
-    elif set(kinds) <= {"net"}:
-        into = (f"--net=/run/netns/{sandbox.name}",) if kinds else ()
-    else:
-        raise Invalid(f"the init of '{display(sandbox.name)}' has ended", hint=f"nsctl down {sandbox.name}")
-    variables = tuple(f"{key}={value}" for key, value in sandbox.settings.get("env", {}).items())
-    inside = (*(("env", *variables) if variables else ()), *command)
-    if bounds := bounded(sandbox.settings):
-        inside = (tool(bounds[0]), *bounds[1:], *inside)
-    if masked is not None:
-        apart = (tool("unshare"), "--mount", "--propagation", "slave", "--")
-        inside = (*apart, tool("sh"), "-c", masked, "init", *inside)
-    return (tool("nsenter"), *into, "--", *inside) if into else inside
-
-
-def bounded(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """
-    The words in front of a command that bound what it may do.
-    """
-    if settings.get("privileged"):
-        return ()
-    added = [c for c in settings.get("cap_add", ()) if c not in CAPABILITIES]
-    kept = [c for c in (*CAPABILITIES, *added) if c not in settings.get("cap_drop", ())]
-    bounding = ",".join(("-all", *(f"+{c}" for c in kept)))
-    return ("setpriv", "--no-new-privs", f"--bounding-set={bounding}", "--inh-caps=-all", "--ambient-caps=-all", "--")
-
-
-def environment(settings: Mapping[str, Any], term: str = "") -> dict[str, str]:
-    """
-    The whole environment of a process in a sandbox: nothing is inherited but the terminal's type.
-    """
-    found = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-    if term:
-        found["TERM"] = term
-    return {**found, **settings.get("env", {})}
 
 
 def _flat(given: Iterable[Any], mode: Mode, counted: Iterator[int]) -> Iterator[Step]:
@@ -247,13 +159,11 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     place = sandbox_dir(facts, name)
     files: list[Step] = []
     if "mount" in isolate:
-        files.append(
-            file(f"{place}/hosts", _hosts(name, facts, steps), why=f"{name} and its address in /etc/hosts inside")
-        )
-        if facts.resolv_conf is not None:
-            files.append(
-                file(f"{place}/resolv.conf", facts.resolv_conf, why="the name servers, for /etc/resolv.conf inside")
-            )
+        known = hosts(name, isolate, request.settings, facts, steps)
+        files.append(file(f"{place}/hosts", known, why=f"{name} and its address in /etc/hosts inside"))
+        servers = resolv_conf(facts.resolv_conf, request.settings)
+        if servers is not None:
+            files.append(file(f"{place}/resolv.conf", servers, why="the name servers, for /etc/resolv.conf inside"))
     variables = request.settings.get("env", {})
     if variables and request.command:
         lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items())
@@ -272,39 +182,20 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     ]
 
 
-def _hosts(name: str, facts: Facts, steps: Iterable[Step]) -> str:
-    found = [s.effect.address for s in steps if isinstance(s.effect, AddrOn) and s.effect.netns == name]
-    for step in steps:
-        if isinstance(step.effect, NetnsIs) and step.effect.name == name and step.effect.source is not None:
-            owner = facts.sandboxes.get(step.effect.source)
-            found += owner.addresses if owner is not None else ()
-    addresses = [a.partition("/")[0] for a in found] or ["127.0.1.1"]  # as Debian does for a host without an address
-    # First, and nowhere else: many take the first line that has a name, some take all of them.
-    own = "".join(f"{a}\t{name}\n" for a in addresses)
-    return own + "".join(f"{line}\n" for text in facts.hosts.splitlines() if (line := _without(text, name)))
-
-
-def _without(line: str, name: str) -> str:
-    # A line of hosts(5) without a name; empty where that was all it had.
-    text, sign, comment = line.partition("#")
-    words = text.split()
-    if name not in words[1:]:
-        return line
-    kept = [words[0], *(w for w in words[1:] if w != name)]
-    return "" if len(kept) == 1 else "\t".join([kept[0], " ".join(kept[1:])]) + (f" {sign}{comment}" if sign else "")
-
-
 def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | None:
     name, isolate, command = request.name, request.isolate, request.command
     if not set(isolate) - {"net"} and not command:
         return None
     flags = ("--mount", *(f"--{kind}" for kind in ("uts", "ipc", "pid") if kind in isolate))
     netns = name if "net" in isolate else None
+    working, becoming, idling, holding = insides(request.settings.get("workdir", "/"))
     if "pid" in isolate:
-        inside = (*_WORKING, *command) if command else _IDLING
+        inside = (*working, *command) if command else idling
     else:
-        inside = (*_BECOMING, *command) if command else (*_READY, *_HOLD)
-    argv = ("sh", "-c", script(request, facts), "init", *bounded(request.settings), *inside)
+        inside = (*becoming, *command) if command else holding
+    # Who idles is nsctl's own, and nobody on the host but root may end it.
+    settings = request.settings if command else {k: v for k, v in request.settings.items() if k != "user"}
+    argv = ("sh", "-c", script(request, facts), "init", *bounded(settings), *inside)
     forks = ("--fork", "--kill-child") if "pid" in isolate else ()
     argv = ("unshare", *flags, *forks, "--propagation", "private" if "mount" in isolate else "slave", *argv)
     # An idle init needs its namespace and its files; a workload begins when all is in place.

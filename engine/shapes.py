@@ -18,9 +18,10 @@ from nsctl.engine.init import fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
+from nsctl.engine.kit.port_filter import is_own_nft
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
-from nsctl.engine.sandbox import END_JOINED, INSIDES
+from nsctl.engine.sandbox import END_JOINED, insides
 
 __all__ = ["BUILT_IN", "why_refused"]
 
@@ -45,8 +46,11 @@ _CODE = {"xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "object", "pinned"}
 _TABLES = {"filter", "nat", "mangle", "raw"}
 _FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
 _RENAME = re.compile(r"(?:link set dev \S+ (?:down|name \S+)\n)+")
-_CAPABILITIES = re.compile(r"--bounding-set=-all(?:,\+[a-z_]+)*")
-_BOUNDED = ("setpriv", "--no-new-privs", "", "--inh-caps=-all", "--ambient-caps=-all", "--")
+_SETPRIV = re.compile(
+    r"(?:--no-new-privs\0--bounding-set=-all(?:,\+[a-z_]+)*\0"
+    r"--inh-caps=-all(?P<kept>(?:,\+[a-z_]+)*)\0--ambient-caps=-all(?P=kept)\0)?"
+    r"(?:--reuid=[0-9]+\0--regid=[0-9]+\0--(?:init|clear)-groups\0)?"
+)
 _PATH = r"(?:'(?:[^']|'\"'\"')*'|[A-Za-z0-9_@%+=:,./-]+)+"
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _LINES = [
@@ -63,6 +67,8 @@ _LINES = [
         r"\} >PATH",
         r"mount --all --fstab PATH",
         r"etc=/etc/netns/[a-z][a-z0-9_-]*",
+        r"chown [0-9]+ PATH",
+        r"export HOME=MASKED(?: USER=MASKED LOGNAME=MASKED)? LANG=C\.UTF-8",
     )
 ]
 
@@ -105,6 +111,8 @@ def _commands(command: Command, place: str) -> bool:
             return stdin is not None and _restores(stdin)
         case ("install", "-m", mode, "/dev/stdin", path):
             return stdin is not None and _MODE.fullmatch(mode) is not None and _below(path, place)
+        case ("nft", *_):
+            return command.netns is None and is_own_nft(argv, stdin)
         case _:
             known = _of_network(argv) or _of_files(argv, place) or _scripts(argv, place, command.netns)
             return known and stdin is None
@@ -189,10 +197,12 @@ def _spawns(spawn: Spawn, place: str) -> bool:
         return False
     del argv[:4]
     if argv[:1] == ["setpriv"]:
-        if not _CAPABILITIES.fullmatch(argv[2]) or argv[:6] != [w or argv[2] for w in _BOUNDED]:
+        cut = argv.index("--")
+        if not _SETPRIV.fullmatch("".join(f"{word}\0" for word in argv[1:cut])):
             return False
-        del argv[:6]
-    return any(tuple(argv[: len(inside)]) == inside for inside in INSIDES)
+        del argv[: cut + 1]
+    begins = argv[3] if len(argv) > 3 and argv[3].startswith("/") else "/"  # noqa: PLR2004 - sh -c SCRIPT DIRECTORY
+    return any(tuple(argv[: len(inside)]) == inside for inside in insides(begins))
 
 
 def _is_init(script: str, place: str) -> bool:

@@ -44,6 +44,13 @@ class Options:
     )
     internal: bool = opt(False, "the network has no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
     allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
+    allow_address: tuple[IPv4Address, ...] = opt(
+        (), "an address of the subnet that it may send from besides, for one that is added inside (may be repeated)"
+    )
+    allow_spoofing: bool = opt(
+        False,  # noqa: FBT003
+        "it may send with addresses that are not its own: for VRRP, and for bridges or macvlan inside",
+    )
     uplink: str | None = opt(
         None, "the only link that answers may come in by; by default any, now and later", metavar="LINK"
     )
@@ -65,12 +72,15 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
+    check_more(o, gateway.network, gateway.ip, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
     mac = choose_mac(o, bridge, end, ip, name, facts, kit.derived_mac(name, end))
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
+    if not o.allow_spoofing and kit.filters_ports(facts):
+        yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     yield kit.name_network(bridge, network.name)
@@ -125,6 +135,10 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
     mac = choose_mac(o, bridge, end, address.ip if address is not None else None, name, facts, cable, usual)
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and place.mtu >= IPV6_MTU
 
+    if address is not None:
+        check_more(o, address.network, place.gateway, name, facts)
+        if not o.allow_spoofing and kit.filters_ports(facts):
+            yield kit.own_addresses(end, mac, address.ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.veth(
         end, master=bridge, master_index=place.index, mac=cable, peer=ifname, netns=name, peer_mac=mac, mtu=place.mtu
@@ -189,6 +203,8 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
+    if o.allow_spoofing and o.allow_address:
+        raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
     if o.join is not None:
         check_join(o)
         return
@@ -217,14 +233,17 @@ def check_join(o: Options) -> None:
     for flag, given in (("--network", o.network), ("--bridge", o.bridge)):
         if given is not None:
             raise Invalid(f"--join {o.join} and {flag} {given} are two bridges", hint="leave one of them out")
+    open_anyway = "without --ip, what it may send is not judged"
     for flag, unusable, why in (
+        ("--allow-address", o.ip is None and o.allow_address, open_anyway),
+        ("--allow-spoofing", o.ip is None and o.allow_spoofing, open_anyway),
         ("--mtu", o.mtu is not None, "a port has the bridge's MTU"),
         ("--internal", o.internal, "where it leads is for whoever runs it to say"),
         ("--uplink", o.uplink is not None, "where it leads is for whoever runs it to say"),
-        ("--allow-overlap", o.allow_overlap, "no subnet of nsctl's is made"),
+        ("--allow-overlap", o.allow_overlap, "no subnet is made"),
     ):
         if unusable:
-            raise Invalid(f"--join {o.join} is not nsctl's bridge, so no {flag}: {why}", hint=f"leave {flag} out")
+            raise Invalid(f"--join {o.join} goes without {flag}: {why}", hint=f"leave {flag} out")
 
 
 def choose(o: Options, facts: Facts) -> kit.Network:
@@ -268,6 +287,25 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
             raise Conflict(f"{ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
         raise Conflict(f"{ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
     return ip
+
+
+def check_more(o: Options, net: IPv4Network, gateway: IPv4Address | None, name: str, facts: Facts) -> None:
+    """
+    Refuse to let a sandbox send in the name of what is there.
+
+    Raises:
+        Refused: An address is outside of the network, the gateway's, or another sandbox's.
+    """
+    first, last = kit.host_addresses(net)
+    for address in o.allow_address:
+        if not first <= address <= last:
+            raise Invalid(f"{address} is no host address of {net}", hint="choose another --allow-address")
+        if address == gateway:
+            raise Invalid(f"{address} is the gateway of {net}", hint="choose another --allow-address")
+        if facts.taken.get(str(address), name) != name:
+            raise Conflict(
+                f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
+            )
 
 
 def choose_mac(
@@ -329,7 +367,7 @@ MODE = Mode(
     "a bridge of the host's: the host, the other sandboxes on it and the outside can be reached",
     Options,
     steps,
-    example="nsctl up bridge --name web --subnet 10.0.3.0/24 -- python3 -m http.server 80",
+    example="nsctl up bridge --name web --subnet 10.0.3.0/24 --workdir $(mktemp -d) -- python3 -m http.server 80",
 )
 
 

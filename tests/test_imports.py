@@ -22,8 +22,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
 
 # The pure part of the engine: files or packages.
 PURE = frozenset(
-    "carried effect effect_links errors events facts fuse hashing init inventory jumps kit lab mode names options plan"
-    " planner reach render sandbox shapes values".split()
+    "carried effect effect_links enter errors etc events facts fuse hashing init inventory jumps kit lab mode names"
+    " options plan planner reach render resolvers sandbox settings shapes values".split()
 )
 
 # What touches the system, or loads code that does.
@@ -45,6 +45,7 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl": (frozenset({"importlib"}), "the façade loads what it offers when it is asked for"),
     "nsctl.__main__": (frozenset({"os", "threading"}), "ends the process without taking every module apart"),
     "nsctl.engine.cli*": (SYSTEM, "the composition root"),
+    "nsctl.engine.doctor*": (frozenset({"os"}), "looks at the host before anything is made: /proc, /run, limits"),
     "nsctl.engine.executor*": (
         frozenset({"os", "pathlib", "signal", "threading"}),
         "holds signals while steps run; two workers",
@@ -70,10 +71,8 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     ),
     "nsctl.engine.testing*": (SYSTEM, "runs a mode in a lab of its own; nsctl itself never imports it"),
     "nsctl.hooks.apart": (frozenset({"os"}), "the head of the audit log, and its copy"),
-    "nsctl.hooks.audit": (
-        frozenset({"fcntl", "os", "pathlib", "socket"}),
-        "appends to the audit log, and names the host in it",
-    ),
+    "nsctl.hooks.audit": (frozenset({"os"}), "reads the head of the audit log"),
+    "nsctl.hooks.writer": (frozenset({"fcntl", "os"}), "appends to the audit log, and names the host in it"),
     "nsctl.hooks.lean": (frozenset({"importlib"}), "imports structlog without its heavy parts"),
     "nsctl.hooks.logs": (frozenset({"os"}), "reads the audit log, and the rotated ones"),
     "nsctl.hooks.manager": (frozenset({"importlib", "os", "pathlib"}), "finds plugins by their entry points"),

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ls": ("listing:ls", "list the sandboxes"),
     "networks": ("networks:networks", "list the networks that sandboxes share"),
     "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),
+    "doctor": ("doctor:doctor", "look at what nsctl depends on, before anything is made"),
     "check": ("mend:check", "compare what nsctl made with the kernel"),
     "repair": ("mend:repair", "put back what is missing"),
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),

@@ -20,6 +20,7 @@ from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.cli.present import of_no_store
 from nsctl.engine.cli.stepping import NoFuse, StepTimeout
 from nsctl.engine.cli.up import described, ended_names, has_ended
+from nsctl.engine.cli.warnings import looked_after, warn
 from nsctl.engine.cli.words import seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.names import display
@@ -116,8 +117,9 @@ def apply(
         with of_no_store(session, plan.name):
             planner.check_fit(plan, facts)
             [row] = session.up([plan], replace=ended)
-        over = has_ended(session, row)
+        over, found = has_ended(session, row), looked_after(session, [plan])
     out.done(described(row, ended=over))
+    warn([plan], found)
     return 0
 
 

@@ -143,11 +143,16 @@ def completer(field: Field) -> Callable[[str], Any] | None:
     """
     if field.choices:
         return choices(*field.choices)
-    return _files if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
+    return _any_file if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
 
 
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return sorted(word for word in words if word.startswith(incomplete))
+
+
+def _any_file(incomplete: str) -> list[str]:
+    # typer looks at the names of parameters.
+    return _files(incomplete)
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:

@@ -110,14 +110,13 @@ def foreground(
     Returns:
         The command's exit status; 128+n where signal n ended it.
     """
-    from nsctl.engine import sandbox
+    from nsctl.engine import enter as entering
     from nsctl.engine.probe.process import start_of
-    from nsctl.engine.runner import find_tool
 
-    environment = sandbox.environment(row.settings, _terminal_type())
+    environment = entering.environment(row.settings, _terminal_type())
     # Variables go by way of the environment: in the words of a command every user could read them.
-    argv = list(sandbox.enter(replace(row, settings=row.settings | {"env": {}}), pid, tuple(command), masked, _tool))
-    tool = argv[0] if len(argv) > len(command) else find_tool(argv[0])
+    there = replace(row, settings=row.settings | {"env": {}})
+    argv = list(entering.enter(there, pid, tuple(command), masked, _tool, here=_here()))
     start = start_of(pid) if pid is not None else None
     cut = argv.index("--") if "--" in argv else len(argv)
     enters = "--pid" in argv[:cut]
@@ -126,7 +125,7 @@ def foreground(
         argv.remove("--pid")
     out.close()
     if not enters and not stay:
-        _become(tool, argv, environment, typing=typing)
+        _become(argv, environment, typing=typing)
     terminal = enters and _has_terminal()
     # TTOU: handing the terminal on is allowed from the background, too, while it is blocked.
     here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD, signal.SIGTTOU})
@@ -140,7 +139,7 @@ def foreground(
                 os.setpgid(0, 0)
                 _give_terminal(os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
-            _become(tool, argv, environment, typing=typing)
+            _become(argv, environment, typing=typing)
         try:
             return _wait(child, terminal)
         finally:
@@ -177,6 +176,17 @@ def _tool(name: str) -> str:
     return path
 
 
+def _here() -> str:
+    """
+    The caller's working directory; `/` where it is gone, or is out of reach from the root.
+    """
+    try:
+        found = os.getcwd()
+    except OSError:
+        return "/"
+    return found if found.startswith("/") else "/"
+
+
 def _passed() -> set[signal.Signals]:
     """
     The signals that are the command's; HUP is not where nohup had it ignored.
@@ -184,13 +194,12 @@ def _passed() -> set[signal.Signals]:
     return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
-def _become(tool: str | None, argv: list[str], environment: dict[str, str], *, typing: bool) -> NoReturn:
+def _become(argv: list[str], environment: dict[str, str], *, typing: bool) -> NoReturn:
     """
     Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
 
     Args:
-        tool: The program.
-        argv: Its words.
+        argv: Its words; the first is the path of a tool.
         environment: Its environment.
         typing: It may type into the terminal.
     """
@@ -201,7 +210,7 @@ def _become(tool: str | None, argv: list[str], environment: dict[str, str], *, t
         if not typing:
             forbid_typing()
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.execvpe(tool or argv[0], argv, environment)  # noqa: S606 - no shell wanted
+        os.execve(argv[0], argv, environment)  # noqa: S606 - no shell wanted
     except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up
         out.problem(f"{argv[0]} can't be run: {getattr(e, 'strerror', None) or e}")
         os._exit(127 if isinstance(e, FileNotFoundError) else 126 if isinstance(e, OSError) else FAILED)

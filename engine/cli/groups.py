@@ -26,7 +26,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Make and take down": ("up", "run", "apply", "adopt", "confirm", "down"),
     "Look": ("ls", "networks", "inspect", "logs", "log"),
     "Work inside": ("exec", "shell"),
-    "Check and mend": ("check", "repair", "recover"),
+    "Check and mend": ("doctor", "check", "repair", "recover"),
     "Host": ("doctor", "watch", "systemd"),
     "Reference": ("modes", "schema", "completion"),
 }
@@ -45,7 +45,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--allow-overlap",
     ),
     "Interface": ("--ip", "--ifname", "--mac", "--mtu"),
-    "Names and settings": ("--dns", "--add-host", "--sysctl"),
+    "Names and settings": ("--dns", "--dns-search", "--add-host", "--sysctl"),
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),

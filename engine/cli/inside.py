@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,9 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["execute", "shell"]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sandbox.", autocompletion=sandbox_names)]
+User = Annotated[
+    str | None,
+    typer.Option("--user", "-u", metavar="USER[:GROUP]", help="Whose it is; the sandbox's user if not given."),
+]
+Workdir = Annotated[
+    str | None,
+    typer.Option("--workdir", "-w", metavar="DIR", help="Where it begins; here, or in the sandbox's --workdir."),
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--env", "-e", metavar="NAME[=VALUE]", help="A variable; without =VALUE, taken from here."),
+]
 
 
-def execute(ctx: typer.Context, name: Name) -> int:
+def execute(ctx: typer.Context, name: Name, user: User = None, workdir: Workdir = None, env: Variables = None) -> int:
     """
     Run CMD in the sandbox's namespaces.
 
@@ -33,22 +46,31 @@ def execute(ctx: typer.Context, name: Name) -> int:
     check_name(name)
     if not command or not command[0]:
         raise Invalid("which command?", hint=f"nsctl exec {name} -- CMD...")
-    return _enter(ctx.obj, name, command)
+    return _enter(ctx.obj, name, command, user=user, workdir=workdir, env=env)
 
 
 execute.command_type = Leaf  # type: ignore[attr-defined]  # see app.command_of
 
 
-def shell(ctx: typer.Context, name: Name) -> int:
+def shell(ctx: typer.Context, name: Name, user: User = None, workdir: Workdir = None, env: Variables = None) -> int:
     """
     Open a shell in the sandbox: yours, if it is one of /etc/shells.
     """
     check_name(name)
-    return _enter(ctx.obj, name, (_shell(),))
+    return _enter(ctx.obj, name, (_shell(),), user=user, workdir=workdir, env=env)
 
 
-def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
+def _enter(
+    world: World,
+    name: str,
+    command: tuple[str, ...],
+    *,
+    user: str | None,
+    workdir: str | None,
+    env: list[str] | None,
+) -> int:
     from nsctl.engine.cli.foreground import foreground, masks_for
+    from nsctl.engine.cli.settings import as_command
 
     need_root(world)
     with world.read() as session:
@@ -62,6 +84,7 @@ def _enter(world: World, name: str, command: tuple[str, ...]) -> int:
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
     if pid is None and row.info.get("init"):
         raise Refused(f"the init of '{name}' has died", hint=f"nsctl recover, or nsctl down {name}")
+    row = replace(row, settings=as_command(row.settings, user=user, workdir=workdir, env=env or ()))
     world.record("exec_started", name, argv=command)
     return foreground(row, pid, command, masked)
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +16,9 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
-from nsctl.engine.cli.words import capabilities, variables
+from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
 from nsctl.engine.cli.world import settled
 from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
 from nsctl.engine.inventory import extend
@@ -53,7 +53,7 @@ def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
     def mode_of(name: str) -> Mode | None:
         return found[name].mode if name in found else None
 
-    return read_lab(path, text, mode_of, lambda: list(found), _settings), plugins
+    return read_lab(path, text, mode_of, lambda: list(found), of_lab_file), plugins
 
 
 def source_of(path: str) -> str:
@@ -63,35 +63,13 @@ def source_of(path: str) -> str:
     return STDIN if path == STDIN else os.path.realpath(path)
 
 
-def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    example = 'env = { LANG = "C" }'
-    env = given.get("env", {})
-    if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-        raise Invalid("'env' is a table of texts", hint=f"for example {example}")
-    privileged = given.get("privileged", False)
-    if not isinstance(privileged, bool):
-        raise Invalid("'privileged' is a switch", hint="it is true or false")
-    return {
-        "cap_add": capabilities(_list(given, "cap_add"), "'cap_add'"),
-        "cap_drop": capabilities(_list(given, "cap_drop"), "'cap_drop'"),
-        "privileged": privileged,
-        "env": variables(env, "'env'", example),
-    }
-
-
-def _list(given: Mapping[str, Any], key: str) -> list[str]:
-    value = given.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise Invalid(f"'{key}' is a list of words", hint=f'for example {key} = ["net_raw"]')
-    return value
-
-
 def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:
     """
     Bring the host to what the file says.
     """
     lab, plugins = _loaded(path, text)
     source = source_of(path)
+    plans: list[tuple[Plan, frozenset[str]]] = []
     with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source, lambda row: session.pid(row) is None)
         if change.nothing:
@@ -108,7 +86,9 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
             for row in made:
                 if has_ended(session, row):
                     out.note(f"note: {described(row, ended=True)}")
+        found = looked_after(session, [plan for plan, _ in plans])
     out.data(_as_json(change) if as_json else _summary(change))
+    warn([plan for plan, _ in plans], found)
     return 0
 
 
@@ -130,6 +110,12 @@ def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) ->
             undone = session.plan_down(going, force=True) if going else []
         plans = _plans(lab, change, facts, plugins)
     _show(change, plans, undone, source_of(path), as_json=as_json, form=form)
+    made: set[str] = set()
+    there: set[str] = set()
+    for plan, present_by_then in plans:
+        there |= present_by_then - made
+        made |= {step.key for step in plan.steps} - present_by_then
+    warn_of_plans([plan for plan, _ in plans], facts, there)
     return 0
 
 

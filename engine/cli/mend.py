@@ -91,11 +91,13 @@ def _looked(world: World, chosen: list[str]) -> tuple[list[Drift], list[str], di
             if chosen:
                 raise no_sandbox(chosen[0], ())
             return [], [], {}
+        from nsctl.engine.cli.warnings import resolver_notes
         from nsctl.engine.executor.ways_out import ways_out as judged
 
         drifts = session.check(chosen)
         notes = [f"with down, {line}" for line in session.guests(chosen)]
-        return drifts, notes, judged(session.ctx, chosen)
+        verdicts = judged(session.ctx, chosen)
+        return drifts, notes + resolver_notes(session, verdicts), verdicts
 
 
 def repair(

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from nsctl.engine.cli import out
 from nsctl.engine.cli.app import Leaf
 from nsctl.engine.cli.mode_first import mode_first
-from nsctl.engine.cli.parameters import RESERVED, Common, command_function
+from nsctl.engine.cli.parameters import RESERVED, SHORT, Common, command_function
 from nsctl.engine.errors import Invalid
 from nsctl.engine.mode import Mode
 from nsctl.engine.names import check_name, display
@@ -141,7 +141,7 @@ class Modes(TyperGroup):
 
 def _takes_value(options: list[Field]) -> dict[str, bool]:
     # Flag → whether a value follows it.
-    found = dict.fromkeys(HELP, False)
+    found = dict.fromkeys(HELP, False) | dict.fromkeys(SHORT.values(), True)
     for option in options:
         found[option.flag] = option.type is not bool
         if option.default is True:

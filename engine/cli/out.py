@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 __all__ = ["OutputFailedError", "Raw", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
@@ -99,6 +100,14 @@ def warning(text: str) -> None:
     Something that went wrong without stopping the command, on stderr.
     """
     _stderr(f"nsctl: warning: {text}")
+
+
+@cache
+def warning_once(text: str) -> None:
+    """
+    The same, of what concerns many alike.
+    """
+    warning(text)
 
 
 def problem(text: str, hint: str = "") -> None:

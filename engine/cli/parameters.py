@@ -17,7 +17,7 @@ from nsctl.engine.cli.complete import completer
 from nsctl.engine.mode import opt
 from nsctl.engine.options import Field, fields_of, from_strings
 
-__all__ = ["RESERVED", "Common", "UpCommon", "command_function", "split"]
+__all__ = ["RESERVED", "SHORT", "Common", "UpCommon", "command_function", "split"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -33,6 +33,18 @@ class Common:
         None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
     )
     env: tuple[str, ...] = opt((), "a variable for CMD; without =VALUE, taken from here", metavar="NAME[=VALUE]")
+    user: str | None = opt(
+        None, "whose CMD is, with that group or with all of the user's; root if not given", metavar="USER[:GROUP]"
+    )
+    workdir: str | None = opt(None, "the directory where CMD begins, which must be there", metavar="DIR")
+    dns: tuple[str, ...] = opt((), "a name server, in place of the host's", metavar="ADDRESS")
+    dns_search: tuple[str, ...] = opt(
+        (), "a domain to search names in, in place of the host's; . for none", metavar="DOMAIN"
+    )
+    add_host: tuple[str, ...] = opt(
+        (), "a name in /etc/hosts; host-gateway is the address of the host", metavar="NAME:ADDRESS"
+    )
+    sysctl: tuple[str, ...] = opt((), "a setting of the sandbox's own network", metavar="net.KEY=VALUE")
     cap_add: tuple[str, ...] = opt((), "a capability that CMD keeps besides the usual ones", metavar="CAP")
     cap_drop: tuple[str, ...] = opt((), "a capability that CMD does not keep", metavar="CAP")
     privileged: bool = opt(default=False, help="let CMD keep all capabilities: it can then change the host")
@@ -73,7 +85,7 @@ def command_function(
         return call(ctx, given)
 
     own = [_parameter(f) for f in fields_of(options_type)]
-    common = [_parameter(f) for f in fields_of(common_type)]
+    common = [_parameter(f, SHORT) for f in fields_of(common_type)]
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     function.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]  # PEP 362
     function.__annotations__ = {}
@@ -94,11 +106,16 @@ def split(given: Mapping[str, Any], options_type: type, common_type: type[Common
     )
 
 
-def _parameter(field: Field) -> inspect.Parameter:
+SHORT = {"env": "-e", "user": "-u", "workdir": "-w"}
+"""As docker(1) and podman(1) have them; of options of all modes only, for a mode's own may be called alike."""
+
+
+def _parameter(field: Field, short: Mapping[str, str] | None = None) -> inspect.Parameter:
     kind: Any = bool | None if field.type is bool else list[str] if field.multiple else str | None
     flag = f"{field.flag}/--no-{field.flag[2:]}" if field.default is True else field.flag
+    flags = (flag, short[field.name]) if short and field.name in short else (flag,)
     option = typer.Option(
-        flag, help=field.text, metavar=field.metavar or None, show_default=False, autocompletion=completer(field)
+        *flags, help=field.text, metavar=field.metavar or None, show_default=False, autocompletion=completer(field)
     )
     return inspect.Parameter(
         field.name,

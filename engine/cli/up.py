@@ -17,13 +17,17 @@ from nsctl.engine.cli.app import words_after_dashes
 from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.present import all_as_made, none_to_confirm, of_no_store
-from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
+from nsctl.engine.cli.settings import of_command_line
+from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
+from nsctl.engine.cli.words import namespaces, seconds
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.facts import Facts
+from nsctl.engine.kit.port_filter import unfiltered
 from nsctl.engine.mode import Mode, Request
 from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
 from nsctl.engine.plan import Plan
+from nsctl.engine.settings import shown
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
@@ -69,12 +73,7 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
                 f"the command holds bytes that are no UTF-8 text: '{display(word)}'",
                 hint="a plan is text; nsctl exec passes any bytes on",
             )
-    settings = {
-        "cap_add": capabilities(common.cap_add, "--cap-add"),
-        "cap_drop": capabilities(common.cap_drop, "--cap-drop"),
-        "privileged": common.privileged,
-        "env": environment(common.env, os.environ),
-    }
+    settings = of_command_line(common, os.environ)
     isolate = mode.isolate if common.isolate is None else namespaces(common.isolate)
     name = check_name(mode.name if common.name is None else common.name)
     request = Request(name, options, isolate, command, settings)
@@ -106,6 +105,8 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
     with redirect_stdout(sys.stderr):
         plan = planner.plan(want.mode, want.request, facts)
     plugins.review(plan)
+    for line in unfiltered(plan, facts):
+        out.warning_once(line)
     return plan
 
 
@@ -124,7 +125,9 @@ def difference(row: SandboxRow, want: Wish) -> str:
         pairs += [(k.replace("_", "-"), row.settings.get(k), request.settings.get(k)) for k in keys]
     # Values of variables may be secrets: which one differs is enough.
     told = [
-        "other variables" if what == "env" else f"{what} is {_shown(has)}, not {_shown(asked)}"
+        "other variables"
+        if what == "env"
+        else f"{what} is {_shown(shown(what, has))}, not {_shown(shown(what, asked))}"
         for what, has, asked in pairs
         if has != asked and (has or asked)
     ]
@@ -167,6 +170,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
         plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
     out.data(shown.removesuffix("\n"), exact=form == "sh")
+    warn_of_plans([plan], facts, facts.steps)
 
 
 def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
@@ -194,8 +198,9 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
             with session.planning():
                 plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
             [row] = session.up([plan], replace=ended, confirm=confirm)
-        over = has_ended(session, row)
+        over, found = has_ended(session, row), looked_after(session, [plan])
     out.done(described(row, ended=over))
+    warn([plan], found)
     if confirm is not None:
         out.note(f"hint: it goes down again in {confirm:g} s unless: nsctl confirm {row.name}")
     return 0
@@ -276,6 +281,7 @@ def started(world: World, session: Session, want: Wish, plugins: Plugins) -> San
     with session.planning():
         plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
     [row] = session.up([plan], replace=ended, ephemeral=True)
+    warn([plan], looked_after(session, [plan]))
     return row
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nsctl.engine.reach.model import Cause
     from nsctl.engine.reach.promise import Verdict
 
-__all__ = ["as_json", "broken", "doubtful", "lacking", "sentence", "warn"]
+__all__ = ["as_json", "broken", "doubtful", "lacking", "listed", "sentence", "warn"]
 
 _SHOWN = 3
 
@@ -27,9 +27,15 @@ def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str
         cause: What is to blame.
         future: It is about what a plan would make.
     """
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     has = "would have" if future else "has" if len(names) == 1 else "have"
-    return f"{shown} {has} no way out: {cause.what}"
+    return f"{listed(names)} {has} no way out: {cause.what}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """
+    Names for a sentence; of many, the first ones.
+    """
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
@@ -70,7 +76,7 @@ def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
         if cause.hint:
             out.note(f"hint: {cause.hint}")
     for cause in lacking(verdicts):
-        out.note(f"note: {cause.what}: so far nothing gets out, sandboxes or not")
+        out.note(f"note: {cause.what}: nothing gets out, sandboxes or not")
     if out.verbose:
         for line in doubtful(verdicts):
             out.note(line)

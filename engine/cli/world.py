@@ -120,7 +120,7 @@ class World:
         Where the number and hash of the trail's last record are kept a second time, apart from the log.
         """
         from nsctl.engine.facts import HOST_DIR
-        from nsctl.hooks.audit import copy_name
+        from nsctl.hooks.apart import copy_name
 
         return f"{HOST_DIR}/{copy_name(str(self.audit_log))}"
 
@@ -131,9 +131,9 @@ class World:
         Raises:
             Refused: It can't be written.
         """
-        from nsctl.hooks.audit import AuditTrail
+        from nsctl.hooks.writer import TrailFile
 
-        AuditTrail(str(self.audit_log), copy=self.head_copy).note(event, sandbox, **fields)
+        TrailFile(str(self.audit_log), self.head_copy).note(event, sandbox, **fields)
 
     @property
     def hidden(self) -> bool:

@@ -23,6 +23,7 @@ from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
+from nsctl.engine.executor.port_filters import as_it_is
 from nsctl.engine.fuse import Item, Run, compile_runs, ends_processes, undo_items
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.observe import Seen
@@ -140,6 +141,7 @@ def undo_rows(
                 for spec in own.strange(row.step, backend)
             ]
         steps[n] = own.removing_all(steps[n], backend)
+        steps[n] = as_it_is(ctx.kernel, steps[n])
     exorcise(ctx, [row for row in rows if row.step.key in haunted])
     if record:
         ctx.warnings += guests_of(ctx, rows, going)

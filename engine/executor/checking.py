@@ -8,7 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import AddrOn, ChainIs, FileIs, LinkIs, LinkUp, NetnsIs, RouteVia, RuleTagged, State
+from nsctl.engine.effect import (
+    AddrOn,
+    ChainIs,
+    FileIs,
+    LinkIs,
+    LinkUp,
+    NetnsIs,
+    NftTable,
+    PortFilter,
+    RouteVia,
+    RuleTagged,
+    State,
+)
 from nsctl.engine.errors import Interrupted, NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor import watcher
@@ -22,6 +34,7 @@ from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
+from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
@@ -192,7 +205,7 @@ def repair(
     todo, restart = _what_to_do(ctx, sights, ended=ended)
     once = {s.key: s for s in reversed(todo)}  # of a cable with both ends changed, the other end's turn comes then
     todo, again_after = list(reversed(once.values())), len(once) < len(todo)
-    todo.sort(key=lambda s: not isinstance(s.effect, RuleTagged) or s.effect.table != "filter")
+    todo.sort(key=lambda s: not _is_filter(s))
     own = OwnRules(ctx, (row.step for row, _ in sights))
     reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
     backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
@@ -234,6 +247,11 @@ def repair(
         # under its name, a link's properties can be looked at
         todo += repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     return todo + again
+
+
+def _is_filter(step: Step) -> bool:
+    effect = step.effect
+    return isinstance(effect, NftTable | PortFilter) or (isinstance(effect, RuleTagged) and effect.table == "filter")
 
 
 def _what_to_do(
@@ -317,6 +335,8 @@ def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
     effect = step.effect
     if sight.drift and isinstance(effect, FileIs):
         return [step]
+    if isinstance(effect, NftTable | PortFilter):
+        return list(mended(ctx.kernel, step, sight))
     if not sight.drift or not isinstance(effect, LinkIs):
         return []
     if sight.renamed is not None:
@@ -331,8 +351,6 @@ def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
         for w, v in (("master", _master(ctx, effect)), ("mtu", effect.mtu))
         if v is not None and f"{w} " in sight.drift
     ]
-    if not wrong:
-        return []
     argv = ("ip", "link", "set", "dev", effect.name, *(word for pair in wrong for word in pair))
     why = f"give {effect.name} its {' and '.join(w for w, _ in wrong)} back"
-    return [replace(step, why=why, do=Command(argv, netns=effect.netns), after=())]
+    return [replace(step, why=why, do=Command(argv, netns=effect.netns), after=())] if wrong else []

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.effect import LinkIs, NetnsIs, NftTable, ProcessIs, State
 from nsctl.engine.errors import Conflict, Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.events import StepDone, StepStarted
 from nsctl.engine.events import StepFailed as StepFailedEvent
@@ -18,6 +18,7 @@ from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.fuse import BATCH_MOST, SOLO, SPAWN, Item, Run, compile_runs, do_items
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Plan, Spawn, Step, words
@@ -34,6 +35,7 @@ else:
 
 __all__ = ["Work", "adopt_of_others", "apply", "other_work", "prepare"]
 
+_POINTING = frozenset(" \t^~")
 NOT_FOUND = 127
 """The exit status of a shell that does not find a command."""
 
@@ -102,6 +104,8 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     jumps = Jumps(ctx)
     moved = list(jumps.moved((row.step, row.tools.get("iptables", "")) for row in there))
     work.mend = [*moved, *jumps.again(work.mend)]
+    tables = [row for row in there if isinstance(row.step.effect, NftTable)]
+    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.sight(row))]
     return work
 
 
@@ -331,8 +335,11 @@ def _failure(
     elif result.timed_out:
         reason = f"no answer within {ctx.runner.timeout:g} s"
     else:
+        # ip says which line it was, and nft points at the word.
         lines = [
-            line for line in result.stderr.splitlines() if line.strip() and not line.startswith("Command failed -")
+            line
+            for line in result.stderr.splitlines()
+            if not line.startswith("Command failed -") and not _POINTING.issuperset(line)
         ]
         reason = " / ".join(lines[-3:]) or (
             f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"

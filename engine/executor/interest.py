@@ -6,7 +6,7 @@ A host that runs Docker, or a routing daemon, has many changes a second that are
 
 from __future__ import annotations
 
-from nsctl.engine.effect import ChainIs, Effect, LinkIs, NetnsIs, RuleTagged, SysctlIs
+from nsctl.engine.effect import ChainIs, Effect, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
 from nsctl.engine.effect_links import host_link_of
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.own_files import sources
@@ -14,8 +14,8 @@ from nsctl.engine.probe.changes import Interest
 
 __all__ = ["interest_of"]
 
-_FAMILIES = {4: 2, 6: 10}
-"""NFPROTO_IPV4 and NFPROTO_IPV6."""
+_FAMILIES = {4: 2, 6: 10, "bridge": 7}
+"""NFPROTO_IPV4, NFPROTO_IPV6 and NFPROTO_BRIDGE."""
 _LATER = -2
 """NETCONFA_IFINDEX_DEFAULT: what links begin with."""
 
@@ -25,6 +25,7 @@ def interest_of(ctx: Context) -> Interest:
     What is worth another look, by the steps of all sandboxes and the links as they are now.
     """
     links, settings, chains, names, legacy = set[str](), set[str](), set[str](), set[str](), False
+    tables = set[str]()
     rows = ctx.journal.steps()
     for row in rows:
         effect = row.step.effect
@@ -39,12 +40,15 @@ def interest_of(ctx: Context) -> Interest:
         elif isinstance(effect, ChainIs | RuleTagged) and effect.netns is None:
             chains.add(f"{_FAMILIES[effect.family]}/{effect.table}/{effect.chain}")
             legacy = legacy or row.tools.get("iptables") == "legacy"
+        elif isinstance(effect, NftTable):
+            tables.add(f"{_FAMILIES[effect.family]}/{effect.name}")
     later = {_LATER} if any(_is_default(row.step.effect) for row in rows) else set[int]()
     return Interest(
         links=frozenset(links),
         indexes=frozenset(_indexes(ctx, links)),
         settings=frozenset(_indexes(ctx, settings) | later),
         chains=frozenset(chains),
+        tables=frozenset(tables),
         netns=frozenset(names),
         files=frozenset(sources() if names else ()),
         legacy=legacy,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from nsctl.engine import etc
 from nsctl.engine.effect import FileIs
 from nsctl.engine.errors import StepFailed
 from nsctl.engine.events import PlanFinished, PlanStarted, StepDone
@@ -55,12 +56,13 @@ def stale(ctx: Context, sandboxes: dict[str, SandboxRow]) -> Iterator[Stale]:
     """
     The files of running sandboxes that are not seen inside, or whose content the host has changed since.
     """
-    now = resolv_conf()
+    hosts = resolv_conf()
     for name, row in sandboxes.items():
         pid = pid_of(ctx.journal, row) if "mount" in row.isolate else None
         if row.state != "up" or pid is None:
             continue
         place = f"{ctx.journal.state_dir}/sandboxes/{name}"
+        now = etc.resolv_conf(hosts, row.settings)
         for file in ("hosts", "resolv.conf"):
             step = ctx.journal.step(f"file/{place}/{file}")
             if step is None or not isinstance(step.step.effect, FileIs) or os.path.exists(f"/etc/netns/{name}/{file}"):

@@ -19,6 +19,8 @@ from nsctl.engine.effect import (
     FileIs,
     LinkIs,
     NetnsIs,
+    NftTable,
+    PortFilter,
     ProcessIs,
     RuleTagged,
     State,
@@ -28,6 +30,7 @@ from nsctl.engine.errors import Invalid
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.port_filters import in_the_table
 from nsctl.engine.facts import Facts
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
@@ -81,6 +84,8 @@ _WHAT_IT_IS: dict[type[Effect], tuple[str, ...]] = {
     FileIs: ("path",),
     ChainIs: ("table", "chain", "family"),
     RuleTagged: ("table", "chain", "spec", "family"),
+    NftTable: ("family", "name"),
+    PortFilter: ("port",),
 }
 
 
@@ -93,6 +98,8 @@ def _identity(step: Step) -> object:
 
 def _found(ctx: Context) -> Iterator[StepRow]:
     # In the order in which a plan makes them: it is undone from the end.
+    for step in in_the_table(ctx.kernel):
+        yield _row(ctx, step)
     names = _sandboxes(ctx)
     for name in sorted(ctx.kernel.netns_names()):
         inode = ctx.kernel.netns_inode(name)

@@ -19,6 +19,7 @@ from nsctl.engine.kit.joining import Joined, choose_joined
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
+from nsctl.engine.kit.port_filter import filters_ports, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
@@ -56,6 +57,7 @@ __all__ = [
     "directory",
     "file",
     "filter_network",
+    "filters_ports",
     "forward_back",
     "free_address",
     "free_bridge",
@@ -73,6 +75,7 @@ __all__ = [
     "network_bridge",
     "network_named",
     "overlap",
+    "own_addresses",
     "own_sources",
     "port_mac",
     "route",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nsctl.engine.effect import LinkIs, LinkSet, LinkUp
 from nsctl.engine.errors import Invalid
-from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
+from nsctl.engine.kit.place import at, check_link, link_key, needs, port_key, shared
 from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
 from nsctl.engine.plan import Command, Step
 
@@ -106,7 +106,8 @@ def veth(
         do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, *port, "type", "veth", *inside)),
         undo=(Command(("ip", "link", "del", "dev", name)),),
         effect=LinkIs(name, mac, type="veth", master=master, mtu=mtu, master_index=master_index),
-        after=(f"netns/{netns}", *((link_key(master, None),) if master else ())),
+        # What it may carry is said before it is there.
+        after=(f"netns/{netns}", *((link_key(master, None), port_key(name)) if master else ())),
     )
 
 

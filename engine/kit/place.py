@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from nsctl.engine.names import check_ifname, check_name
 
-__all__ = ["at", "check_link", "link_key", "needs", "shared"]
+__all__ = ["at", "check_link", "link_key", "needs", "port_key", "shared"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -45,6 +45,13 @@ def link_key(name: str, netns: str | None) -> str:
     The key of the step that makes a link.
     """
     return f"link/{at(name, netns)}"
+
+
+def port_key(name: str) -> str:
+    """
+    The key of the step that says what may come in by the port of a bridge.
+    """
+    return f"port/{name}"
 
 
 def needs(link: str, netns: str | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ What a lab file says.
 
     [network.lan]                 a network with defaults for its sandboxes: a mode and options of that mode
     [sandbox.web]                 a sandbox: network or mode, the mode's options, and
-        isolate, command, count, env, cap_add, cap_drop, privileged
+        isolate, command, count, env, user, workdir, dns, dns_search, add_host, sysctl, cap_add, cap_drop, privileged
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ COMMON = {
     "isolate": "the kinds of namespaces it gets",
     "command": "its workload, as a list of words",
     "env": "variables for its workload",
+    "user": "whose its workload is: USER or USER:GROUP",
+    "workdir": "the directory where its workload begins",
+    "dns": "name servers, in place of the host's",
+    "dns_search": "domains to search names in, in place of the host's",
+    "add_host": "names in /etc/hosts: NAME:ADDRESS",
+    "sysctl": "settings of its own network",
     "cap_add": "capabilities added",
     "cap_drop": "capabilities dropped",
     "privileged": "whether it keeps all capabilities",
@@ -109,7 +115,7 @@ def read_lab(
         text: Its text.
         mode_of: Finds a mode by name.
         modes: The names of all modes, for hints.
-        settings_of: Checks `cap_add`, `cap_drop`, `privileged` and `env` as the command line does.
+        settings_of: Checks what is for every mode (`env`, `user`, `cap_add`, …) as the command line does.
 
     Raises:
         Invalid: Something of it is wrong; the message carries file and line.

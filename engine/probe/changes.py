@@ -35,9 +35,9 @@ _LINKS, _ADDRESSES, _ROUTES, _NETCONFS = (16, 17), (20, 21), (24, 25), (80, 81)
 _IFINFO, _RTMSG, _NETCONF, _NFGEN = 16, 12, 4, 4
 _IFLA_IFNAME, _RTA_OIF, _NETCONFA_IFINDEX = 3, 4, 1
 _NFTABLES = 10 << 8
-_TABLES, _CHAINS, _RULES = (0, 2), (3, 5), (6, 8)
+_TABLES, _CHAINS, _RULES, _SETS = (0, 2), (3, 5), (6, 8), (9, 11, 12, 14)
 _TABLE_NAME, _CHAIN_NAME, _RULE_CHAIN = 1, 3, 2
-"""NFTA_TABLE_NAME, NFTA_CHAIN_NAME and NFTA_RULE_CHAIN; the table's name is the first attribute of all three."""
+"""NFTA_TABLE_NAME, NFTA_CHAIN_NAME and NFTA_RULE_CHAIN; the table's name is the first attribute of all, sets too."""
 
 
 class Interest(NamedTuple):
@@ -49,6 +49,7 @@ class Interest(NamedTuple):
         indexes: Their numbers.
         settings: The numbers of links that nsctl set something of, -2 for those that come later.
         chains: Chains of nf_tables with rules of nsctl's, as `2/filter/FORWARD` (the family as the kernel counts it).
+        tables: Tables of nf_tables that are nsctl's as a whole, as `7/nsctl`.
         netns: Names of network namespaces.
         files: Names of files that sandboxes' own are made from.
         legacy: Whether there are rules in the legacy back end of iptables.
@@ -59,6 +60,7 @@ class Interest(NamedTuple):
     indexes: frozenset[int] = frozenset()
     settings: frozenset[int] = frozenset()
     chains: frozenset[str] = frozenset()
+    tables: frozenset[str] = frozenset()
     netns: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     legacy: bool = False
@@ -163,10 +165,12 @@ def is_about(kind: int, data: bytes, interest: Interest) -> bool:
 
 def _of_firewall(kind: int, data: bytes, interest: Interest) -> bool:
     verb = kind - _NFTABLES
-    if verb not in (*_TABLES, *_CHAINS, *_RULES):
+    if verb not in (*_TABLES, *_CHAINS, *_RULES, *_SETS):
         return False
     found = attributes(data, _NFGEN)
     table = f"{data[0]}/{_text(found, _TABLE_NAME)}"
+    if table in interest.tables or verb in _SETS:
+        return table in interest.tables
     if verb in _TABLES:
         return any(chain.startswith(f"{table}/") for chain in interest.chains)
     return f"{table}/{_text(found, _CHAIN_NAME if verb in _CHAINS else _RULE_CHAIN)}" in interest.chains

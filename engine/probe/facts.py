@@ -13,13 +13,15 @@ from typing import TypeVar
 
 from nsctl.engine import inventory
 from nsctl.engine.facts import HIDDEN, Facts, Firewall, Link, Process, Route, Sandbox
+from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.plan import Step
-from nsctl.engine.probe import firewall, process
+from nsctl.engine.probe import firewall, nftables, process
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.reach.model import LOCAL, TableRoute
+from nsctl.engine.resolvers import only_loopback
 
 __all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
 
@@ -80,7 +82,7 @@ def gather(
     """
     What modes may know of the host.
 
-    Links, sysctls, processes and the firewall's rules are read when they are asked for.
+    Links, sysctls, processes, the firewall's rules and what the host lacks are read when they are asked for.
 
     Args:
         state_dir: nsctl's directory under /run.
@@ -107,6 +109,7 @@ def gather(
         fixed_macs=_Lazy[str, bool](partial(_fixed_mac, kernel), lambda: iter(kernel.links())),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=_firewall(read),
+        lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
         state_dir=state_dir,
         hidden=hidden,
         hosts=_text("/etc/hosts") or "127.0.0.1\tlocalhost\n",
@@ -128,7 +131,17 @@ def _firewall(read: Reader | None) -> Firewall:
         family, table, name = key.split("/")
         return kernel.rules(table, name, int(family))
 
-    return replace(found, chains=_Lazy[str, Sequence[tuple[str, ...]]](chain, lambda: iter(())))
+    def policy(key: str) -> str | None:
+        family, table, name = key.split("/")
+        rules = kernel.ruleset(int(family))
+        return rules.policy(table, name) if rules is not None and rules.chain(table, name) is not None else None
+
+    def keys() -> Iterator[str]:
+        rules = kernel.ruleset()
+        return (f"4/{table}/{name}" for table, name in rules.chains()) if rules is not None else iter(())
+
+    chains = _Lazy[str, Sequence[tuple[str, ...]]](chain, keys)
+    return replace(found, chains=chains, policies=_Lazy[str, str](policy, keys))
 
 
 def _routes(kernel: Kernel) -> tuple[Route, ...]:
@@ -240,13 +253,8 @@ def resolv_conf() -> str | None:
     What a sandbox should see as /etc/resolv.conf; None where the host has none.
     """
     content = _text(_RESOLV_CONF)
-    if content is None or not _only_loopback(content):
+    if content is None or not only_loopback(content):
         return content
     # A stub on the host's loopback can't be reached from another network namespace.
     behind = _text(_RESOLV_CONF_BEHIND_STUB)
     return behind if behind is not None else content
-
-
-def _only_loopback(content: str) -> bool:
-    servers = [words[1] for line in content.splitlines() if len(words := line.split()) > 1 and words[0] == "nameserver"]
-    return bool(servers) and all(server.startswith("127.") or server == "::1" for server in servers)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
-from nsctl.engine.effect import AddrOn, Effect, LinkIs, LinkSet, LinkUp, NetnsIs
+from nsctl.engine.effect import AddrOn, Effect, NetnsIs
+from nsctl.engine.effect_links import compared_link
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
 from nsctl.engine.namespaces import NETNS_DIR, named_inode, own_cookie
-from nsctl.engine.probe import content, process, rtnl
+from nsctl.engine.probe import content, nftables, process, rtnl
 from nsctl.engine.probe.firewall import Rules, backend_in_use, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
@@ -51,6 +52,7 @@ class Kernel:
         self._views: dict[str | None, View | None] = {None: View()}
         self._rules: dict[tuple[str, str | None], Rules] = {}
         self._tools: dict[tuple[int, str], str] = {}
+        self._nft: tuple[nftables.BridgeTable | None, ...] = ()
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
         self._inodes: dict[str, int | None] = {}
         self._cookies: dict[str, int | None] = {}
@@ -121,7 +123,7 @@ class Kernel:
         for effect in effects:
             if isinstance(effect, NetnsIs):
                 names.append(effect.name)
-            elif (link := _link_of(effect)) is not None:
+            elif (link := compared_link(effect)) is not None:
                 links.add(link)
         view = self.view(None)
         if view is not None:
@@ -245,6 +247,13 @@ class Kernel:
             self._rules[(tool, netns)] = Rules(output, backend or backend_in_use())
         return self._rules[(tool, netns)]
 
+    def nft_table(self) -> nftables.BridgeTable | None:
+        """
+        The table of the host's that says what may come in by which port of a bridge; see `nftables.read`.
+        """
+        self._nft = self._nft or (nftables.read(),)
+        return self._nft[0]
+
     def sysctl(self, key: str, netns: str | None = None) -> str | None:
         """
         A sysctl's value (`net/ipv4/conf/eth0/forwarding`); None where it does not exist or can't be read.
@@ -278,7 +287,7 @@ class Kernel:
         """
         try:
             return frozenset(os.listdir(NETNS_DIR))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return frozenset()
 
     def netns_left_over(self, name: str) -> bool:
@@ -389,12 +398,3 @@ class Kernel:
         if key not in self._outputs:
             self._outputs[key] = self._reader(*key)
         return self._outputs[key]
-
-
-def _link_of(effect: Effect | None) -> str | None:
-    # On the host: a named namespace is read as a whole anyway.
-    if isinstance(effect, AddrOn):
-        return effect.link if effect.netns is None else None
-    if isinstance(effect, LinkIs | LinkUp | LinkSet):
-        return effect.name if effect.netns is None else None
-    return None

@@ -5,9 +5,9 @@ Effects compared with the kernel.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from nsctl.engine import effect as e
 from nsctl.engine.effect import Effect, State
@@ -15,68 +15,13 @@ from nsctl.engine.effect_links import host_link_of, key_on_link, on_link
 from nsctl.engine.facts import Link
 from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.values import dataclass
+from nsctl.engine.probe.nftables import nft_table, port_filter
+from nsctl.engine.probe.seen import Known, Mark, Seen, absent, foreign, ours
 
 __all__ = ["Seen", "mark_of", "observe"]
 
-Mark = Mapping[str, int]
-
 _METRIC_6 = 1024
 """IP6_RT_PRIO_USER."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """
-    What was found where an effect should be.
-
-    Args:
-        state: What follows for `do` and `undo`.
-        found: A short phrase for people.
-        drift: What somebody else changed about a thing that is still ours; empty where nothing.
-        renamed: The name under which our link is found now.
-        link: The name that the link has now which the setting is of.
-        taken: Why others rely on it by now, so that it is left as it is; empty where they don't.
-        gone: It was a setting of a link of the host's that is gone, which nobody misses.
-    """
-
-    state: State
-    found: str
-    drift: str = ""
-    renamed: str | None = None
-    link: str | None = None
-    taken: str = ""
-    gone: bool = False
-
-
-_IN_PLACE = Seen(State.OURS, "in place")
-
-
-class Known(NamedTuple):
-    """
-    What is known of a step besides its effect; see `observe`.
-    """
-
-    mark: Mark | None
-    in_flight: bool
-    own_macs: frozenset[str]
-    backend: str
-
-
-def _ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Seen:
-    return Seen(State.OURS, found, drift, renamed) if found != "in place" or drift or renamed else _IN_PLACE
-
-
-def _absent(found: str = "missing") -> Seen:
-    return Seen(State.ABSENT, found)
-
-
-def _foreign(found: str) -> Seen:
-    return Seen(State.FOREIGN, found)
 
 
 def observe(
@@ -110,7 +55,7 @@ def _of_link(effect: Effect, name: str, kernel: Kernel, known: Known) -> Seen:
     link = kernel.link_by_index((known.mark or {})["index"])
     if link is None:
         other = kernel.link(name)
-        sight = _foreign(f"{name} is another link now") if other is not None else _absent(f"{name} is gone")
+        sight = foreign(f"{name} is another link now") if other is not None else absent(f"{name} is gone")
         return replace(sight, gone=True)
     if link.name == name:
         return _OBSERVERS[type(effect)](effect, kernel, known)
@@ -139,20 +84,25 @@ def mark_of(effect: Effect, kernel: Kernel, *, of_others: bool = False) -> dict[
         if link is None or effect.mac != link.mac:  # somebody has renamed it already
             link = kernel.link_by_mac(effect.mac, effect.netns) if effect.mac else None
         return {"index": link.index} if link and (link.name == effect.name or link.mac == effect.mac) else None
+    if isinstance(effect, e.NftTable):
+        table = kernel.nft_table()
+        return {"rules": table.rules} if table is not None else None
     if isinstance(effect, e.NetnsIs):
         inode, cookie = kernel.netns_inode(effect.name), kernel.netns_cookie(effect.name)
         return None if inode is None else {"inode": inode} if cookie is None else {"inode": inode, "cookie": cookie}
-    if isinstance(effect, e.ProcessIs):
-        pid = process.pid_in(effect.pidfile)
-        start = kernel.process(pid) if pid is not None else None
-        if pid is None or start is None:
-            return None
-        init = process.init_of(pid)
-        init_start = kernel.process(init)
-        if init_start is None:
-            init, init_start = pid, start
-        return {"pid": pid, "start": start, "init": init, "init_start": init_start}
-    return None
+    return _mark_of_process(effect, kernel) if isinstance(effect, e.ProcessIs) else None
+
+
+def _mark_of_process(effect: e.ProcessIs, kernel: Kernel) -> dict[str, int] | None:
+    pid = process.pid_in(effect.pidfile)
+    start = kernel.process(pid) if pid is not None else None
+    if pid is None or start is None:
+        return None
+    init = process.init_of(pid)
+    init_start = kernel.process(init)
+    if init_start is None:
+        init, init_start = pid, start
+    return {"pid": pid, "start": start, "init": init, "init_start": init_start}
 
 
 def _link(effect: e.LinkIs, kernel: Kernel, known: Known) -> Seen:
@@ -164,19 +114,19 @@ def _link(effect: e.LinkIs, kernel: Kernel, known: Known) -> Seen:
         if marked is not None and marked.mac == effect.mac:
             return _our_link(effect, marked, kernel)  # renamed, whoever has the name now
         if named is None:
-            return _absent()
+            return absent()
         if link is None:
-            return _foreign(f"an alternative name of {named.name}")
+            return foreign(f"an alternative name of {named.name}")
         # The host gives no index twice: it is our link, with another address. A namespace of the same name might.
         if effect.netns is not None or marked is None or marked.index != link.index:
-            return _foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
+            return foreign(f"mac {link.mac or 'none'}, expected {effect.mac}")
     wrong = ""
     if effect.type and link.type != effect.type:
         wrong = f"type {link.type or 'none'}, expected {effect.type}"
     elif effect.netns is None and index is not None and link.index != index:
         # The hardware address is derived from names: whoever knows them can give it to a link of his own.
         wrong = f"another link with the same hardware address (index {link.index}, not {index})"
-    return _foreign(wrong) if wrong else _our_link(effect, link, kernel)
+    return foreign(wrong) if wrong else _our_link(effect, link, kernel)
 
 
 def _our_link(effect: e.LinkIs, link: Link, kernel: Kernel) -> Seen:
@@ -193,7 +143,7 @@ def _our_link(effect: e.LinkIs, link: Link, kernel: Kernel) -> Seen:
     if effect.mtu is not None and link.mtu != effect.mtu:
         drifts.append(f"mtu {link.mtu}, expected {effect.mtu}")
     drift = "; ".join(drifts)
-    return _ours(drift or "in place", drift, link.name if link.name != effect.name else None)
+    return ours(drift or "in place", drift, link.name if link.name != effect.name else None)
 
 
 def _on_another(master: str, index: int, link: Link, kernel: Kernel) -> str:
@@ -212,8 +162,8 @@ def _on_another(master: str, index: int, link: Link, kernel: Kernel) -> str:
 def _up(effect: e.LinkUp, kernel: Kernel, _: Known) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
-        return _absent("no such link")
-    return _ours("up") if link.up else _absent("down")
+        return absent("no such link")
+    return ours("up") if link.up else absent("down")
 
 
 _SWITCHES = {"on": "on", "1": "on", "true": "on", "yes": "on", "off": "off", "0": "off", "false": "off", "no": "off"}
@@ -222,20 +172,20 @@ _SWITCHES = {"on": "on", "1": "on", "true": "on", "yes": "on", "off": "off", "0"
 def _linkset(effect: e.LinkSet, kernel: Kernel, _: Known) -> Seen:
     link = kernel.link(effect.name, effect.netns)
     if link is None or link.name != effect.name:
-        return _absent("no such link")
+        return absent("no such link")
     found, wanted = kernel.linkset(effect.name, effect.attribute, effect.netns), effect.value
     if effect.attribute in ("hairpin", "isolated", "promisc"):
         wanted = _SWITCHES.get(wanted, wanted)
     elif effect.attribute == "group" and wanted == "default":
         wanted = "0"
-    return _ours() if found == wanted else _absent(f"{effect.attribute} {found or 'none'}, expected {effect.value}")
+    return ours() if found == wanted else absent(f"{effect.attribute} {found or 'none'}, expected {effect.value}")
 
 
 def _address(effect: e.AddrOn, kernel: Kernel, _: Known) -> Seen:
     found = kernel.addresses(effect.link, effect.netns)
     if effect.address in found or (":" in effect.address and _same_address(effect.address, found)):
-        return _ours()
-    return _absent()
+        return ours()
+    return absent()
 
 
 def _same_address(wanted: str, found: frozenset[str]) -> bool:
@@ -258,9 +208,9 @@ def _route(effect: e.RouteVia, kernel: Kernel, _: Known) -> Seen:
         link = kernel.link_by_index(route.ifindex, effect.netns)
         name = link.name if link else f"link {route.ifindex}"
         if route.via == effect.via and name == effect.link:
-            return _ours()
+            return ours()
         others.append(f"via {route.via} dev {name}" if route.via else f"dev {name}")
-    return _foreign(f"another route: {others[0]}") if others else _absent()
+    return foreign(f"another route: {others[0]}") if others else absent()
 
 
 def _destination(text: str) -> str:
@@ -273,12 +223,12 @@ def _destination(text: str) -> str:
 def _sysctl(effect: e.SysctlIs, kernel: Kernel, _: Known) -> Seen:
     found = kernel.sysctl(effect.key, effect.netns)
     if found is None:
-        return _absent("no such key")
+        return absent("no such key")
     if found.split() == effect.value.split():
         return Seen(State.OURS, f"value {found}", taken=_taken_over(effect, kernel))
     if found.split() == effect.before.split():
-        return _absent(f"value {found}, expected {effect.value}")
-    return _foreign(f"value {found}, expected {effect.value}")
+        return absent(f"value {found}, expected {effect.value}")
+    return foreign(f"value {found}, expected {effect.value}")
 
 
 def _taken_over(effect: e.SysctlIs, kernel: Kernel) -> str:
@@ -293,13 +243,13 @@ def _taken_over(effect: e.SysctlIs, kernel: Kernel) -> str:
 def _netns(effect: e.NetnsIs, kernel: Kernel, known: Known) -> Seen:
     mark = known.mark
     if not kernel.netns_taken(effect.name):
-        return _absent()
+        return absent()
     inode = kernel.netns_inode(effect.name)
     if inode is None:
         if (mark or known.in_flight) and kernel.netns_left_over(effect.name):
             # `ip netns add` was killed between making the file and mounting on it, or somebody unmounted it.
-            return _ours("no namespace is mounted there", "no namespace is mounted there")
-        return _foreign("a file that is no network namespace")
+            return ours("no namespace is mounted there", "no namespace is mounted there")
+        return foreign("a file that is no network namespace")
     # The mark is what the step really made: that is what an undo takes away.
     expected = mark.get("inode") if mark else None
     if expected is None:
@@ -307,9 +257,9 @@ def _netns(effect: e.NetnsIs, kernel: Kernel, known: Known) -> Seen:
     if expected is None and effect.source is not None:
         expected = kernel.netns_inode(effect.source)
     if expected is not None:
-        return _ours() if inode == expected and _same(effect, kernel, mark) else _foreign("another network namespace")
+        return ours() if inode == expected and _same(effect, kernel, mark) else foreign("another network namespace")
     if not known.in_flight:
-        return _foreign("a network namespace that nsctl did not make")
+        return foreign("a network namespace that nsctl did not make")
     return _pristine(effect.name, kernel, known.own_macs)
 
 
@@ -322,21 +272,21 @@ def _pristine(name: str, kernel: Kernel, own_macs: frozenset[str]) -> Seen:
     # Nobody wrote down which namespace was made under this name: it counts as ours only if nobody else uses it.
     for link in kernel.links(name).values():
         if link.name != "lo" and link.mac not in own_macs:
-            return _foreign(f"a network namespace with a link that is not nsctl's: {link.name}")
+            return foreign(f"a network namespace with a link that is not nsctl's: {link.name}")
     pid = kernel.someone_in(name)
-    return _foreign(f"a network namespace in use by process {pid}") if pid is not None else _ours()
+    return foreign(f"a network namespace in use by process {pid}") if pid is not None else ours()
 
 
 def _chain(effect: e.ChainIs, kernel: Kernel, known: Known) -> Seen:
     rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns, known.backend)
-    return _ours() if rules is not None else _absent()
+    return ours() if rules is not None else absent()
 
 
 def _rule(effect: e.RuleTagged, kernel: Kernel, known: Known) -> Seen:
     rules = kernel.rules(effect.table, effect.chain, effect.family, effect.netns, known.backend)
     if rules is None:
-        return _absent("no such chain")
-    return _ours() if effect.spec in rules else _absent()
+        return absent("no such chain")
+    return ours() if effect.spec in rules else absent()
 
 
 def _process(effect: e.ProcessIs, kernel: Kernel, known: Known) -> Seen:
@@ -344,49 +294,49 @@ def _process(effect: e.ProcessIs, kernel: Kernel, known: Known) -> Seen:
     if mark and "start" in mark:
         # Not the pidfile's: somebody else may have written to it, and start times count only in hundredths of a second.
         pid = mark["pid"]
-        return _ours(f"process {pid}") if kernel.process(pid) == mark["start"] else _absent("not running")
+        return ours(f"process {pid}") if kernel.process(pid) == mark["start"] else absent("not running")
     pid_there = process.pid_in(effect.pidfile)
     pid = -1 if pid_there is None else pid_there
     if pid_there is None or kernel.process(pid) is None:
-        return _absent("not running")
+        return absent("not running")
     # Whatever it became since, it names the sandbox's directory in its arguments, or writes its log there.
     directory = os.path.dirname(effect.pidfile) + "/"
     if any(directory in text for text in (process.command_of(pid), *process.outputs_of(pid))):
-        return _ours(f"process {pid}")
-    return _absent("not running")
+        return ours(f"process {pid}")
+    return absent("not running")
 
 
 def _file(effect: e.FileIs, kernel: Kernel, known: Known) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
-        return _absent()
+        return absent()
     if kind != "file":
-        return _foreign("not a regular file")
+        return foreign("not a regular file")
     content = kernel.file(effect.path)
     if content == effect.content:
-        return _ours()
+        return ours()
     if known.in_flight and content is not None and effect.content.startswith(content):
-        return _ours("half written", "half written")  # nsctl died between making it and writing the last of it
-    return _foreign("other content")
+        return ours("half written", "half written")  # nsctl died between making it and writing the last of it
+    return foreign("other content")
 
 
 def _directory(effect: e.DirIs, kernel: Kernel, _: Known) -> Seen:
     kind = kernel.kind(effect.path)
     if kind is None:
-        return _absent()
-    return _ours() if kind == "directory" else _foreign("not a directory")
+        return absent()
+    return ours() if kind == "directory" else foreign("not a directory")
 
 
 def _command(effect: e.CommandSucceeds, kernel: Kernel, _: Known) -> Seen:
     result = kernel.output(effect.argv, effect.netns)
     if result is None:
-        return _absent()
+        return absent()
     status, output = result
     if status != 0:
-        return _absent(f"{effect.argv[0]} exits with {status}")
+        return absent(f"{effect.argv[0]} exits with {status}")
     if effect.output is not None and output.rstrip("\n") != effect.output.rstrip("\n"):
-        return _absent(f"{effect.argv[0]} prints something else")
-    return _ours()
+        return absent(f"{effect.argv[0]} prints something else")
+    return ours()
 
 
 _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
@@ -396,6 +346,8 @@ _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
     e.FileIs: _file,
     e.ChainIs: _chain,
     e.RuleTagged: _rule,
+    e.NftTable: nft_table,
+    e.PortFilter: port_filter,
     e.LinkUp: _up,
     e.LinkSet: _linkset,
     e.AddrOn: _address,

@@ -48,7 +48,9 @@ class _Devices(Mapping[str, Device]):
         return len(self._view.links())
 
 
-def read_host(kernel: Kernel, *, own: Collection[str] = (), backend: str = "") -> Host:
+def read_host(
+    kernel: Kernel, *, own: Collection[str] = (), backend: str = "", rulesets: Sequence[Ruleset] | None = None
+) -> Host:
     """
     The host: what does not need a process is read over netlink; `iptables-save` runs once, unless it did already.
 
@@ -56,11 +58,14 @@ def read_host(kernel: Kernel, *, own: Collection[str] = (), backend: str = "") -
         kernel: The kernel, with what was read of it before.
         own: The sysctls that nsctl set.
         backend: The back end of iptables that nsctl's rules are in; the one in use, if empty.
+        rulesets: The packet filters, if they are known already; no process is started then.
     """
     view = kernel.view() or View()
     with Netlink(socket_in()) as netlink:
         rules, tables = _routing(netlink, lambda i: row.name if (row := view.by_index(i)) is not None else None)
-    rulesets, unseen = _rulesets(kernel, backend)
+    unseen: tuple[str, ...] = ()
+    if rulesets is None:
+        rulesets, unseen = _rulesets(kernel, backend)
     settings = {key: value for key in _SETTINGS if (value := sysctl(key)) is not None}
     return Host(_Devices(view), rules, tables, settings, rulesets, own=own, unseen=unseen)
 

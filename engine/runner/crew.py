@@ -8,6 +8,7 @@ Journal writes stay in the main thread: `starting` before a run may begin, `ende
 from __future__ import annotations
 
 import errno
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nsctl.engine.fuse import BATCH, NATIVE, RESTORE, SOLO, SPAWN, Item, Run, batch_text, restore_text
+from nsctl.engine.fuse import BATCH, NATIVE, NFT, RESTORE, SOLO, SPAWN, Item, Run, batch_text, nft_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
 from nsctl.engine.runner.native import perform
 from nsctl.engine.runner.netns import StrandedError, entered
@@ -34,6 +35,7 @@ WORKERS = 2
 FEW = 50
 STOPPING = frozenset({signal.SIGTTIN, signal.SIGTTOU})
 """What a terminal stops a process in its background with: blocked in nsctl's main thread only, for it is inherited."""
+_NFT_LINE = re.compile(r"^/dev/stdin:([0-9]+):", re.MULTILINE)
 _RESTORERS = {4: "iptables-restore", 6: "ip6tables-restore"}
 
 
@@ -173,6 +175,8 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: i
             _native(run, outcome, force=force)
         elif run.kind == BATCH:
             _batch(run, outcome, runner, force=force, group=group)
+        elif run.kind == NFT:
+            _nft(run, outcome, runner, force=force)
         elif run.kind == RESTORE:
             _restore(run, outcome, runner, force=force, backend=backend)
         else:
@@ -243,6 +247,22 @@ def _failed_lines(stderr: str) -> tuple[set[int], bool]:
         if named:
             found.add(int(number))
     return found, named
+
+
+def _nft(run: Run, outcome: Outcome, runner: Runner, *, force: bool) -> None:
+    text, owner = nft_text(run)
+    timeout = runner.timeout + 0.1 * len(run.items)  # as in a batch
+    outcome.result = runner.run(Command(("nft", "-f", "-"), stdin=text), timeout=timeout, here=True)
+    if outcome.result.status == 0:
+        outcome.done = list(run.items)
+        return
+    # The kernel takes all of it or none.
+    found = _NFT_LINE.search(outcome.result.stderr)
+    number = int(found[1]) if found else 0
+    outcome.guessed = not 0 < number <= len(owner)
+    outcome.failed = run.items[0] if outcome.guessed else owner[number - 1]
+    if force and not outcome.result.timed_out:
+        _one_by_one(run.items, outcome, runner)
 
 
 def _restore(run: Run, outcome: Outcome, runner: Runner, *, force: bool, backend: str) -> None:

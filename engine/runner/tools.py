@@ -24,6 +24,7 @@ _PACKAGES = {
     "iptables-restore": "iptables",
     "iptables-save": "iptables",
     "ip6tables": "iptables",
+    "nft": "nftables",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setpriv": "util-linux",

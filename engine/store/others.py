@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, RuleTagged, SysctlIs
+from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
 from nsctl.engine.errors import Refused
 from nsctl.engine.plan import Step
 from nsctl.engine.store.database import Damaged, Unwritable
@@ -98,7 +98,7 @@ def can_be_shared(step: Step) -> bool:
     effect = step.effect
     if isinstance(effect, SysctlIs):
         return effect.netns is None and step.goes_with is None
-    return isinstance(effect, ChainIs | RuleTagged)
+    return isinstance(effect, ChainIs | RuleTagged | NftTable)
 
 
 class Others(Mapping[str, Held]):

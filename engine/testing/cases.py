@@ -118,6 +118,7 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         route_mtu=data.get("route_mtu"),
         outer=tuple(data.get("outer", ())),
         sysctls=data.get("sysctls", {}),
+        lacks=data.get("lacks", {}),
         netns=frozenset(data.get("netns", ())),
         addresses=tuple((link, IPv4Interface(address)) for link, address in data.get("addresses", ())),
         fixed_macs=data.get("fixed_macs", {}),

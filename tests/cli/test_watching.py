@@ -17,6 +17,7 @@ INTEREST = Interest(
     indexes=frozenset({7}),
     settings=frozenset({2, -2}),
     chains=frozenset({"2/filter/FORWARD", "2/filter/NSCTL-FORWARD"}),
+    tables=frozenset({"7/nsctl"}),
 )
 
 
@@ -66,6 +67,10 @@ NFT = 10 << 8
         (NFT + 2, b"\x02\0\0\0" + attribute(1, b"filt\0"), False),
         (NFT + 15, b"\x02\0\0\0" + attribute(1, b"\0\0\0\1"), False),
         (NFT + 12, b"\x02\0\0\0" + attribute(1, b"filter\0"), False),
+        (NFT + 6, rule(b"nsctl", b"anything", 7), True),
+        (NFT + 14, b"\x07\0\0\0" + attribute(1, b"nsctl\0"), True),
+        (NFT + 12, b"\x07\0\0\0" + attribute(1, b"other\0"), False),
+        (NFT + 6, rule(b"nsctl", b"FORWARD", 2), False),
     ],
 )
 def test_only_what_can_be_about_nsctls_own_is_of_interest(kind: int, data: bytes, expected: object) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
+from nsctl.engine.enter import CAPABILITIES
 from nsctl.engine.errors import Invalid
 from nsctl.engine.plan import NAMESPACES
-from nsctl.engine.sandbox import CAPABILITIES
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from typing import Any
 import nsctl
 from nsctl.engine import effect, facts, kit
 from nsctl.engine.cli.app import COMMANDS, command_of
-from nsctl.engine.cli.parameters import RESERVED, UpCommon
-from nsctl.engine.options import fields_of
+from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
+from nsctl.engine.options import Field, fields_of
 from nsctl.hooks import spec
 from nsctl.hooks.manager import Plugins
 
@@ -68,8 +68,13 @@ def options(options_type: type) -> str:
     The options of a dataclass.
     """
     return table(
-        ("option", "meaning"), ((f"`{f.flag} {f.metavar}".rstrip() + "`", f.text) for f in fields_of(options_type))
+        ("option", "meaning"), ((f"`{_flags(f)} {f.metavar}".rstrip() + "`", f.text) for f in fields_of(options_type))
     )
+
+
+def _flags(field: Field) -> str:
+    short = SHORT.get(field.name) if field.name in {f.name for f in fields_of(UpCommon)} else None
+    return f"{field.flag}, {short}" if short else field.flag
 
 
 def kit_functions() -> str:

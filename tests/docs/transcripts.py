@@ -147,6 +147,7 @@ exec """
     pytest = f"""{own} {_ENV}/bin/python -I -m pytest "$@"
 """
     lab.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "reader", "/mnt"], check=True)
+    lab.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "srv", "/srv"], check=True)
     lab.call(os.makedirs, WORK, 0o755)
     for path, text in {
         f"{_BIN}/nsctl": nsctl,

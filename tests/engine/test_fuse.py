@@ -10,6 +10,7 @@ from nsctl.engine.effect import LinkUp
 from nsctl.engine.fuse import (
     BATCH,
     NATIVE,
+    NFT,
     RESTORE,
     SOLO,
     SPAWN,
@@ -20,6 +21,7 @@ from nsctl.engine.fuse import (
     compile_runs,
     do_items,
     ends_processes,
+    nft_text,
     restore_text,
     undo_items,
 )
@@ -260,6 +262,26 @@ def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> Non
         ("-N NSCTL-Y", "k2"),
         ("COMMIT", "k2"),
     ]
+
+
+def test_statements_of_nft_are_one_transaction_and_each_line_is_known() -> None:
+    table = Item("table", Command(("nft", "-f", "-"), stdin="table bridge nsctl {\n}\n"), frozenset())
+    first, second = (
+        Item(k, Command(("nft", f"add element bridge nsctl ports {{ {k} }}")), frozenset({"table"})) for k in ("a", "b")
+    )
+    [run] = compile_runs([table, first, second])
+    assert run.kind == NFT
+    text, owners = nft_text(run)
+    assert text.splitlines()[2:] == ["add element bridge nsctl ports { a }", "add element bridge nsctl ports { b }"]
+    assert owners == [table, table, first, second]
+
+
+@pytest.mark.parametrize(
+    "argv", [("nft", "list", "ruleset"), ("nft", "-f", "/x"), ("nft", "--version"), ("nft", "a\nb"), ("nft", "-f")]
+)
+def test_what_is_no_single_statement_of_nfts_runs_by_itself(argv: tuple[str, ...]) -> None:
+    assert kind(*argv) == SOLO
+    assert kind("nft", "add table bridge x", ok=(0, 1)) == SOLO
 
 
 def test_a_chain_is_made_by_a_line_that_fails_where_it_exists() -> None:

@@ -34,6 +34,7 @@ EVERY_STEP: list[Step] = [
     *kit.filter_network("br0"),
     *kit.filter_network("br0", internal=True),
     *kit.masquerade(IPv4Network("10.0.3.0/24"), unless_to="br0"),
+    *kit.own_addresses("pair0", "02:00:00:00:00:01", IPv4Address("10.0.3.2")),
     kit.directory("/run/x"),
     kit.file("/run/x/y", "content"),
     kit.spawn(Facts(), "web", "proxy-80", ("sleep", "1"), why="test"),

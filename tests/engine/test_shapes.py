@@ -14,6 +14,7 @@ import pytest
 from nsctl import Command, Step
 from nsctl.engine.effect import ProcessIs
 from nsctl.engine.facts import Facts
+from nsctl.engine.kit.port_filter import TABLE
 from nsctl.engine.mode import Request
 from nsctl.engine.plan import Spawn
 from nsctl.engine.planner import plan as planned
@@ -110,6 +111,16 @@ BAD = {
     "a restored chain": step("iptables-restore", "-w", "--noflush", stdin="*filter\n-F INPUT\nCOMMIT\n"),
     "a restored policy": step("iptables-restore", "-w", "--noflush", stdin="*filter\n:INPUT DROP [0:0]\nCOMMIT\n"),
     "a flushing restore": step("iptables-restore", stdin="*filter\nCOMMIT\n"),
+    "a table of somebody else's": step("nft", "delete table inet filter"),
+    "a ruleset": step("nft", "flush ruleset"),
+    "an element of somebody else's": step("nft", 'delete element inet filter ports { "ns-web" }'),
+    "an element and more": step("nft", 'delete element bridge nsctl ports { "ns-web" }; flush ruleset'),
+    "an element that breaks out": step("nft", 'add element bridge nsctl ports { "x" }; include "/x" }'),
+    "a file of nft's": step("nft", "-f", "/x"),
+    "another table in the file": step("nft", "-f", "-", stdin="table bridge nsctl {\n}\n"),
+    "the table and more": step("nft", "-f", "-", stdin=TABLE + "flush ruleset\n"),
+    "more before the table": step("nft", "-f", "-", stdin="flush ruleset\n" + TABLE),
+    "the table in a namespace": step("nft", "delete table bridge nsctl", netns="web"),
     "a namespace by a path": step("ip", "link", "set", "dev", "x", "up", netns="../x"),
     "the end of a stranger": step("pkill", "-KILL", "-F", "/run/sshd.pid"),
     "the end of all": step("pkill", "-KILL", "."),

@@ -64,6 +64,11 @@ ACTS = (
     Act("the chain of addresses is emptied", "iptables -t nat -F NSCTL-POSTROUTING"),
     Act("a firewall is loaded anew", f"{_OURS} && {_FLUSHED.format('filter', 'filter')} &&"
         f" {_FLUSHED.format('nat', 'nat')}"),
+    Act("all of nftables is flushed", "nft list tables | grep -q . && nft flush ruleset"),
+    Act("the table of ports is deleted", "nft delete table bridge nsctl"),
+    Act("its rules are emptied", "nft flush chain bridge nsctl guarded"),
+    Act("its ports are emptied", "nft list set bridge nsctl ports | grep -q ns- &&"
+        " nft flush set bridge nsctl ports"),
     Act("the bridge no longer forwards", "echo 0 >/proc/sys/net/ipv4/conf/nsbr0/forwarding"),
     Act("the uplink no longer forwards", '[ "$(cat /proc/sys/net/ipv4/conf/eth0/forwarding)" = 1 ] &&'
         " echo 0 >/proc/sys/net/ipv4/conf/eth0/forwarding"),

@@ -61,6 +61,9 @@ REMOVED = (
           "rule/4/filter/FORWARD/"),
     Drift("iptables-save -t filter | sed '/NSCTL-FORWARD/d' | iptables-restore", "chain/4/filter/NSCTL-FORWARD"),
     Drift("iptables-save -t nat | sed '/NSCTL-POSTROUTING/d' | iptables-restore", "chain/4/nat/NSCTL-POSTROUTING"),
+    Drift("nft delete table bridge nsctl", "nft/bridge/nsctl"),
+    Drift("nft flush ruleset", "nft/bridge/nsctl"),
+    Drift("for name in ports hardware addresses; do nft flush set bridge nsctl $name; done", "port/ns-web"),
     Drift("ip netns del web", "netns/web"),
     Drift("ip netns del web; touch /run/netns/web", "netns/web"),
     Drift("pkill -9 -F /run/nsctl/sandboxes/web/init.pid", "init/web"),
@@ -75,6 +78,11 @@ CHANGED = (
     Drift(
         f"ip link add brx address {STRANGER} type bridge; ip link set ns-web master brx", "link/ns-web", THEIRS["brx"]
     ),
+    Drift("nft insert rule bridge nsctl guarded accept", "nft/bridge/nsctl"),
+    Drift("nft flush chain bridge nsctl prerouting", "nft/bridge/nsctl"),
+    Drift("nft 'add table bridge nsctl { flags dormant; }'", "nft/bridge/nsctl"),
+    Drift("nft flush set bridge nsctl ports", "port/ns-web"),
+    Drift("nft flush set bridge nsctl hardware", "port/ns-web"),
     Drift("ip link set nsbr0 addrgenmode eui64", "linkset/nsbr0/addrgenmode"),
     Drift("echo 0 >/proc/sys/net/ipv4/conf/nsbr0/forwarding", "sysctl/net/ipv4/conf/nsbr0/forwarding"),
     Drift("echo 0 >/proc/sys/net/ipv4/conf/eth0/forwarding", "sysctl/net/ipv4/conf/eth0/forwarding"),

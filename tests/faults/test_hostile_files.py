@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsctl.engine import render
-from nsctl.engine.cli.labs import _settings
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.errors import Invalid
 from nsctl.engine.lab import read_lab
 from nsctl.engine.names import check_name
@@ -41,7 +41,7 @@ def test_a_lab_file_is_read_or_refused_with_its_line(tally: Tally) -> None:
             text += f"[sandbox.{json.dumps(name)}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in table.items())
         for tried in (text, text[:at] + junk + text[at:]):
             try:
-                for one in read_lab("lab.toml", tried, MODES.get, lambda: list(MODES), _settings).sandboxes:
+                for one in read_lab("lab.toml", tried, MODES.get, lambda: list(MODES), of_lab_file).sandboxes:
                     assert check_name(one.request.name)
             except Invalid as e:
                 clean(e, r"lab\.toml, line [0-9]+: .+")

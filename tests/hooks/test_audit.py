@@ -8,8 +8,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -17,8 +18,9 @@ from nsctl.engine.effect import LinkIs
 from nsctl.engine.errors import Refused
 from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
 from nsctl.engine.plan import Command, Spawn, Step
-from nsctl.hooks import audit
+from nsctl.hooks import writer
 from nsctl.hooks.audit import AuditTrail, files_of, verify
+from nsctl.hooks.writer import TrailFile
 
 BRIDGE = Step(
     "link/nsbr0",
@@ -334,7 +336,7 @@ def test_a_rotation_is_no_gap(path: Path, tmp_path: Path, monkeypatch: pytest.Mo
     emptied(path)  # copytruncate
     change(trail(), 3)
     (tmp_path / COPY).unlink()
-    monkeypatch.setattr(audit, "_boot_id", lambda: "a reboot")
+    monkeypatch.setattr(writer, "_boot_id", lambda: "a reboot")
     change(trail(), 4)
     assert verify(str(path), str(tmp_path / COPY)).problems == []
 
@@ -360,7 +362,7 @@ def test_a_copy_that_cannot_be_there_is_not_missed(path: Path, tmp_path: Path, m
     assert verify(str(there), str(tmp_path / "other.head")).problems == []
     removed(tmp_path / "other.head")
     assert verify(str(there), str(tmp_path / "other.head")).problems
-    monkeypatch.setattr(audit, "_boot_id", lambda: "a reboot")
+    monkeypatch.setattr(writer, "_boot_id", lambda: "a reboot")
     assert verify(str(there), str(tmp_path / "other.head")).problems == []
     change(AuditTrail(str(there), copy=str(tmp_path / "other.head")), 4)
     assert verify(str(there), str(tmp_path / "other.head")).problems == []
@@ -388,7 +390,7 @@ def test_a_copy_that_there_is_no_room_for_is_not_missed(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(audit, "remember_apart", full)
+    monkeypatch.setattr(writer, "remember_apart", full)
     change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
     change(AuditTrail(str(path), copy=str(tmp_path / COPY)), 2)
     assert verify(str(path), str(tmp_path / COPY)).problems == []
@@ -401,7 +403,7 @@ def test_who_was_killed_right_after_it_had_begun_the_copy_leaves_no_gap(
         raise OSError("killed")
 
     with monkeypatch.context() as m:
-        m.setattr(audit, "_append", killed)
+        m.setattr(writer, "_append", killed)
         with pytest.raises(Refused):
             change(AuditTrail(str(path), copy=str(tmp_path / COPY)))
     assert (tmp_path / COPY).exists()
@@ -556,3 +558,23 @@ def test_structlogs_methods_that_need_asyncio_still_find_it() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, "hello" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_single_record_is_written_as_structlog_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    for kind in (TrailFile, AuditTrail):
+        monkeypatch.setattr("nsctl.hooks.writer.datetime", Stopped)
+        log = tmp_path / kind.__name__ / "audit.jsonl"
+        kind(str(log)).note("exec_started", "web", argv=("printf", "ü\n", "\udcff"), number=7, nothing=None)
+        written.append(log.read_text())
+    assert written[0] == written[1] != ""
+
+
+class Stopped(datetime):
+    """
+    A clock that stands still.
+    """
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 11, 30, tzinfo=tz)

@@ -62,4 +62,4 @@ def test_expectations_are_written_into_a_case_on_request(tmp_path: Path, monkeyp
 
     check_case(path, *MODES)
 
-    assert json.loads(path.read_text())["do"] == ["ip netns add web"]
+    assert json.loads(path.read_text())["do"][:1] == ["ip netns add web"]

@@ -19,7 +19,7 @@ subnet = "10.0.3.0/24"
 [sandbox.web]
 network = "lan"
 ip = "10.0.3.10"
-command = ["python3", "-m", "http.server", "80"]
+command = ["python3", "-m", "http.server", "--directory", "/run/empty", "80"]
 
 [sandbox.client]
 mode = "bridge"
@@ -31,7 +31,9 @@ count = 50                         # client-1 … client-50
 mode = "container"
 target = "web"
 """
-SMALL = EXAMPLE.replace("count = 50", "count = 3").replace('"python3", "-m", "http.server", "80"', '"sleep", "1000"')
+SMALL = EXAMPLE.replace("count = 50", "count = 3").replace(
+    '"python3", "-m", "http.server", "--directory", "/run/empty", "80"', '"sleep", "1000"'
+)
 CHANGED = SMALL.replace('"1000"', '"2000"').replace("count = 3", "count = 2")
 
 

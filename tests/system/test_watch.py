@@ -39,6 +39,9 @@ CHANGES = {
     "one chain of nsctl's": "iptables -t nat -F NSCTL-POSTROUTING",
     "a rule ahead": "iptables -D NSCTL-GUARD -i nsbr0 -m comment --comment nsctl:nsbr0 -j RETURN;"
     " iptables -A NSCTL-GUARD -i nsbr0 -m comment --comment nsctl:nsbr0 -j RETURN",
+    "the table of ports": "nft delete table bridge nsctl",
+    "its rules": "nft flush chain bridge nsctl guarded",
+    "a port that is not judged": "nft flush set bridge nsctl ports",
     "a cable": "ip link del ns-web",
     "a cable's end": "ip -n web link del eth0",
     "a port that left": "ip link set ns-web nomaster",

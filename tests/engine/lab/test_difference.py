@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nsctl.engine.cli.labs import _settings
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.errors import Conflict
 from nsctl.engine.lab import Difference, Lab, compare, read_lab
 from nsctl.engine.lab.difference import STDIN
@@ -36,7 +36,7 @@ class Row:
 
 
 def read(text: str) -> Lab:
-    return read_lab("lab.toml", text, MODES.get, lambda: list(MODES), _settings)
+    return read_lab("lab.toml", text, MODES.get, lambda: list(MODES), of_lab_file)
 
 
 def made(text: str, source: str = HERE) -> dict[str, Row]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nsctl import opt
-from nsctl.engine.cli.labs import _settings
+from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.errors import Invalid
 from nsctl.engine.lab import Lab, Wanted, read_lab
 from nsctl.engine.mode import Mode
@@ -38,6 +38,7 @@ subnet = "10.0.3.0/24"
 [sandbox.web]
 network = "lan"
 ip = "10.0.3.10"
+workdir = "/srv"
 command = ["python3", "-m", "http.server", "80"]
 
 [sandbox.client]
@@ -54,7 +55,7 @@ target = "web"
 
 def read(text: str) -> Lab:
     def settings(given: Mapping[str, Any]) -> dict[str, Any]:
-        return _settings(given)
+        return of_lab_file(given)
 
     return read_lab("lab.toml", text, MODES.get, lambda: list(MODES), settings)
 

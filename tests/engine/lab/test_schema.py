@@ -25,6 +25,7 @@ isolate = ["net"]
 [sandbox.web]
 network = "lan"
 ip = "10.0.3.10"
+workdir = "/srv"
 command = ["python3", "-m", "http.server", "80"]
 env = { LANG = "C" }
 cap_add = ["sys_ptrace"]

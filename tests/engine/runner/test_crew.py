@@ -314,6 +314,39 @@ def test_undoing_rules_goes_on_past_one_that_is_gone(lab: Lab, backend: str) -> 
     ]
 
 
+TABLE = item("table", "nft", "add table bridge t; add set bridge t s { type ifname; }")
+
+
+def element(verb: str, name: str) -> Item:
+    return item(name, "nft", f'{verb} element bridge t s {{ "{name}" }}')
+
+
+def elements(lab: Lab) -> set[str]:
+    listed = lab.run(["nft", "-j", "list", "ruleset", "bridge"], check=True).stdout
+    return {e for entry in json.loads(listed)["nftables"] if "set" in entry for e in entry["set"].get("elem", ())}
+
+
+@lab_only
+@needs("nft")
+@pytest.mark.parametrize(
+    "bad", ['add element bridge t nope { "x" }', 'delete element bridge t s { "x" }', "add garbage bridge t"]
+)
+def test_a_transaction_of_nfts_names_the_line_that_failed_and_changes_nothing(lab: Lab, bad: str) -> None:
+    items = [TABLE, element("add", "a"), item("bad", "nft", bad), element("add", "b")]
+    outcome = performed(lab, items)
+    assert (outcome.failed, outcome.done, outcome.guessed) == (items[2], [], False)
+    assert "bridge" not in lab.run(["nft", "list", "ruleset"], check=True).stdout
+
+
+@lab_only
+@needs("nft")
+def test_undoing_in_a_transaction_of_nfts_goes_on_past_an_element_that_is_gone(lab: Lab) -> None:
+    assert performed(lab, [TABLE, *(element("add", name) for name in "abc")]).failed is None
+    outcome = performed(lab, [element("delete", name) for name in "axc"], force=True)
+    assert keys(outcome.done) == ["a", "c"]
+    assert elements(lab) == {"b"}
+
+
 @lab_only
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_comments_come_through_a_restore_as_they_are(lab: Lab, backend: str) -> None:

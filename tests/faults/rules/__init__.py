@@ -6,13 +6,25 @@ nsctl's protective rules, each with the change that takes it out and a test that
 
 from __future__ import annotations
 
-from tests.faults.rules import adopting, bounds, core, firewall, identity, mending, network, stores, trail, watching
+from tests.faults.rules import (
+    adopting,
+    bounds,
+    core,
+    firewall,
+    identity,
+    mending,
+    network,
+    settings,
+    stores,
+    trail,
+    watching,
+)
 from tests.faults.rules.rule import Rule
 
 __all__ = ["RULES", "Rule"]
 
 RULES = tuple(
     rule
-    for area in (core, identity, stores, bounds, trail, network, mending, firewall, adopting, watching)
+    for area in (core, identity, stores, bounds, trail, network, mending, firewall, settings, adopting, watching)
     for rule in area.RULES
 )

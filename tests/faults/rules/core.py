@@ -177,15 +177,15 @@ RULES = (
     Rule(
         "a namespace is known by its inode",
         "engine/probe/observe.py",
-        "_ours() if inode == expected and",
-        "_ours() if expected and",
+        "ours() if inode == expected and",
+        "ours() if expected and",
         f"{_OBSERVE}::test_a_namespace_is_ours_by_its_inode",
     ),
     Rule(
         "a namespace that was just being made is ours only if nobody uses it",
         "engine/probe/observe.py",
         "return _pristine(effect.name, kernel, known.own_macs)",
-        "return _ours()",
+        "return ours()",
         f"{_OBSERVE}::test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it",
     ),
     Rule(
@@ -458,14 +458,14 @@ RULES = (
     # What a process in a sandbox may do.
     Rule(
         "no new privileges",
-        "engine/sandbox.py",
+        "engine/enter.py",
         '"--no-new-privs", ',
         "",
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",
     ),
     Rule(
         "capabilities are bounded",
-        "engine/sandbox.py",
+        "engine/enter.py",
         '("-all", *(',
         '("+all", *(',
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",

@@ -165,9 +165,9 @@ RULES = (
     ),
     Rule(
         "a sandbox's own name stands first in its hosts",
-        "engine/sandbox.py",
-        "    return own + ",
-        "    return own * 0 + ",
+        "engine/etc.py",
+        '    return "".join(own) + ',
+        '    return "".join(own[:0]) + ',
         "tests/system/test_own_files.py::test_its_own_name_comes_first_and_nowhere_else",
     ),
     Rule(

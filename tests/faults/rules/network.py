@@ -14,6 +14,10 @@ _OTHERS = f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_befor
 
 _NETWORKS = "tests/system/test_networks.py"
 _CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/{}]"
+_SIBLINGS = (
+    "tests/system/test_siblings.py::test_nothing_in_another_name_reaches_anybody_and_what_is_its_own_reaches_all[nft]"
+)
+_MORE = "tests/system/test_siblings.py::test_what_others_let_a_port_send_is_named_and_goes_with_it"
 
 _JOIN = "tests/system/test_join.py"
 
@@ -230,5 +234,117 @@ RULES = (
         "        return sight",
         "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
         "[its link is gone, and comes back]",
+    ),
+    Rule(
+        "a sandbox sends from its own addresses",
+        "modes/bridge.py",
+        "        yield kit.own_addresses(end, mac,",
+        "        (kit.own_addresses)(end, mac,",
+        _SIBLINGS,
+    ),
+    Rule(
+        "from its own hardware address",
+        "engine/kit/port_filter.py",
+        "        iifname . ether saddr != @hardware drop\n",
+        "",
+        _SIBLINGS,
+    ),
+    Rule(
+        "in IPv4 from its own address",
+        "engine/kit/port_filter.py",
+        "        iifname . ip saddr @addresses accept\n",
+        "        meta protocol ip accept\n",
+        _SIBLINGS,
+    ),
+    Rule(
+        "in ARP from its own hardware address, too",
+        "engine/kit/port_filter.py",
+        "        iifname . arp saddr ether != @hardware drop\n",
+        "",
+        _SIBLINGS,
+    ),
+    Rule(
+        "in ARP from its own address",
+        "engine/kit/port_filter.py",
+        "        iifname . arp saddr ip @addresses accept\n",
+        "        accept\n",
+        _SIBLINGS,
+    ),
+    Rule(
+        "from no address only when it asks for one",
+        "engine/kit/port_filter.py",
+        "        arp operation request arp saddr ip 0.0.0.0 accept",
+        "        arp saddr ip 0.0.0.0 accept",
+        _SIBLINGS,
+    ),
+    Rule(
+        "in ARP of Ethernet and IPv4",
+        "engine/kit/port_filter.py",
+        "ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 goto senders",
+        "ether type arp goto senders",
+        _SIBLINGS,
+    ),
+    Rule(
+        "and nothing else but IPv6",
+        "engine/kit/port_filter.py",
+        "        ether type ip6 accept\n        drop\n",
+        "        ether type ip6 accept\n        ether type { vlan, 8021ad, rarp } accept\n        drop\n",
+        _SIBLINGS,
+    ),
+    Rule(
+        "what a port may send is said before it is there",
+        "engine/kit/link.py",
+        "*((link_key(master, None), port_key(name)) if master else ())",
+        "*((link_key(master, None),) if master else ())",
+        "tests/engine/test_port_filter.py::test_what_a_port_may_send_is_said_before_it_is_there_and_taken_back_after_it_is_gone",
+    ),
+    Rule(
+        "a table whose rules others changed is told from nsctl's",
+        "engine/probe/nftables.py",
+        'changed = "" if made is None or table.rules == made else',
+        'changed = "" if made is None or table.rules else',
+        "tests/system/test_siblings.py::test_what_others_did_to_the_table_is_named_and_mended[a rule is inserted]",
+    ),
+    Rule(
+        "whoever comes up makes such a table anew",
+        "engine/executor/forward.py",
+        "    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.sight(row))]\n",
+        "",
+        "tests/system/test_siblings.py::test_whoever_comes_up_relies_on_a_table_as_it_was_made[a rule is inserted]",
+    ),
+    Rule(
+        "a port that others let send more is named",
+        "engine/probe/nftables.py",
+        "for address in sorted(has - wanted)]",
+        "for address in ()]",
+        _MORE,
+    ),
+    Rule(
+        "all that the table has of a port goes with it",
+        "engine/executor/backward.py",
+        "        steps[n] = as_it_is(ctx.kernel, steps[n])\n",
+        "",
+        _MORE,
+    ),
+    Rule(
+        "the table stays while another store needs it",
+        "engine/store/others.py",
+        "isinstance(effect, ChainIs | RuleTagged | NftTable)",
+        "isinstance(effect, ChainIs | RuleTagged)",
+        "tests/system/test_siblings.py::test_two_stores_share_the_table_and_the_last_one_deletes_it",
+    ),
+    Rule(
+        "a host that can't filter on bridges says so",
+        "engine/cli/up.py",
+        "        out.warning_once(line)\n",
+        "        pass\n",
+        "tests/system/test_siblings.py::test_where_the_host_cannot_filter_on_bridges_that_is_said_and_nothing_fails",
+    ),
+    Rule(
+        "nobody is let send as a sandbox that is there",
+        "modes/bridge.py",
+        "        if facts.taken.get(str(address), name) != name:\n",
+        "        if False:\n",
+        "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/refused-allow-address-taken]",
     ),
 )

@@ -15,14 +15,14 @@ _STORES = "tests/system/test_stores.py"
 RULES = (
     Rule(
         "a gap in the trail is a record",
-        "hooks/audit.py",
+        "hooks/writer.py",
         "            if disagree:\n",
         "            if False:\n",
         f"{_SHOWS}[head removed]",
     ),
     Rule(
         "the head of the trail is kept apart, too",
-        "hooks/audit.py",
+        "hooks/writer.py",
         "                    remember_apart(self._copy, text)",
         "                    pass",
         f"{_SHOWS}[head forged and tail cut]",
@@ -58,20 +58,20 @@ RULES = (
     Rule(
         "a copy of the head that is gone without a reboot is missed",
         "hooks/audit.py",
-        "        verdict.problems.append(_MISSING)\n",
+        "        verdict.problems.append(MISSING)\n",
         "        pass\n",
         f"{_SHOWS}[head forged, tail cut and copy removed]",
     ),
     Rule(
         "a copy of the head that is gone is on record before there is a new one",
-        "hooks/audit.py",
+        "hooks/writer.py",
         " or self._missing_copy(record)",
         "",
         f"{_SHOWS}[head forged, tail cut and copy removed]",
     ),
     Rule(
         "a copy of the head is missed only where it has to be",
-        "hooks/audit.py",
+        "hooks/writer.py",
         'record.get("head_copy") == os.path.basename(copy) and record.get("boot_id") == _boot_id()',
         "True",
         f"{_AUDIT}::test_a_copy_that_cannot_be_there_is_not_missed",

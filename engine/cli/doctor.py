@@ -1,0 +1,119 @@
+"""
+`doctor`: what of this host nsctl depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nsctl.engine.cli import out
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+    from nsctl.engine.doctor.finding import Finding, Scene
+    from nsctl.engine.executor import Session
+    from nsctl.engine.facts import Facts
+
+__all__ = ["doctor"]
+
+FAILING = 4
+"""The exit status if something is in the way."""
+
+
+def doctor(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
+) -> int:
+    """
+    Look at what nsctl depends on, before anything is made: tools, kernel, firewall, routes, name servers, places.
+
+    Each line is ok, warn (it may be in the way) or fail (it is), with a hint; exit status 4 if something fails.
+    Nothing is changed. Without root, what only root can see is left out.
+    """
+    from nsctl.engine.doctor.examine import examine
+
+    world: World = ctx.obj
+    with world.look() as session:
+        found = list(examine(_scene(world, session)))
+    worst = next((status for status in ("fail", "warn") if any(f.status == status for _, f in found)), "ok")
+    if as_json:
+        checks = [{"check": name} | finding._asdict() for name, finding in found]
+        out.data(json.dumps({"status": worst, "checks": checks}, indent=2))
+    else:
+        width = max(len(name) for name, _ in found)
+        for name, finding in found:
+            out.data(f"{finding.status:4}  {name:{width}}  {finding.what}")
+            if finding.hint and finding.status != "ok":
+                out.data(f"{'':{width + 8}}hint: {finding.hint}")
+    return FAILING if worst == "fail" else 0
+
+
+def _scene(world: World, session: Session | None) -> Scene:
+    from nsctl.engine.doctor.finding import Scene
+    from nsctl.engine.probe.kernel import Kernel
+    from nsctl.engine.probe.snapshot import read_host
+    from nsctl.engine.runner import Runner
+
+    runner = Runner()
+    facts = world.facts(session)
+    host = read_host(Kernel(runner.read))
+    return Scene(
+        run=runner.read,
+        root=os.geteuid() == 0,
+        facts=facts,
+        host=host,
+        state_dir=str(world.state_dir),
+        audit_log=str(world.audit_log),
+        trail=lambda: _trail(world),
+        bridge=lambda: _bridge(facts),
+    )
+
+
+def _trail(world: World) -> tuple[str, str] | None:
+    from nsctl.engine.errors import Invalid
+
+    try:
+        world.check_trail()
+    except Invalid as e:
+        return e.message, e.hint
+    return None
+
+
+def _bridge(facts: Facts) -> Finding:
+    """
+    Plan a bridge network, and judge its way out.
+    """
+    from nsctl.engine import planner
+    from nsctl.engine.cli.warnings import forecast
+    from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding
+    from nsctl.engine.errors import NsctlError
+    from nsctl.engine.mode import Request
+    from nsctl.hooks.manager import Plugins
+
+    loaded = Plugins.load("bridge").modes().get("bridge")
+    if loaded is None:
+        return Finding(FAIL, "the mode 'bridge' can't be loaded", "see: nsctl modes")
+    mode = loaded.mode
+    request = Request(_free_name(facts), mode.options(), mode.isolate, (), {})
+    try:
+        plan = planner.plan(mode, request, facts)
+        [verdict] = forecast({step.key: step for step in plan.steps}, facts, facts.steps).values()
+    except NsctlError as e:
+        return Finding(FAIL, f"a bridge network can't be made: {e.message}", e.hint)
+    if verdict.broken:
+        cause = verdict.broken[0]
+        return Finding(FAIL, f"a sandbox on a bridge would have no way out: {cause.what}", cause.hint)
+    if verdict.causes:
+        return Finding(WARN, f"{verdict.causes[0].what}: nothing gets out, sandboxes or not", verdict.causes[0].hint)
+    if verdict.reached is None:
+        what = f"whether a sandbox on a bridge would have a way out can't be told: {'; '.join(verdict.doubts)}"
+        return Finding(WARN, what, "see: iptables-save; ip rule" if os.geteuid() == 0 else "sudo nsctl doctor")
+    return Finding(OK, "a sandbox on a bridge would have a way out")
+
+
+def _free_name(facts: Facts) -> str:
+    return next(name for n in range(1, 1 << 20) if (name := f"doctor-{n}") not in facts.netns)

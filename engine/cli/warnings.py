@@ -1,0 +1,170 @@
+"""
+What `up`, `run`, `apply` and dry runs warn of: a promise that is not kept, said after a look, one line for each cause.
+
+A look that fails is no reason for anything: what was made stays made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nsctl.engine.cli import out
+from nsctl.engine.cli.ways_out import listed
+from nsctl.engine.effect import FileIs, NetnsIs, RouteVia
+from nsctl.engine.errors import NsctlError
+from nsctl.engine.plan import Plan, Step
+from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
+
+if TYPE_CHECKING:
+    from nsctl.engine.executor import Session
+    from nsctl.engine.facts import Facts
+    from nsctl.engine.reach.promise import Verdict
+
+__all__ = [
+    "deaf_resolvers",
+    "forecast",
+    "looked_after",
+    "resolver_notes",
+    "warn",
+    "warn_of_plans",
+]
+
+
+def looked_after(session: Session, plans: Sequence[Plan]) -> dict[str, Verdict]:
+    """
+    Whether the sandboxes of these plans, which are up, have the ways out that they were promised.
+    """
+    names = [plan.name for plan in plans if any(map(_leads_out, plan.steps))]
+    if not names:
+        return {}
+    from nsctl.engine.executor.ways_out import ways_out
+
+    try:
+        return ways_out(session.ctx, names)
+    except (NsctlError, OSError):
+        return {}
+
+
+def warn(plans: Iterable[Plan], verdicts: Mapping[str, Verdict]) -> None:
+    """
+    Warn of what sandboxes that were just made lack.
+    """
+    if verdicts:
+        from nsctl.engine.cli import ways_out
+
+        ways_out.warn(verdicts)
+    _warn_of_resolvers(plans)
+
+
+def warn_of_plans(plans: Sequence[Plan], facts: Facts, present: Container[str]) -> None:
+    """
+    Warn of what the sandboxes of these plans would lack.
+
+    Args:
+        plans: The plans, which are for one transaction.
+        facts: The facts that they were made from.
+        present: The keys of the steps that are in place.
+    """
+    steps = {step.key: step for plan in plans for step in plan.steps}
+    if any(map(_leads_out, steps.values())):
+        from nsctl.engine.cli import ways_out
+
+        with suppress(NsctlError, OSError):
+            ways_out.warn(forecast(steps, facts, present), future=True)
+    _warn_of_resolvers(plans)
+
+
+def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -> dict[str, Verdict]:
+    """
+    Whether the sandboxes of a plan would have the ways out that it promises.
+
+    Args:
+        steps: Its steps.
+        facts: The facts that it was made from.
+        present: The keys of the steps that are in place.
+
+    Raises:
+        NsctlError, OSError: The host can't be read.
+    """
+    from nsctl.engine.probe.kernel import Kernel
+    from nsctl.engine.probe.snapshot import read_host
+    from nsctl.engine.reach.forecast import PlannedRules, planned
+    from nsctl.engine.reach.promise import judge, promises_of
+
+    def unneeded(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
+        raise AssertionError(f"a dry run has read what it needs, and does not run {argv} in {netns}")
+
+    firewall = facts.firewall
+    readable = os.geteuid() == 0
+    rules = PlannedRules(firewall.backend, firewall.chains, firewall.policies) if readable else None
+    host = read_host(Kernel(unneeded), rulesets=())
+    host = planned(host, rules, [step for key, step in steps.items() if key not in present])
+    if not readable:
+        host = host._replace(unseen=("the rules of iptables can't be read without root",))
+    return judge(host, promises_of(steps.values()).values(), {})
+
+
+def _leads_out(step: Step) -> bool:
+    effect = step.effect
+    return isinstance(effect, RouteVia) and effect.destination == "default" and effect.netns is not None
+
+
+def deaf_resolvers(steps: Iterable[Step], name: str) -> tuple[str, ...]:
+    """
+    The name servers of a sandbox with a way out, if all of them are on its own loopback, where nobody listens.
+
+    Without a way out no server is reached, whichever it is.
+    What is in /etc/netns/NAME stands in the place of the same file in /etc, whatever the plan says.
+
+    Args:
+        steps: The sandbox's steps.
+        name: Its name.
+    """
+    own = leads_out = False
+    content = ""
+    for step in steps:
+        effect = step.effect
+        if isinstance(effect, NetnsIs):
+            own = own or (effect.name == name and not effect.source)
+        elif isinstance(effect, FileIs) and step.key.endswith("/resolv.conf"):
+            content = getattr(step.do, "stdin", None) or ""
+        else:
+            leads_out = leads_out or _leads_out(step)
+    if not (own and leads_out and content):
+        return ()
+    deaf = only_loopback(content) and not os.path.lexists(f"/etc/netns/{name}/resolv.conf")
+    return name_servers(content) if deaf else ()
+
+
+def resolver_notes(session: Session, names: Iterable[str]) -> list[str]:
+    """
+    Which sandboxes that are up have no name server that they could reach: a line for each set of servers.
+
+    Args:
+        session: The session.
+        names: Sandboxes with a way out.
+    """
+    from nsctl.engine.probe.facts import resolv_conf
+
+    if not only_loopback(resolv_conf() or ""):  # what they are given follows the host's
+        return []
+    steps = {name: [row.step for row in session.steps(name)] for name in names}
+    return _resolver_lines({name: found for name, its in steps.items() if (found := deaf_resolvers(its, name))})
+
+
+def _resolver_lines(deaf: Mapping[str, tuple[str, ...]]) -> list[str]:
+    by_servers: dict[tuple[str, ...], list[str]] = {}
+    for name, servers in deaf.items():
+        by_servers.setdefault(servers, []).append(name)
+    return [f"names don't resolve in {listed(names)}: {no_resolver(servers)}" for servers, names in by_servers.items()]
+
+
+def _warn_of_resolvers(plans: Iterable[Plan]) -> None:
+    lines = _resolver_lines({plan.name: found for plan in plans if (found := deaf_resolvers(plan.steps, plan.name))})
+    for line in lines:
+        out.warning(line)
+    if lines:
+        out.note(f"hint: {HINT}")

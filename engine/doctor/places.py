@@ -1,0 +1,96 @@
+"""
+/run, the store, the audit trail.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding, Scene, exists
+
+__all__ = ["names", "runtime", "store", "trail"]
+
+_LITTLE = 16 << 20
+"""Bytes: a thousand sandboxes take less."""
+
+
+def runtime(scene: Scene) -> Finding:
+    """
+    The file system that state is on.
+    """
+    place = _there(scene.state_dir)
+    try:
+        found = os.statvfs(place)
+    except OSError as e:
+        return Finding(FAIL, f"{place}: {e.strerror}", f"see: df {place}")
+    free = found.f_bavail * found.f_frsize
+    if found.f_flag & os.ST_RDONLY:
+        return Finding(FAIL, f"{place} is read-only", f"mount -o remount,rw {place}")
+    if free < _LITTLE or found.f_favail == 0 < found.f_files:
+        return Finding(WARN, f"{place} has {free >> 20} MiB left", f"see what takes the room: du -sh {place}/*")
+    return Finding(OK, f"{place} has {free >> 20} MiB left")
+
+
+def store(scene: Scene) -> Finding:
+    """
+    The directory of nsctl's state: root's, and nobody else's.
+    """
+    try:
+        found = os.lstat(scene.state_dir)
+    except FileNotFoundError:
+        return Finding(OK, f"{scene.state_dir} is made with the first sandbox")
+    except OSError as e:
+        return Finding(WARN, f"{scene.state_dir}: {e.strerror}", "sudo nsctl doctor")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o077:
+        what = f"{scene.state_dir} is not a directory that root alone may use"
+        return Finding(FAIL, what, f"move it away, if nothing is up: mv {scene.state_dir} {scene.state_dir}.old")
+    return Finding(OK, f"{scene.state_dir}, {len(scene.facts.sandboxes)} sandboxes up")
+
+
+def names(_: Scene) -> Finding:
+    """
+    Where network namespaces have their names.
+    """
+    path = "/run/netns"
+    if not exists(path):
+        return Finding(OK, f"{path} is made with the first sandbox")
+    if not os.path.isdir(path) or os.path.islink(path):
+        return Finding(FAIL, f"{path} is no directory", f"move it away: mv {path} {path}.old")
+    return Finding(OK, f"{len(os.listdir(path))} names in {path}")
+
+
+def trail(scene: Scene) -> Finding:
+    """
+    The audit trail: without it no change begins.
+    """
+    wrong = scene.trail()
+    if wrong is not None:
+        return Finding(FAIL, *wrong)
+    folder = os.path.dirname(scene.audit_log)
+    place = _there(folder)
+    if not scene.root:
+        return Finding(OK, f"{scene.audit_log}, which only root can write")
+    found = os.statvfs(place)
+    free = found.f_bavail * found.f_frsize
+    if found.f_flag & os.ST_RDONLY:
+        return Finding(
+            FAIL, f"{place} is read-only: no change begins that can't be recorded", "see: findmnt -T " + place
+        )
+    if not os.path.isdir(place) or not os.access(place, os.W_OK):
+        return Finding(
+            FAIL, f"{place} can't be written to: no change begins that can't be recorded", f"see: ls -ld {place}"
+        )
+    if free < _LITTLE:
+        return Finding(
+            WARN, f"{place} has {free >> 20} MiB left: no change begins that can't be recorded", f"see: df {place}"
+        )
+    return Finding(OK, f"{scene.audit_log}, {free >> 20} MiB left")
+
+
+def _there(path: str) -> str:
+    while not os.path.isdir(path) and path != "/":
+        if os.path.lexists(path) and not os.path.isdir(path):
+            return path
+        path = os.path.dirname(path)
+    return path
