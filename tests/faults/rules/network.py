@@ -238,8 +238,8 @@ RULES = (
     Rule(
         "a sandbox sends from its own addresses",
         "modes/bridge.py",
-        "        yield kit.own_addresses(end, mac,",
-        "        (kit.own_addresses)(end, mac,",
+        "        yield kit.own_addresses(end, mac, ip,",
+        "        (kit.own_addresses)(end, mac, ip,",
         _SIBLINGS,
     ),
     Rule(
