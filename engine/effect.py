@@ -37,6 +37,7 @@ __all__ = [
     "RuleTagged",
     "State",
     "SysctlIs",
+    "ZoneIs",
     "effect_from_json",
     "effect_to_json",
     "wrong_field",
@@ -92,7 +93,7 @@ class LinkSet:
     """
     A property of a link has this value.
 
-    `attribute` is one of addrgenmode, alias, mtu, master, group, hairpin, isolated, promisc.
+    `attribute` is one of addrgenmode, alias, mtu, master, group, group_fwd_mask, hairpin, isolated, promisc.
     """
 
     kind: ClassVar[str] = "linkset"
@@ -259,6 +260,17 @@ class CommandSucceeds:
     netns: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneIs:
+    """
+    A link of the host's is in this zone of firewalld's; where firewalld does not run, nobody misses it.
+    """
+
+    kind: ClassVar[str] = "zone"
+    zone: str
+    link: str
+
+
 Effect = (
     LinkIs
     | LinkUp
@@ -275,6 +287,7 @@ Effect = (
     | FileIs
     | DirIs
     | CommandSucceeds
+    | ZoneIs
 )
 
 EFFECTS: dict[str, type[Effect]] = {
@@ -295,6 +308,7 @@ EFFECTS: dict[str, type[Effect]] = {
         FileIs,
         DirIs,
         CommandSucceeds,
+        ZoneIs,
     )
 }
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -101,12 +101,15 @@ class Firewall:
         chains: The rules of its chains, each as the words after `-A CHAIN`: `4/filter/FORWARD` → rules. A chain that
             does not exist is missing, and so are all where they can't be read (without root).
         policies: The policies of the built-in chains, by the same keys.
+        managers: Programs that manage the firewall and run, each with what it has of links: `firewalld` → the zone of
+            each link that is in one.
     """
 
     backend: str = "nft"
     mixed: str = ""
     chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
+    managers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 Where a jump to a chain of nsctl's stands in one of the host's own chains.
 
 It stands behind the administrator's rules, for what these say of certain packets is meant, and before the first rule
-that no packet gets past: what is behind that is never asked. RHEL's default rules end FORWARD with such a rule
-(`-j REJECT --reject-with icmp-host-prohibited`), as do the images of several clouds.
+that decides for all of them: what is behind that is never asked. RHEL's default rules end FORWARD with such a rule
+(`-j REJECT --reject-with icmp-host-prohibited`), as do the images of several clouds; ufw, where it forwards by default,
+accepts all new TCP and UDP in a chain of its own.
 
 Pure: rules come in as the words that `iptables-save` prints after `-A CHAIN`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 
 from nsctl.engine.effect import RuleTagged
@@ -34,6 +35,12 @@ Targets behind which a packet meets no further rule of the chain.
 An ACCEPT, too: what it lets pass would never be seen by the rules that keep networks apart. In nat, MASQUERADE and SNAT
 are none: what they have translated has got what it needs.
 """
+_WIDE = frozenset({"tcp", "udp", "sctp", "dccp", "udplite"})
+"""
+Protocols of which all is accepted by an ACCEPT that asks for nothing else.
+
+ICMP is none of them: it is let through first in many a rule set, and opens nothing that listens.
+"""
 _STATES = frozenset({"--state", "--ctstate"})
 _ANY = frozenset({("-i", "+"), ("-o", "+")})
 
@@ -53,13 +60,16 @@ def is_jump(step: Step) -> bool:
 
 def closing(rules: Sequence[Spec], chains: Chains) -> int:
     """
-    The position of the first rule that no packet gets past, counted from 0; the number of rules, if there is none.
+    The position of the first rule that decides for all packets, counted from 0; the number of rules, if there is none.
+
+    It drops them, or sends them elsewhere; or it accepts them, be it those of one protocol only.
 
     Args:
         rules: The rules of a built-in chain.
         chains: The other chains of its table.
     """
-    return next((n for n, spec in enumerate(rules) if _stops(spec, chains, frozenset())), len(rules))
+    decides = (n for n, spec in enumerate(rules) if _stops(spec, chains, frozenset()) or _opens(spec, chains, ()))
+    return next(decides, len(rules))
 
 
 def place(rules: Sequence[Spec], chains: Chains, target: str) -> int:
@@ -202,6 +212,16 @@ def _keeps(name: str, chains: Chains, seen: frozenset[str]) -> bool:
     return False
 
 
+def _opens(spec: Spec, chains: Chains, seen: tuple[str, ...]) -> bool:
+    # Whether a rule, or the chain that all packets go to by it, accepts whatever begins in some protocol.
+    target, _ = _target(spec)
+    if target == "ACCEPT":
+        return not _has_conditions(spec, _WIDE)
+    if target in seen or target.startswith(_OWN) or _has_conditions(spec):
+        return False
+    return any(_opens(one, chains, (*seen, target)) for one in chains(target) or ())
+
+
 def _target(spec: Spec) -> tuple[str, bool]:
     # The target, and whether it is gone to (-g): a RETURN there leads past this chain.
     for n, word in enumerate(spec[:-1]):
@@ -210,12 +230,16 @@ def _target(spec: Spec) -> tuple[str, bool]:
     return "", False
 
 
-def _has_conditions(spec: Spec) -> bool:
+def _has_conditions(spec: Spec, protocols: Container[str] = ()) -> bool:
     cut = next((n for n, word in enumerate(spec) if word in {"-j", "-g"}), len(spec))
     words = list(spec[:cut])
     while words:
         match words:
             case ("-m", "comment", "--comment", _, *rest):
+                words = rest
+            case ("-p", protocol, *rest) if protocol in protocols:
+                words = rest
+            case ("-m", match, *rest) if match in protocols:  # as iptables-save prints it before ports
                 words = rest
             case ("-i" | "-o" as way, what, *rest) if (way, what) in _ANY:
                 words = rest

@@ -40,7 +40,11 @@ SHOWN_MAX = 80
 """Characters of somebody else's text in one of nsctl's lines."""
 IFNAME_MAX = 15
 """IFNAMSIZ - 1."""
-_RESERVED_IFNAMES = frozenset({"lo", "all", "default"})
+_RESERVED_IFNAMES = {
+    "lo": "every network namespace has an interface of that name",
+    "all": "in the kernel's settings it means every interface (net/ipv4/conf/all)",
+    "default": "in the kernel's settings it means interfaces to come (net/ipv4/conf/default)",
+}
 _NUMBERED = re.compile(r"nsbr[0-9]{1,6}")
 _OTHER_MEANING = {
     "default": "the default network is the one without --network",
@@ -92,7 +96,9 @@ def check_ifname(name: str, what: str = "interface name") -> str:
     Raises:
         Invalid: It is reserved, longer than 15, or holds what interface names should not.
     """
-    if len(name) <= IFNAME_MAX and _IFNAME.fullmatch(name) and name not in _RESERVED_IFNAMES:
+    if name in _RESERVED_IFNAMES:
+        raise Invalid(f"{what} '{name}' is reserved: {_RESERVED_IFNAMES[name]}", hint="choose another name")
+    if len(name) <= IFNAME_MAX and _IFNAME.fullmatch(name):
         return name
     raise Invalid(
         f"{what} '{display(name)}' is not allowed",

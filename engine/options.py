@@ -19,6 +19,7 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
     ip_interface,
 )
 from math import isfinite
@@ -325,6 +326,10 @@ def _address(kind: Any, raw: str, label: str) -> Any:
     six = kind in {IPv6Address, IPv6Interface, IPv6Network}
     network = kind in {IPv4Network, IPv6Network}
     what = f"an {'IPv6' if six else 'IPv4'} {'network' if network else 'address'}"
+    if _is_of_the_other_family(raw, six=six):
+        example = ("fd00:3::" if six else "10.0.3.") + ("/64" if six else "0/24") if network else ""
+        hint = f"write it like {example or ('fd00:3::2' if six else '10.0.3.2')}"
+        raise _wrong(label, raw, f"{what}: it is of IPv{4 if six else 6}", hint)
     if kind in _WITH_PREFIX and "/" not in raw:
         # ipaddress would take a bare address as a /32, which nobody means.
         raise _wrong(
@@ -338,7 +343,22 @@ def _address(kind: Any, raw: str, label: str) -> Any:
         hint = "see RFC 4291 for the notation" if six else "four numbers from 0 to 255, without leading zeros"
         if network and "host bits" in str(e):
             hint = f"it has bits set beyond its prefix; did you mean {ip_interface(raw).network}?"
+        elif kind in _WITH_PREFIX and _is_address(raw.partition("/")[0]):
+            hint = f"what follows / is the length of the prefix, from 0 to {128 if six else 32}"
         raise _wrong(label, raw, what, hint) from None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_of_the_other_family(raw: str, *, six: bool) -> bool:
+    address = raw.partition("/")[0]
+    return (":" not in address if six else ":" in address) and _is_address(address.partition("%")[0])
 
 
 def _wrong(label: str, raw: Any, what: str, hint: str) -> Invalid:

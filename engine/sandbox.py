@@ -125,7 +125,10 @@ def _merged(steps: Iterable[Step], mode: Mode) -> Iterator[Step]:
             seen[step.key] = step
             yield step
         elif not earlier.same_work(step):
-            raise Invalid(f"mode '{mode.name}' plans two different steps of one key: {display(step.key)}")
+            raise Invalid(
+                f"mode '{mode.name}' plans two different steps of one key: {display(step.key)}",
+                hint="this is a fault of the mode",
+            )
         if len(seen) > _STEPS_MAX:
             raise Invalid(f"mode '{mode.name}' plans more than {_STEPS_MAX} steps for one sandbox")
 

@@ -74,16 +74,22 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     ip = choose_address(o, network, facts)
     check_more(o, gateway.network, gateway.ip, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
-    mac = choose_mac(o, bridge, end, ip, name, facts, kit.derived_mac(name, end))
+    check_end(end, bridge, name, facts)
+    # By default one that goes with the address: whoever talked to its last owner reaches the next one at once.
+    usual = kit.derived_mac("address", str(ip))
+    mac = kit.choose_mac(bridge, end, name, facts, cable=kit.derived_mac(name, end), wanted=o.mac, usual=usual)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
-    if not o.allow_spoofing and kit.filters_ports(facts):
+    judged = not o.allow_spoofing and kit.filters_ports(facts)
+    if judged:
         yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     yield kit.name_network(bridge, network.name)
+    if judged:
+        yield kit.keep_groups(bridge)
     if ipv6:
         yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
         yield kit.sysctl(
@@ -99,7 +105,9 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     yield notify(ifname, name, facts)
 
     yield kit.own_sources(bridge, gateway.network, internal=internal)
-    yield kit.filter_network(bridge, internal=internal)
+    isolation = kit.filter_network(bridge, internal=internal)
+    yield isolation
+    yield kit.zone(bridge, facts, after=tuple(step.key for step in isolation))
     if not internal:
         yield kit.masquerade(gateway.network, unless_to=bridge)
     yield kit.sysctl(
@@ -128,11 +136,12 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
     """
     bridge, ifname, end = o.join or "", o.ifname, kit.host_ifname(name, o.ifname)
     cable = kit.port_mac(name, end)
+    check_end(end, bridge, name, facts)
     place = kit.choose_joined(bridge, cable, facts, ip=plain_ip(o), subnet=o.subnet, gateway=o.gateway)
     address = place.address
-    # Without an address, of two hosts' sandboxes of one name, too.
-    usual = kit.derived_mac(name, end, place.mac) if address is None else None
-    mac = choose_mac(o, bridge, end, address.ip if address is not None else None, name, facts, cable, usual)
+    # Without an address it differs between two hosts' sandboxes of one name, too.
+    own = (name, end, place.mac) if address is None else ("address", str(address.ip))
+    mac = kit.choose_mac(bridge, end, name, facts, cable=cable, wanted=o.mac, usual=kit.derived_mac(*own))
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and place.mtu >= IPV6_MTU
 
     if address is not None:
@@ -208,6 +217,8 @@ def check(o: Options, facts: Facts) -> None:
     if o.join is not None:
         check_join(o)
         return
+    if o.allow_overlap and o.subnet is None:
+        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
     if o.uplink is not None and o.internal:
         raise Invalid("--internal has no way out, so no --uplink", hint="leave one of them out")
     if o.uplink is not None and o.uplink not in facts.links:
@@ -220,6 +231,20 @@ def check(o: Options, facts: Facts) -> None:
         raise Conflict(
             f"the host has {facts.firewall.mixed} iptables rules, while iptables drives {facts.firewall.backend}",
             hint="two back ends contradict each other: move all rules to one (update-alternatives --config iptables)",
+        )
+
+
+def check_end(end: str, bridge: str, name: str, facts: Facts) -> None:
+    """
+    Refuse a cable whose end on the host would be called like a bridge.
+
+    Raises:
+        Conflict: It would.
+    """
+    if end == bridge or end in facts.networks:
+        raise Conflict(
+            f"{end} is a bridge, and has to be the host's end of the cable of '{name}'",
+            hint="choose another --bridge, or another --name",
         )
 
 
@@ -306,56 +331,6 @@ def check_more(o: Options, net: IPv4Network, gateway: IPv4Address | None, name: 
             raise Conflict(
                 f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
             )
-
-
-def choose_mac(
-    o: Options,
-    bridge: str,
-    end: str,
-    ip: IPv4Address | None,
-    name: str,
-    facts: Facts,
-    cable: str,
-    usual: str | None = None,
-) -> str:
-    """
-    The hardware address inside, by default one that goes with the address.
-
-    So whoever talked to the address's last owner reaches the next one at once.
-
-    Raises:
-        Conflict: It is another's on that bridge, or that of one of its ports.
-    """
-    usual = kit.derived_mac("address", str(ip)) if usual is None else usual
-    mac = usual if o.mac is None else kit.check_mac(o.mac)
-    owner = _owner_of(mac, bridge, name, facts)
-    if not owner and o.mac is not None:
-        owner = f"{end}, the host's end of its own cable" if mac == cable else _port_of(mac, bridge, facts)
-    if owner:
-        raise Conflict(f"{mac} is the hardware address of {owner}", hint="choose another --mac, or leave it out")
-    # What is for the address of a port never leaves the host by the bridge.
-    if there := _owner_of(cable, bridge, name, facts):
-        raise Conflict(
-            f"{cable} has to be the hardware address of {end}, the host's end of the cable, and is that of {there}",
-            hint="choose another --name or --ifname, or take that one down",
-        )
-    return mac
-
-
-def _owner_of(mac: str, bridge: str, name: str, facts: Facts) -> str:
-    there = facts.macs.get(f"{bridge}/{mac}", name)
-    if there != name:
-        return f"'{there}' on {bridge}"
-    own = facts.links[bridge].mac if bridge in facts.links else kit.derived_mac("bridge", bridge)
-    return f"{bridge} itself" if mac == own else ""
-
-
-def _port_of(mac: str, bridge: str, facts: Facts) -> str:
-    # A bridge that is only planned has no ports but those of sandboxes.
-    if bridge not in facts.links or not facts.links[bridge].index:
-        return ""
-    ports = (link for n in facts.links if (link := facts.links.get(n)) is not None and link.master == bridge)
-    return next((f"{port.name}, a port of {bridge}" for port in ports if port.mac == mac), "")
 
 
 def _forwarding(bridge: str, *, internal: bool) -> str:

@@ -6,6 +6,7 @@ The command line: the composition root, which may import everything and imports 
     up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
     watching/     the process that `watch` becomes, and the looks that it has taken
     …             one module for each of the other commands
+    called.py     how hints name the program
     out.py        what is printed, and how it may fail
 """
 
@@ -100,7 +101,8 @@ def _isolate(words: list[str]) -> None:
     if os.geteuid() != 0 or sys.flags.isolated or not any(name.startswith("PYTHON") for name in os.environ):
         return
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    os.execve(sys.executable, [sys.executable, "-I", "-m", "nsctl", *words], clean)  # noqa: S606 - no shell wanted
+    called = f"nsctl={sys.argv[0]}"  # see called.py
+    os.execve(sys.executable, [sys.executable, "-I", "-X", called, "-m", "nsctl", *words], clean)  # noqa: S606 - no shell wanted
 
 
 def _leave_signals(before: Mapping[signal.Signals, Any], *, ignored: bool) -> None:

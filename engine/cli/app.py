@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, GroupedCommand, grouped, write_sections
+from nsctl.engine.cli.command import Command
+from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, grouped, write_sections
 from nsctl.engine.cli.world import World
 from nsctl.engine.errors import Invalid
 
@@ -21,7 +21,6 @@ __all__ = ["COMMANDS", "Leaf", "command_of", "root_command", "run", "words_after
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """click's UsageError, which typer does not name (and has a copy of, from 0.28 on)."""
-_EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up:up", "make a sandbox: up MODE [options] [-- CMD...]"),
@@ -78,12 +77,10 @@ class Root(TyperGroup):
         if cmd_name not in COMMANDS:
             if getattr(ctx, "resilient_parsing", False):
                 return None
-            from nsctl.engine.names import display
-            from nsctl.engine.options import nearest
+            from nsctl.engine.cli.refusals import no_command
 
-            meant = nearest(cmd_name, COMMANDS)
-            hint = f"did you mean '{meant}'?" if meant else "nsctl --help lists the commands"
-            raise Invalid(f"there is no command '{display(cmd_name)}'", hint=hint)
+            world: World = ctx.obj  # type: ignore[attr-defined]  # click's context
+            raise no_command(cmd_name, world.words, list(COMMANDS))
         place, summary = COMMANDS[cmd_name]
         module, _, attribute = place.partition(":")
         target = getattr(importlib.import_module(f"nsctl.engine.cli.{module}"), attribute)
@@ -107,7 +104,19 @@ class Root(TyperGroup):
         write_sections(formatter, {head: [(n, COMMANDS[n][1]) for n in names] for head, names in groups.items()})
 
 
-class Leaf(GroupedCommand):
+def _plain(words: list[str]) -> list[str]:
+    """
+    The command line as nsctl has it: `help` and `version` are options here.
+    """
+    at = next((n for n, word in enumerate(words) if not word.startswith("-")), len(words))
+    if not words:
+        return ["--help"]
+    if words[at:] and words[at] == "help":
+        return [*words[:at], *words[at + 1 :], "--help"]
+    return [*words[:at], "--version"] if words[at:] == ["version"] else words
+
+
+class Leaf(Command):
     """
     A command that takes another command after `--`; what stands there is never read as nsctl's.
     """
@@ -121,6 +130,8 @@ class Leaf(GroupedCommand):
         if "--" in args:
             cut = args.index("--")
             ctx.meta["nsctl.command"] = tuple(args[cut + 1 :])
+            if not args[cut + 1 :] and ctx.parent.info_name == "up":  # of a variable that is empty, perhaps
+                raise Invalid("no command stands after --", hint="leave -- out for a sandbox without a workload")
             args = args[:cut]
         return super().parse_args(ctx, args)
 
@@ -146,7 +157,7 @@ def command_of(target: Any, name: str, summary: str) -> Any:
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)
     app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, short_help=summary, cls=getattr(target, "command_type", GroupedCommand))(target)
+    app.command(name, short_help=summary, cls=getattr(target, "command_type", Command))(target)
     return typer.main.get_command(app)
 
 
@@ -215,41 +226,13 @@ def run(words: list[str], world: World | None = None) -> int:
         from nsctl.engine.cli.complete import answer
 
         return answer(command, world)
-    if not words:
-        words = ["--help"]
+    words = _plain(words)
     try:
         status = command.main(words, prog_name="nsctl", standalone_mode=False, obj=world)
     except _USAGE_ERROR as e:
-        raise _refusal(e) from e
+        from nsctl.engine.cli.refusals import refusal
+
+        raise refusal(e, words) from e
     except typer.Abort:
         return 130
     return status if isinstance(status, int) else 0
-
-
-def _refusal(error: Any) -> Invalid:
-    """
-    A usage error in nsctl's words: one line, and a hint.
-    """
-    from nsctl.engine.names import display
-    from nsctl.engine.options import nearest
-
-    message: str = error.format_message().rstrip(".")
-    ctx = error.ctx
-    hint = f"see {ctx.command_path} --help" if ctx is not None else "see nsctl --help"
-    option = getattr(error, "option_name", "")
-    extra = _EXTRA.fullmatch(message)
-    if option and "No such option" in message:
-        flags = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx is not None else []
-        meant = nearest(option, flags)
-        message = f"there is no option '{display(option)}'"
-        hint = f"did you mean {meant}?" if meant else hint
-    elif extra:
-        message = f"unexpected argument '{display(extra[1])}'"
-        if getattr(ctx.command if ctx is not None else None, "takes_command", False):
-            hint = "a command for the sandbox stands after --; a name after --name"
-            if ctx.info_name == "exec":
-                hint = "the command stands after --: nsctl exec NAME -- CMD..."
-    elif message == "Missing command":
-        message = "which command?"
-        hint = "nsctl --help lists the commands"
-    return Invalid(message[:1].lower() + message[1:], hint=hint)

@@ -37,6 +37,8 @@ _HOW = "save a plan with: nsctl up MODE --dry-run --format json"
 _WHAT = "a plan that --dry-run --format json printed, or a lab file in TOML, is UTF-8"
 _HEADER = re.compile(r"^[ \t]*(\[+[ \t]*(network|sandbox)\b|(network|sandbox)[ \t]*[.=])", re.MULTILINE)
 """What no JSON begins a line with, and every lab file does."""
+_YAML = re.compile(r"(?:[ \t]*(?:#.*)?\n)*(?:---|[A-Za-z_][\w-]*:(?:[ \t]|$))", re.MULTILINE)
+_NO_YAML = "a lab file is TOML, which Python itself reads, a saved plan JSON; its keys: nsctl schema lab"
 LARGEST = 64 << 20
 """Characters; a plan of a thousand sandboxes is a tenth of this."""
 LARGEST_LAB = 8 << 20
@@ -61,7 +63,7 @@ def apply(
         typer.Option(
             "--format",
             metavar="text|sh|json",
-            help="How a lab file's dry run shows the commands.",
+            help="How a dry run shows the commands.",
             autocompletion=choices("text", "sh", "json"),
             show_default=False,
         ),
@@ -86,6 +88,8 @@ def apply(
         raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
     if form is not None and not dry_run:
         raise Invalid("--format says how a dry run is shown", hint="add --dry-run")
+    if form is not None and as_json:
+        raise Invalid("--format and --json are two forms", hint="leave one of them out")
     text = read_text(file)
     if file.endswith(".toml") or _HEADER.search(text):
         from nsctl.engine.cli.labs import apply_lab, show_lab
@@ -96,12 +100,15 @@ def apply(
             return show_lab(world, file, text, as_json=as_json, form=form or "text")
         return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_fuse)
     plan = parse_plan(file, text)
+    if as_json:
+        raise Invalid("--json says what a lab file changes, and this is a plan", hint="leave --json out")
     planner.validate(plan)
     check_kept(plan, str(world.state_dir))  # what `down` would not run is not begun
     if dry_run:
         from nsctl.engine import render
 
-        out.data(render.text(plan))
+        shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan)
+        out.data(shown.removesuffix("\n"), exact=form == "sh")
         return 0
     plugins = Plugins.load("")
     for line in plugins.warnings:
@@ -154,7 +161,7 @@ def read_text(file: str) -> str:
         raise Invalid(f"{display(file)} is not UTF-8 text", hint=_WHAT) from e
     if len(text) > LARGEST:
         raise Invalid(f"{display(file)} is too large for a plan")
-    return text
+    return text.removeprefix("\ufeff")  # which editors of other systems put in front of UTF-8
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -180,6 +187,8 @@ def parse_plan(file: str, text: str) -> Plan:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as e:
+        if file.endswith((".yml", ".yaml")) or _YAML.match(text):
+            raise Invalid(f"{display(file)} is YAML, which nsctl does not read", hint=_NO_YAML) from e
         place = f", line {e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
         raise Invalid(f"{display(file)}{place}: this is not JSON", hint=_HOW) from e
     return Plan.from_json(data)

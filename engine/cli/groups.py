@@ -26,7 +26,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Make and take down": ("up", "run", "apply", "adopt", "confirm", "down"),
     "Look": ("ls", "networks", "inspect", "logs", "log"),
     "Work inside": ("exec", "shell"),
-    "Check and mend": ("doctor", "check", "repair", "recover"),
+    "Check and mend": ("check", "repair", "recover"),
     "Host": ("doctor", "watch", "systemd"),
     "Reference": ("modes", "schema", "completion"),
 }
@@ -44,13 +44,23 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--uplink",
         "--allow-overlap",
     ),
-    "Interface": ("--ip", "--ifname", "--mac", "--mtu"),
+    "Interface": ("--ip", "--ifname", "--mac", "--mtu", "--allow-address", "--allow-spoofing"),
     "Names and settings": ("--dns", "--dns-search", "--add-host", "--sysctl"),
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),
     "Steps": ("--dry-run", "--format", "--step-timeout", "--no-fuse", "--no-batch", "--scan", "--yes"),
-    "Output": ("--json", "--follow", "--lines", "--since", "--until", "--verbose", "--verify", "--acknowledge"),
+    "Output": (
+        "--json",
+        "--quiet",
+        "--follow",
+        "--lines",
+        "--since",
+        "--until",
+        "--verbose",
+        "--verify",
+        "--acknowledge",
+    ),
 }
 """Heading → options by their first long name, in the order of the help."""
 

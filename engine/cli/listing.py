@@ -14,6 +14,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
 from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
@@ -27,17 +28,26 @@ __all__ = ["age", "inspect", "ls", "natural", "table"]
 def ls(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only the names, one a line.", show_default=False)
+    ] = False,
 ) -> int:
     """
     List the sandboxes: name, mode, address, network, init's PID, state, age.
     """
     world: World = ctx.obj
+    if quiet and as_json:
+        raise Invalid("--quiet and --json are two forms", hint="leave one of them out")
     need_root(world)
     with world.read() as session:
         rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: natural(row.name))
         found = [_summary(session, row) for row in rows if session is not None]
     if as_json:
         out.data(json.dumps(found, indent=2))
+        return 0
+    if quiet:
+        for one in found:
+            out.data(one["name"])
         return 0
     if not found:
         out.note("no sandbox is up; make one: nsctl up bridge")

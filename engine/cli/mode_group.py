@@ -4,7 +4,7 @@ The groups `up` and `run`: their commands are the modes, each built from the mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.app import Leaf
+from nsctl.engine.cli.foreign_words import ALWAYS_SO, about_option
 from nsctl.engine.cli.mode_first import mode_first
 from nsctl.engine.cli.parameters import RESERVED, SHORT, Common, command_function
 from nsctl.engine.errors import Invalid
@@ -72,13 +73,16 @@ class Modes(TyperGroup):
             cut = args.index("--") if "--" in args else len(args)
             args = [*mode_first(args[:cut], self._options_of, self._options_of_any), *args[cut:]]
             if args[0].startswith("-") and not set(args[:cut]) & set(HELP) and not ctx.resilient_parsing:
-                raise self._no_mode()
+                raise self._no_mode(args)
         return super().parse_args(ctx, args)
+
+    def _always_so(self) -> dict[str, bool]:
+        return dict.fromkeys([*ALWAYS_SO.get(str(self.name), ()), "-it", "-ti"], False)
 
     def _options_of(self, name: str) -> Mapping[str, bool] | None:
         with suppress(Invalid):
             _, mode = load(check_name(name))
-            return _takes_value([*fields_of(mode.options), *fields_of(self.common)])
+            return self._always_so() | _takes_value([*fields_of(mode.options), *fields_of(self.common)])
         return {} if any(point.name == name for point in entry_points()) else None  # broken, which `load` says later
 
     def _options_of_any(self) -> Mapping[str, bool]:
@@ -134,9 +138,14 @@ class Modes(TyperGroup):
             raise self._no_mode()
         return super().invoke(ctx)
 
-    def _no_mode(self) -> Invalid:
+    def _no_mode(self, args: Sequence[str] = ()) -> Invalid:
         names = ", ".join(p.name for p in entry_points() if p.built_in)
-        return Invalid("which mode?", hint=f"nsctl {self.name} MODE; for example one of {names}; see nsctl modes")
+        hint = f"nsctl {self.name} MODE; for example one of {names}; see nsctl modes"
+        for at, word in enumerate(args):
+            flag, _, value = word.partition("=")
+            if flag in {"--network", "--net"}:  # docker's, which says what the mode says here
+                hint = about_option(str(self.name), flag, value or "".join(args[at + 1 : at + 2])) or hint
+        return Invalid("which mode?", hint=hint)
 
 
 def _takes_value(options: list[Field]) -> dict[str, bool]:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from nsctl.engine.cli.called import spoken
+
 __all__ = ["OutputFailedError", "Raw", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
 
 verbose = 0
@@ -85,7 +87,7 @@ def done(text: str) -> None:
     The result of a change, in one line. It is made, whether anybody hears of it or not.
     """
     with suppress(OSError, ValueError):
-        print(_printable(text), flush=True)  # noqa: T201 - as above
+        print(_printable(spoken(text)), flush=True)  # noqa: T201 - as above
 
 
 def note(text: str) -> None:
@@ -144,7 +146,7 @@ def close() -> None:
 
 def _stderr(text: str) -> None:
     with suppress(OSError, ValueError):
-        print(_printable(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
+        print(_printable(spoken(text)), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 def _printable(text: str) -> str:

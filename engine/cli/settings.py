@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli.users import may_enter, user_of
-from nsctl.engine.cli.words import capabilities, environment, variables
+from nsctl.engine.cli.words import capabilities, check_capabilities, environment, variables
 from nsctl.engine.errors import Invalid
 from nsctl.engine.etc import HOST_GATEWAY, NO_SEARCH
 from nsctl.engine.names import display
@@ -47,6 +47,7 @@ def of_command_line(common: Common, here: Mapping[str, str]) -> dict[str, Any]:
         "privileged": common.privileged,
         "env": environment(common.env, here),
     }
+    check_capabilities(settings, lambda key: f"--{key.replace('_', '-')}")
     return settings | _others(
         lambda key: f"--{key.replace('_', '-')}",
         user=common.user,
@@ -78,6 +79,7 @@ def of_lab_file(given: Mapping[str, Any]) -> dict[str, Any]:
         "privileged": privileged,
         "env": variables(env, "'env'", _EXAMPLE),
     }
+    check_capabilities(settings, lambda key: f"'{key}'")
     return settings | _others(
         lambda key: f"'{key}'",
         user=_text(given, "user", "nobody"),

@@ -5,14 +5,24 @@ Small things that people type: spans of time, lists of namespaces, variables, ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import display
 from nsctl.engine.options import nearest
 from nsctl.engine.plan import NAMESPACES
 
-__all__ = ["CAPABILITIES", "capabilities", "environment", "lines", "namespaces", "seconds", "variables"]
+__all__ = [
+    "CAPABILITIES",
+    "capabilities",
+    "check_capabilities",
+    "environment",
+    "lines",
+    "namespaces",
+    "seconds",
+    "variables",
+]
 
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -84,6 +94,8 @@ def environment(wanted: Iterable[str], here: Mapping[str, str]) -> dict[str, str
             if name not in here:
                 raise Invalid(f"--env: '{name}' is not set here", hint=f"give its value: --env {name}=VALUE")
             value = here[name]
+        if found.get(name, value) != value:
+            raise Invalid(f"--env: '{name}' is given twice", hint="leave one of them out")
         found |= variables({name: value}, "--env", "--env NAME=VALUE")
     return found
 
@@ -108,6 +120,31 @@ def variables(given: Mapping[str, str], where: str, example: str) -> dict[str, s
     return dict(given)
 
 
+def check_capabilities(settings: Mapping[str, Any], flag: Callable[[str], str]) -> None:
+    """
+    Refuse capabilities of which one setting would undo another.
+
+    Args:
+        settings: `cap_add`, `cap_drop` and `privileged`, each checked.
+        flag: What a setting is called where it was given.
+
+    Raises:
+        Invalid: They contradict each other.
+    """
+    added, dropped = settings["cap_add"], settings["cap_drop"]
+    both = sorted({*added} & {*dropped})
+    if both:
+        raise Invalid(
+            f"{flag('cap_add')} and {flag('cap_drop')} both name {both[0]}", hint="leave it out of one of them"
+        )
+    for name, given in (("cap_add", added), ("cap_drop", dropped)):
+        if settings["privileged"] and given:
+            raise Invalid(
+                f"{flag('privileged')} keeps all capabilities, so {flag(name)} would change nothing",
+                hint=f"leave {flag('privileged')} or {flag(name)} out",
+            )
+
+
 def capabilities(wanted: Iterable[str], flag: str) -> list[str]:
     """
     Names of capabilities, as setpriv writes them: lower-case, without `cap_`.
@@ -120,7 +157,9 @@ def capabilities(wanted: Iterable[str], flag: str) -> list[str]:
         name = word.strip().lower().removeprefix("cap_")
         if name not in CAPABILITIES:
             meant = nearest(name, CAPABILITIES)
-            hint = f"did you mean '{meant}'?" if meant else "see capabilities(7)"
+            hint = f"did you mean '{meant}'?" if meant and name != "all" else "see capabilities(7)"
+            if name == "all":  # docker's
+                hint = "name them, with commas between; --privileged keeps all"
             raise Invalid(f"{flag}: '{display(word)}' is not a capability", hint=hint)
         found.append(name)
     return sorted(set(found))

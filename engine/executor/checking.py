@@ -32,6 +32,7 @@ from nsctl.engine.executor.ended import left_ended, stranded_by
 from nsctl.engine.executor.flows import drop_flows
 from nsctl.engine.executor.forward import apply
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.late_zones import hold, late_zones
 from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.port_filters import mended
@@ -103,7 +104,11 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
         key = one.row.step.key
         if key not in known:
             files.append(Drift(key, f"its own /etc/{one.name}", one.found, tuple(ctx.journal.holders(key)), "changed"))
-    return [*drifts, *files, *_in_own_chains(ctx, names), *_unwatched(ctx, names)]
+    late = [
+        Drift(one.step.key, one.step.why, "firewalld runs by now, and has it in no zone", one.holders, "absent")
+        for one in late_zones(ctx, _rows(ctx, names))
+    ]
+    return [*drifts, *files, *_in_own_chains(ctx, names), *late, *_unwatched(ctx, names)]
 
 
 def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
@@ -124,7 +129,7 @@ def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
                 found = f"stands behind rules that it has to precede: {' '.join(spec)}"
                 yield Drift(rule.key, rule.why, found, tuple(ctx.journal.holders(rule.key)), "changed")
         elif stopped := jumps.stopped(step, backend):
-            found = f"no packet gets past a rule before it: {stopped}"
+            found = f"a rule before it decides for all: {stopped}"
             yield Drift(step.key, step.why, found, tuple(ctx.journal.holders(step.key)), "changed")
         elif (copies := own.copies(step, backend)) > 1:
             found = f"it is there {copies} times, of which nsctl made one"
@@ -206,12 +211,9 @@ def repair(
     once = {s.key: s for s in reversed(todo)}  # of a cable with both ends changed, the other end's turn comes then
     todo, again_after = list(reversed(once.values())), len(once) < len(todo)
     todo.sort(key=lambda s: not _is_filter(s))
-    own = OwnRules(ctx, (row.step for row, _ in sights))
-    reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
     backend = next((b for r, _ in sights if (b := r.tools.get("iptables", ""))), "")
-    jumps = Jumps(ctx)
-    moved = list(jumps.moved((r.step, r.tools.get("iptables", "")) for r, s in sights if s is not None))
-    todo = _needs_first([*reordered, *moved, *jumps.again(todo, backend)])
+    late = list(late_zones(ctx, [row for row, _ in sights]))
+    todo = _needs_first([*_in_order(ctx, sights, todo, backend), *(one.step for one in late)])
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
@@ -225,6 +227,7 @@ def repair(
         return again
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", operation, "", tuple(todo)))
+    hold(ctx, [one for one in late if one.step.key not in refusals])
     try:
         if restart:
             undone = undo_rows(ctx, list(reversed(restart)), ident, "", record=False)
@@ -247,6 +250,16 @@ def repair(
         # under its name, a link's properties can be looked at
         todo += repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     return todo + again
+
+
+def _in_order(
+    ctx: Context, sights: Sequence[tuple[StepRow, Seen | None]], todo: Sequence[Step], backend: str
+) -> list[Step]:
+    # What is to be done, with what puts rules where they belong: those in place, and those that are put back.
+    own, jumps = OwnRules(ctx, (row.step for row, _ in sights)), Jumps(ctx)
+    reordered = [s for r, _ in sights if (s := own.reordered(r.step, r.tools.get("iptables", ""))) is not None]
+    moved = list(jumps.moved((r.step, r.tools.get("iptables", "")) for r, s in sights if s is not None))
+    return [*reordered, *moved, *jumps.again(todo, backend)]
 
 
 def _is_filter(step: Step) -> bool:

@@ -34,7 +34,7 @@ class Jumps:
 
     def stopped(self, step: Step, backend: str = "") -> str:
         """
-        The rule before a jump that no packet gets past; empty where there is none, or the jump is not there.
+        The rule before a jump that decides for all packets; empty where there is none, or the jump is not there.
 
         Args:
             step: Any step.

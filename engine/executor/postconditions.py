@@ -55,7 +55,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         if not found and (fault := wiring.inside(step)):
             found = fault.found
         if not found and (ahead := jumps.stopped(step, backend)):
-            found = f"no packet gets past a rule before it: {ahead}"
+            found = f"a rule before it decides for all: {ahead}"
         if not found and key in done and (passed := jumps.astray(done[key])):
             found = f"it stands before a rule that it belongs behind: {passed}"
         if isinstance(step.effect, ChainIs):

@@ -25,15 +25,17 @@ from nsctl.engine.effect import (
     RuleTagged,
     State,
     SysctlIs,
+    ZoneIs,
 )
 from nsctl.engine.errors import Invalid
 from nsctl.engine.events import PlanFinished, PlanStarted
 from nsctl.engine.executor.backward import undo_rows
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.port_filters import in_the_table
-from nsctl.engine.facts import Facts
+from nsctl.engine.facts import Facts, Firewall
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
+from nsctl.engine.kit.zones import FIREWALLD, TRUSTED
 from nsctl.engine.names import derived_mac, host_ifname, port_mac, rule_tag
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import mark_of, observe
@@ -84,6 +86,7 @@ _WHAT_IT_IS: dict[type[Effect], tuple[str, ...]] = {
     FileIs: ("path",),
     ChainIs: ("table", "chain", "family"),
     RuleTagged: ("table", "chain", "spec", "family"),
+    ZoneIs: ("zone", "link"),
     NftTable: ("family", "name"),
     PortFilter: ("port",),
 }
@@ -109,6 +112,7 @@ def _found(ctx: Context) -> Iterator[StepRow]:
     for name, link in links.items():
         if link.type == "bridge" and link.mac == derived_mac("bridge", name):
             yield _row(ctx, kit.bridge(name))
+            yield from _zone(ctx, name)
     candidates = {*names, *ctx.kernel.netns_names()}
     for name, link in links.items():
         marks = ((n, {derived_mac(n, name), port_mac(n, name)}) for n in (*candidates, name.removeprefix("ns-")))
@@ -120,6 +124,14 @@ def _found(ctx: Context) -> Iterator[StepRow]:
             if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
                 yield _row(ctx, step)
     yield from _directories(ctx, names)
+
+
+def _zone(ctx: Context, bridge: str) -> Iterator[StepRow]:
+    zones = ctx.kernel.zones.of_links
+    if zones is not None and zones.get(bridge) == TRUSTED:
+        step = kit.zone(bridge, Facts(firewall=Firewall(managers={FIREWALLD: {}})))
+        if step is not None:
+            yield _row(ctx, step)
 
 
 def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:

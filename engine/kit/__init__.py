@@ -17,13 +17,15 @@ from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sou
 from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.joining import Joined, choose_joined
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
+from nsctl.engine.kit.macs import choose_mac
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
-from nsctl.engine.kit.port_filter import filters_ports, own_addresses
+from nsctl.engine.kit.port_filter import filters_ports, keep_groups, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
+from nsctl.engine.kit.zones import zone
 from nsctl.engine.names import (
     check_ifname,
     check_mac,
@@ -50,6 +52,7 @@ __all__ = [
     "check_network",
     "check_subnet",
     "choose_joined",
+    "choose_mac",
     "choose_network",
     "command",
     "default_route",
@@ -67,6 +70,7 @@ __all__ = [
     "is_internal",
     "join_process",
     "join_sandbox",
+    "keep_groups",
     "link_set",
     "link_up",
     "masquerade",
@@ -87,4 +91,5 @@ __all__ = [
     "unnamed_network",
     "veth",
     "way_back",
+    "zone",
 ]

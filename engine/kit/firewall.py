@@ -135,7 +135,7 @@ def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[
     """
     A chain of nsctl's own and the jump to it, behind the administrator's rules.
 
-    Where these end in one that no packet gets past, the planner has the jump stand before that: see `jumps`.
+    Where one of these decides for all packets, the planner has the jump stand before that: see `jumps`.
     """
     return (
         chain(table, name, family=family),

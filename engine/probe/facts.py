@@ -20,6 +20,7 @@ from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
+from nsctl.engine.probe.zones import Zones
 from nsctl.engine.reach.model import LOCAL, TableRoute
 from nsctl.engine.resolvers import only_loopback
 
@@ -121,8 +122,13 @@ def _no_commands(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
     raise AssertionError(f"facts are gathered without commands, not by {argv} in {netns}")
 
 
+def _manager(name: str) -> Mapping[str, str] | None:
+    return Zones().of_links if name == "firewalld" else None
+
+
 def _firewall(read: Reader | None) -> Firewall:
-    found = firewall.backend()
+    managers = _Lazy[str, Mapping[str, str]](_manager, lambda: iter(()))
+    found = replace(firewall.backend(), managers=managers)
     if read is None or not found.backend:
         return found
     kernel = Kernel(read)

@@ -20,6 +20,7 @@ from nsctl.engine.probe.firewall import Rules, backend_in_use, save_tool
 from nsctl.engine.probe.netlink import Netlink, NoNamespaceError, cookie_at, in_netns, socket_in, visited
 from nsctl.engine.probe.rtnl import RouteRow
 from nsctl.engine.probe.view import View
+from nsctl.engine.probe.zones import Zones
 
 __all__ = ["Kernel", "Reader"]
 
@@ -51,6 +52,7 @@ class Kernel:
         """
         self._views: dict[str | None, View | None] = {None: View()}
         self._rules: dict[tuple[str, str | None], Rules] = {}
+        self.zones = Zones()
         self._tools: dict[tuple[int, str], str] = {}
         self._nft: tuple[nftables.BridgeTable | None, ...] = ()
         self._sysctls: dict[tuple[str, str | None], str | None] = {}
@@ -381,12 +383,6 @@ class Kernel:
         A regular file's content (16 MiB at most); None where there is no such file.
         """
         return content.text(path)
-
-    def is_dir(self, path: str) -> bool:
-        """
-        Whether it is a directory.
-        """
-        return self.kind(path) == "directory"
 
     def output(self, argv: Iterable[str], netns: str | None = None) -> tuple[int, str] | None:
         """

@@ -17,6 +17,7 @@ from nsctl.engine.probe import process
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.nftables import nft_table, port_filter
 from nsctl.engine.probe.seen import Known, Mark, Seen, absent, foreign, ours
+from nsctl.engine.probe.zones import observe_zone
 
 __all__ = ["Seen", "mark_of", "observe"]
 
@@ -339,6 +340,10 @@ def _command(effect: e.CommandSucceeds, kernel: Kernel, _: Known) -> Seen:
     return ours()
 
 
+def _zone(effect: e.ZoneIs, kernel: Kernel, _: Known) -> Seen:
+    return observe_zone(effect, kernel.zones)
+
+
 _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
     e.LinkIs: _link,
     e.NetnsIs: _netns,
@@ -355,4 +360,5 @@ _OBSERVERS: dict[type[Effect], Callable[[Any, Kernel, Known], Seen]] = {
     e.SysctlIs: _sysctl,
     e.DirIs: _directory,
     e.CommandSucceeds: _command,
+    e.ZoneIs: _zone,
 }

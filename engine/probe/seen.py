@@ -31,7 +31,7 @@ class Seen:
         renamed: The name under which our link is found now.
         link: The name that the link has now which the setting is of.
         taken: Why others rely on it by now, so that it is left as it is; empty where they don't.
-        gone: It was a setting of a link of the host's that is gone, which nobody misses.
+        gone: It was a setting of what is gone (a link of the host's, a service that ended), which nobody misses.
     """
 
     state: State
@@ -64,11 +64,11 @@ def ours(found: str = "in place", drift: str = "", renamed: str | None = None) -
     return Seen(State.OURS, found, drift, renamed) if found != "in place" or drift or renamed else _IN_PLACE
 
 
-def absent(found: str = "missing") -> Seen:
+def absent(found: str = "missing", *, gone: bool = False) -> Seen:
     """
     It is not there.
     """
-    return Seen(State.ABSENT, found)
+    return Seen(State.ABSENT, found, gone=gone)
 
 
 def foreign(found: str) -> Seen:

@@ -20,6 +20,7 @@ _PACKAGES = {
     "ip": "iproute2",
     "bridge": "iproute2",
     "tc": "iproute2",
+    "firewall-cmd": "firewalld",
     "iptables": "iptables",
     "iptables-restore": "iptables",
     "iptables-save": "iptables",

@@ -20,7 +20,7 @@ from nsctl.hooks.manager import Plugins
 from tests.cli.conftest import Nsctl
 
 MODES = ("bridge", "container", "host", "none")
-PYTHON = [sys.executable, "-I", "-m", "nsctl"]
+PYTHON = [sys.executable, "-I", "-X", "nsctl=nsctl", "-m", "nsctl"]
 
 
 def test_the_version_is_one_line(nsctl: Nsctl) -> None:

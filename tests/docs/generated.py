@@ -15,6 +15,7 @@ from typing import Any
 
 import nsctl
 from nsctl.engine import effect, facts, kit
+from nsctl.engine.cli import foreign_words as foreign
 from nsctl.engine.cli.app import COMMANDS, command_of
 from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
 from nsctl.engine.options import Field, fields_of
@@ -168,7 +169,23 @@ def commands() -> str:
     return "".join(parts)
 
 
+def foreign_words() -> str:
+    """
+    What docker, podman and `ip netns` call otherwise: those of one answer in one row.
+    """
+    rows: dict[str, list[str]] = {}
+    for word, answer in foreign.COMMANDS.items():
+        rows.setdefault(answer, []).append(word)
+    listed = [("", ", ".join(f"`{word}`" for word in words), answer) for answer, words in rows.items()]
+    listed += [
+        (", ".join(f"`{name}`" for name in names), ", ".join(options.split()), answer)
+        for names, options, answer in foreign.OPTION_ROWS
+    ]
+    return table(("of", "word", "here"), listed)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
+    "foreign words": foreign_words,
     "commands": commands,
     "options of up": lambda: options(UpCommon),
     "kit": kit_functions,

@@ -83,6 +83,8 @@ def _command(name: str) -> str:
     ctx = typer.Context(made, info_name=f"nsctl {name}")
     words = [p.metavar or "" for p in made.params if p.param_type_name == "argument"]
     usage = "MODE [OPTIONS] [-- CMD...]" if name in GROUPS else " ".join(["[OPTIONS]", *words])
+    if name not in GROUPS and getattr(made, "commands", {}):
+        usage = "COMMAND [OPTIONS]"
     if getattr(made, "takes_command", False):
         usage += " [-- CMD...]"
     parts = [
@@ -100,9 +102,18 @@ def _command(name: str) -> str:
             ]
         if name == "run":
             parts += [".PP", _text("The options of a mode are those of `up`, without --confirm.")]
+    elif under := getattr(made, "commands", {}):
+        parts += _under(name, under)
     else:
         parts += _options(made, ctx)
     return "\n".join([*parts, *_foot(name)]) + "\n"
+
+
+def _under(name: str, commands: dict[str, Any]) -> Iterator[str]:
+    yield ".SH COMMANDS"
+    for word, made in commands.items():
+        yield from (f".SS nsctl {name} {word}", *_paragraphs(made.help or ""))
+        yield from _records(made.params, typer.Context(made, info_name=f"nsctl {name} {word}"))
 
 
 def _mode(name: str, mode: Any) -> str:

@@ -15,7 +15,7 @@ import sys
 import pytest
 
 from nsctl.engine.cli.app import COMMANDS
-from tests.docs.generated import modes
+from tests.docs.generated import command, modes
 from tests.docs.manual import FOLDER, pages
 
 PAGES = pages()
@@ -44,10 +44,13 @@ def test_every_command_and_every_mode_has_a_page() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_page_and_help_name_the_same_options(name: str) -> None:
     words = name.removesuffix(".1").split("-", 2)[1:]
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", "nsctl", *words, "--help"], check=True, capture_output=True, text=True
-    )
-    helped = {flag for line in done.stdout.splitlines() if line.startswith("  -") for flag in FLAG.findall(line[:30])}
+    under = getattr(command(words[0]), "commands", {}) if words else {}
+    helped: set[str] = set()
+    for more in ([], *([word] for word in under)):
+        argv = [sys.executable, "-I", "-m", "nsctl", *words, *more, "--help"]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        shown = [line[:30] for line in done.stdout.splitlines() if line.startswith("  -")]
+        helped |= {flag for line in shown for flag in FLAG.findall(line)}
     entries = re.findall(r"^\.TP\n\\fB(\\-.*)\\fR$", PAGES[name], re.MULTILINE)
     paged = {flag for entry in entries for flag in FLAG.findall(entry.replace("\\-", "-"))}
     assert paged | {"-h", "--help"} == helped | {"-h", "--help"}

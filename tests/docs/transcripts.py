@@ -127,9 +127,9 @@ def equip(lab: Lab) -> None:
 python={_ENV}/bin/python nobody='--reuid=65534 --regid=65534 --clear-groups'
 [ -x $python ] || python={python}
 if [ "$reader" = nobody ] && setpriv $nobody $python -I -c '' 2>/dev/null; then # else the tests' Python is root's alone
-    exec setpriv $nobody $python -I -m nsctl "$@"
+    exec setpriv $nobody $python -I -X nsctl=nsctl -m nsctl "$@"
 fi
-exec $python -I -m nsctl "$@"
+exec $python -I -X nsctl=nsctl -m nsctl "$@"
 """
     sites = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     pth = "\n".join(f"import site; site.addsitedir({site!r})" for site in sorted(sites))

@@ -1,5 +1,5 @@
 """
-Where jumps stand: behind what an administrator says of certain packets, before what no packet gets past.
+Where jumps stand: behind what an administrator says of certain packets, before what decides for all.
 """
 
 from __future__ import annotations
@@ -38,11 +38,18 @@ def closing_of(rules: str, **others: str) -> int:
         "-j LOCAL",
         "-g LOCAL",
         "-j OUTER",
+        "-p tcp -m conntrack --ctstate NEW -j ACCEPT",
+        "-p udp -j ACCEPT",
+        "-j TRACK",
     ],
 )
-def test_a_rule_that_every_packet_meets_and_none_gets_past_closes(last: str) -> None:
+def test_a_rule_that_decides_for_all_packets_closes(last: str) -> None:
     first = "-s 10.0.0.9/32 -j DROP; -m state --state RELATED,ESTABLISHED -j ACCEPT"
-    others = {"LOCAL": "-i eth0 -j ACCEPT; -j DROP", "OUTER": "-j LOG; -j LOCAL"}
+    others = {
+        "LOCAL": "-i eth0 -j ACCEPT; -j DROP",
+        "OUTER": "-j LOG; -j LOCAL",
+        "TRACK": "-p udp -m state --state NEW -j ACCEPT",
+    }
     assert closing_of(f"{first}; {last}; -i eth7 -j ACCEPT", **others) == 2
     assert closing_of(f"{last}; {first}", **others) == 0
 
@@ -51,6 +58,12 @@ def test_a_rule_that_every_packet_meets_and_none_gets_past_closes(last: str) -> 
     "last",
     [
         "-j LOG",
+        "-p icmp -j ACCEPT",
+        "-p tcp -j DROP",
+        "-p tcp -m tcp --dport 80 -j ACCEPT",
+        "-p tcp -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+        "-s 10.0.0.0/8 -p tcp -j ACCEPT",
+        "-i eth0 -j TRACK",
         "-i eth0 -j DROP",
         "! -i eth0 -j DROP",
         "-o eth0 -j REJECT",
@@ -80,6 +93,7 @@ def test_a_rule_that_some_packets_get_past_does_not(last: str) -> None:
         "ROUND": "-j ROUND",
         "CLOSED": "-j DROP",
         "NSCTL-GUARD": "-j DROP",
+        "TRACK": "-p udp -m state --state NEW -j ACCEPT",
     }
     assert closing_of(last, **others) == 1
 

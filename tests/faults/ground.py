@@ -9,17 +9,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from tests.faults.warm import PARENT, Done, Running, Warm
 from tests.lab import (
     TOOLS,
     Call,
     Canaries,
+    FakeFirewalld,
     Faults,
     Lab,
     Shims,
     Snapshot,
     assert_back,
     diff,
+    missing,
     plant_canaries,
     shim,
     snapshot,
@@ -50,8 +54,14 @@ MODES = {
     "workload": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24", "--env", "A=b", "--", "sleep", "1000003"),
     "second on a bridge": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24"),
     "container": ("up", "container", "--name", "web", "--target", "base"),
+    "bridge in a zone": ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24"),
 }
-"""What is tried on → the command line. The last two are there beside `BASE`."""
+"""
+What is tried on → the command line.
+
+Two of them are there beside `BASE`, the last one beside a stand-in of firewalld.
+"""
+FIREWALLD = "bridge in a zone"
 BESIDE = ("second on a bridge", "container")
 
 
@@ -78,12 +88,18 @@ class Ground:
         warm: Starts nsctl.
         shims: Whether tools can be made to fail.
         up: Command lines of nsctl's that are carried out first; the host as they leave it is what counts as *before*.
+        mode: What is tried on it, if it needs more than that.
     """
 
-    def __init__(self, warm: Warm, *, shims: bool = False, up: Sequence[Sequence[str]] = ()) -> None:
+    def __init__(self, warm: Warm, *, shims: bool = False, up: Sequence[Sequence[str]] = (), mode: str = "") -> None:
+        if mode == FIREWALLD and (reason := missing("tool:firewall-cmd")):
+            pytest.skip(reason)
         self.warm = warm
         self.lab = Lab()
+        self.firewalld: FakeFirewalld | None = None
         try:
+            if mode == FIREWALLD:
+                self.firewalld = FakeFirewalld(self.lab)
             self.canaries: Canaries = plant_canaries(self.lab)
             self.empty: Snapshot = snapshot(self.lab)
             self._shims: Shims | None = shim(self.lab, (*TOOLS, *BACK_ENDS), parent=PARENT) if shims else None
@@ -98,6 +114,8 @@ class Ground:
         """
         Take it away.
         """
+        if self.firewalld is not None:
+            self.firewalld.close()
         self.lab.close()
 
     @property

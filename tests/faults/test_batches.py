@@ -46,7 +46,7 @@ class Stop:
 
 
 def ground_for(warm: Warm, mode: str) -> Ground:
-    return Ground(warm, shims=True, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, shims=True, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 def places(ground: Ground, *argv: str) -> list[Stop]:

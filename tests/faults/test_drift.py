@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from tests.faults.ground import BASE, BESIDE, MODES, Ground
+from tests.faults.ground import BASE, BESIDE, FIREWALLD, MODES, Ground
 from tests.faults.tally import Tally
 from tests.faults.warm import Warm
 
@@ -145,10 +145,13 @@ JOINED = (
     Drift("ip netns del web", "netns/web"),
 )
 """Of a port on somebody else's bridge, which stays as it is throughout: it is a canary."""
+FORGOTTEN = (Drift(": >/run/zones", "zone/nsbr0"),)
+"""As a reload of firewalld does."""
+CHOSEN = (Drift("echo dmz nsbr0 >/run/zones", "zone/nsbr0", "grep -qx 'dmz nsbr0' /run/zones && : >/run/zones"),)
 
 
 def ground_for(warm: Warm, mode: str) -> Ground:
-    return Ground(warm, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 def happen(ground: Ground, drift: Drift) -> None:
@@ -241,6 +244,12 @@ def test_what_somebody_did_to_a_port_on_a_strangers_bridge_is_mended(warm: Warm,
     make, mode = partial(ground_for, warm, "joined bridge"), "joined bridge"
     tally.sweep("drift: joined", JOINED, make, partial(mended, mode=mode))
     tally.sweep("drift: joined, down", JOINED, make, partial(only_ours, mode=mode))
+
+
+def test_what_firewalld_forgot_is_named_and_mended_and_what_it_was_told_since_is_left(warm: Warm, tally: Tally) -> None:
+    tally.sweep("drift: removed", FORGOTTEN, partial(ground_for, warm, FIREWALLD), mended)
+    tally.sweep("drift: replaced", CHOSEN, partial(ground_for, warm, FIREWALLD), left_alone)
+    tally.sweep("drift: down", (*FORGOTTEN, *CHOSEN), partial(ground_for, warm, FIREWALLD), only_ours)
 
 
 def test_a_strangers_is_named_and_left_alone(warm: Warm, tally: Tally) -> None:

@@ -20,7 +20,7 @@ DISKS = [("/run",), ("/var/log",), ("/run", "/var/log")]
 
 
 def ground_for(warm: Warm, mode: str) -> Ground:
-    return Ground(warm, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 @contextlib.contextmanager

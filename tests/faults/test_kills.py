@@ -20,7 +20,7 @@ AFTERWARDS = ("recover", "up", "down")
 
 
 def ground_for(warm: Warm, mode: str, *, shims: bool = False) -> Ground:
-    return Ground(warm, shims=shims, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, shims=shims, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 def mend(ground: Ground, how: str) -> None:
@@ -85,7 +85,8 @@ def test_up_that_is_killed_leaves_nothing(*, mode: str, fuse: bool, most: int, w
 
 
 @pytest.mark.parametrize(
-    ("mode", "most"), [("bridge", 100), ("second on a bridge", 100), ("container", 20), ("workload", 10)]
+    ("mode", "most"),
+    [("bridge", 100), ("second on a bridge", 100), ("container", 20), ("workload", 10), ("bridge in a zone", 20)],
 )
 def test_down_that_is_killed_is_finished(mode: str, most: int, warm: Warm, tally: Tally) -> None:
     generator = tally.random("down", mode)

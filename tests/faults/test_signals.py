@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def ground_for(warm: Warm, mode: str, *, shims: bool = False) -> Ground:
-    return Ground(warm, shims=shims, up=[BASE] if mode in BESIDE else [])
+    return Ground(warm, shims=shims, up=[BASE] if mode in BESIDE else [], mode=mode)
 
 
 def stopped(ground: Ground, argv: Sequence[str], at: Mapping[int, Sequence[int]]) -> None:
@@ -35,7 +35,8 @@ def stopped(ground: Ground, argv: Sequence[str], at: Mapping[int, Sequence[int]]
 
 
 @pytest.mark.parametrize(
-    ("mode", "most"), [("bridge", 60), ("container", 30), ("second on a bridge", 20), ("none", 15)]
+    ("mode", "most"),
+    [("bridge", 60), ("container", 30), ("second on a bridge", 20), ("none", 15), ("bridge in a zone", 10)],
 )
 def test_up_that_is_signalled_is_undone(mode: str, most: int, warm: Warm, tally: Tally) -> None:
     make = partial(ground_for, warm, mode)

@@ -110,4 +110,4 @@ def test_what_no_store_knows_of_is_found_by_its_marks(mode: str, warm: Warm, tal
         ground.good("down", "web")
         ground.back()
 
-    tally.sweep("store: lost", [1], partial(Ground, warm), attempt)
+    tally.sweep("store: lost", [1], partial(Ground, warm, mode=mode), attempt)

@@ -9,6 +9,7 @@ A test asks for the fixture `lab` (or `lab_factory`, for several) and works with
 from __future__ import annotations
 
 from tests.lab.canaries import Canaries, canaries_alive, plant_canaries
+from tests.lab.firewalld import FakeFirewalld, start_firewalld
 from tests.lab.host import (
     ENVIRONMENT,
     HOST_ADDRESS,
@@ -35,6 +36,7 @@ __all__ = [
     "TOOLS",
     "Call",
     "Canaries",
+    "FakeFirewalld",
     "Faults",
     "Lab",
     "LabError",
@@ -63,6 +65,7 @@ __all__ = [
     "shim",
     "snapshot",
     "socket_in",
+    "start_firewalld",
     "strace",
     "tcp_server",
     "udp_server",

@@ -286,9 +286,9 @@ class Lab:
 
 def nsctl_argv(*args: str) -> list[str]:
     """
-    How labs start nsctl.
+    How labs start nsctl: as if it were on the path.
     """
-    return [sys.executable, "-I", "-m", "nsctl", *args]
+    return [sys.executable, "-I", "-X", "nsctl=nsctl", "-m", "nsctl", *args]
 
 
 def kill_group(child: subprocess.Popen[str]) -> None:

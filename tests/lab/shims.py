@@ -46,7 +46,7 @@ begins with the tool's name (`"ip link del*"`). Of several that fit, the last on
 TOOLS = tuple(
     "ip bridge tc nft sysctl ethtool conntrack nsenter unshare setpriv install mount umount mkdir rmdir rm touch ln "
     "chmod hostname kill pkill iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore "
-    "iptables-legacy iptables-legacy-save ip6tables-legacy ip6tables-legacy-save".split()
+    "iptables-legacy iptables-legacy-save ip6tables-legacy ip6tables-legacy-save firewall-cmd".split()
 )
 """What nsctl may call; shims take those that the machine has."""
 

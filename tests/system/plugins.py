@@ -92,7 +92,7 @@ class Environment:
         """
         # A source that changes within a second would be taken for the one that was compiled.
         given = ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
-        return lab.run([str(self.python), "-I", "-B", "-m", "nsctl", *args], env=given)
+        return lab.run([str(self.python), "-I", "-B", "-X", "nsctl=nsctl", "-m", "nsctl", *args], env=given)
 
     def _pip(self, *args: str) -> None:
         _run(

@@ -1,5 +1,5 @@
 """
-Hosts whose own rules end in one that no packet gets past: RHEL's, those of several clouds' images, and worse.
+Hosts where one rule decides for all packets: RHEL's, those of several clouds' images, and worse.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def reaches(lab: Lab, name: str = "web") -> bool:
 
 
 def found(lab: Lab) -> list[tuple[str, str]]:
-    drifts = json.loads(lab.nsctl("check", "--json").stdout)
+    drifts = json.loads(lab.nsctl("check", "--json").stdout)["drift"]
     return [(d["key"].rpartition("/")[0], d["found"]) for d in drifts]
 
 
@@ -131,7 +131,7 @@ def test_a_closing_rule_that_comes_before_it_later_is_named_and_it_is_moved(
     up(lab, *WEB)
     sh(lab, "iptables -I FORWARD -s 198.51.100.66 -j DROP; iptables -I FORWARD 2 -j DROP")
     assert not reaches(lab)
-    told = "no packet gets past a rule before it: -j DROP"
+    told = "a rule before it decides for all: -j DROP"
     assert found(lab) == [("rule/4/filter/FORWARD", told)] * 2
     assert "have FORWARD pass through NSCTL-GUARD before: -j DROP" in said(lab, "repair", "--dry-run")
     if mend == "repair":
@@ -165,7 +165,7 @@ def test_after_a_flush_each_is_put_back_where_it_belongs_by_then(lab: Lab) -> No
 
 
 RACES: dict[str, tuple[str, str]] = {
-    "rules went": ("iptables -D FORWARD 1", "no packet gets past a rule before it"),
+    "rules went": ("iptables -D FORWARD 1", "a rule before it decides for all"),
     "rules came": ("iptables -I FORWARD -s 192.0.2.5 -j DROP", "it stands before a rule that it belongs behind"),
     "all went": ("iptables -F FORWARD", "failed: "),
 }

@@ -116,7 +116,7 @@ def test_what_the_file_made_and_no_longer_names_goes() -> None:
         ('/24"\nenv', '/24"\ncommand = ["true"]\nenv', "command"),
         ('LANG = "C"', 'LANG = "de"', "settings"),
         ('["kill"]', '["kill", "mknod"]', "settings"),
-        ('/24"\nenv', '/24"\nprivileged = true\ncommand = ["true"]\nenv', "command, settings"),
+        ('/24"\nenv', '/24"\ncap_drop = ["chown"]\ncommand = ["true"]\nenv', "command, settings"),
     ],
 )
 def test_what_differs_is_replaced_and_the_reason_told(old: str, new: str, why: str) -> None:

@@ -127,14 +127,15 @@ def test_count_makes_numbered_sandboxes(count: int, made: list[str]) -> None:
 def test_settings_are_those_of_the_command_line() -> None:
     wanted = one(
         '[sandbox.a]\nmode = "none"\ncap-add = ["CAP_SYS_PTRACE", "mknod"]\ncap_drop = ["kill"]\n'
-        'privileged = true\nenv = { LANG = "C" }\n'
+        'privileged = false\nenv = { LANG = "C" }\n'
     )
     assert wanted.request.settings == {
         "cap_add": ["mknod", "sys_ptrace"],
         "cap_drop": ["kill"],
-        "privileged": True,
+        "privileged": False,
         "env": {"LANG": "C"},
     }
+    assert one('[sandbox.a]\nmode = "none"\nprivileged = true\n').request.settings["privileged"] is True
 
 
 def test_namespaces_are_in_nsctls_order_and_named_once() -> None:

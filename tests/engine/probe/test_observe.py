@@ -27,6 +27,7 @@ from nsctl.engine.effect import (
     RuleTagged,
     State,
     SysctlIs,
+    ZoneIs,
 )
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.observe import Seen, mark_of, observe
@@ -540,6 +541,7 @@ SAMPLES: dict[str, Effect] = {
     "file": FileIs("/nonexistent/file", ""),
     "dir": DirIs("/nonexistent/dir"),
     "command": CommandSucceeds(("false",)),
+    "zone": ZoneIs("trusted", "nope"),
 }
 
 

@@ -10,11 +10,12 @@ __all__ = ["RULES"]
 
 _CLOSING = "tests/system/test_closing_rules.py"
 _RACE = f"{_CLOSING}::test_rules_that_change_between_planning_and_doing_are_noticed_and_all_is_undone"
+_FIREWALLD = "tests/system/test_firewalld.py"
 _LATER = f"{_CLOSING}::test_a_closing_rule_that_comes_before_it_later_is_named_and_it_is_moved"
 
 RULES = (
     Rule(
-        "a jump stands before what no packet gets past",
+        "a jump stands before what decides for all packets",
         "engine/planner.py",
         "        steps = placed(steps, facts)\n",
         "",
@@ -26,6 +27,13 @@ RULES = (
         '_ENDS = frozenset({"ACCEPT", "DROP",',
         '_ENDS = frozenset({"DROP",',
         f"{_CLOSING}::test_what_an_unconditional_accept_lets_pass_does_not_get_into_a_network",
+    ),
+    Rule(
+        "what a rule accepts of a whole protocol goes through nsctl's chains first",
+        "engine/jumps.py",
+        "or _opens(spec, chains, ()))",
+        ")",
+        "tests/system/test_ufw.py::test_a_sandbox_reaches_the_outside_and_nobody_comes_in_whatever_it_does[nft-ACCEPT]",
     ),
     Rule(
         "a jump that no packet reaches is not said to be up",
@@ -51,8 +59,8 @@ RULES = (
     Rule(
         "repair moves a jump that no packet reaches",
         "engine/executor/checking.py",
-        "[*reordered, *moved, *jumps.again(todo, backend)]",
-        "[*reordered, *jumps.again(todo, backend)]",
+        "return [*reordered, *moved, *jumps.again(todo, backend)]",
+        "return [*reordered, *jumps.again(todo, backend)]",
         f"{_LATER}[repair-nft-option0]",
     ),
     Rule(
@@ -75,5 +83,47 @@ RULES = (
         "        if step.do != now.do:\n",
         "        if False:\n",
         f"{_CLOSING}::test_a_saved_plan_is_refused_where_its_place_is_another_by_now",
+    ),
+    Rule(
+        "where firewalld runs, a bridge joins a zone",
+        "modes/bridge.py",
+        "    yield kit.zone(bridge, facts, ",
+        "    (kit.zone)(bridge, facts, ",
+        f"{_FIREWALLD}::test_the_bridge_joins_a_zone_and_all_is_as_before_in_the_end[nftables]",
+    ),
+    Rule(
+        "a zone that somebody chose counts",
+        "engine/kit/zones.py",
+        "if zones is None or link in zones:",
+        "if zones is None:",
+        f"{_FIREWALLD}::test_a_zone_that_somebody_chose_for_a_bridge_counts",
+    ),
+    Rule(
+        "a zone that somebody chose since is left alone",
+        "engine/probe/zones.py",
+        "return ours() if there == effect.zone else",
+        "return ours() if there else",
+        f"{_FIREWALLD}::test_a_zone_that_somebody_chose_since_is_named_and_left_alone",
+    ),
+    Rule(
+        "a zone is not missed where firewalld has ended",
+        "engine/probe/zones.py",
+        'return absent("firewalld does not run", gone=True)',
+        'return absent("firewalld does not run")',
+        f"{_FIREWALLD}::test_where_it_was_stopped_nobody_misses_the_zone_and_down_leaves_nothing",
+    ),
+    Rule(
+        "a firewalld that came later is noticed",
+        "engine/executor/late_zones.py",
+        "    if zones is None:\n",
+        "    if True:\n",
+        f"{_FIREWALLD}::test_where_it_is_started_later_that_is_named_and_the_bridges_join",
+    ),
+    Rule(
+        "a firewalld of another network namespace is none of this one's",
+        "engine/probe/zones.py",
+        "if pid is None or not _here(pid):",
+        "if pid is None:",
+        f"{_FIREWALLD}::test_one_of_another_network_namespace_is_no_concern_of_this_one",
     ),
 )

@@ -17,6 +17,7 @@ _CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bri
 _SIBLINGS = (
     "tests/system/test_siblings.py::test_nothing_in_another_name_reaches_anybody_and_what_is_its_own_reaches_all[nft]"
 )
+_GROUPS = "tests/system/test_siblings.py::test_groups_that_bridges_keep_to_themselves_are_no_way_round"
 _MORE = "tests/system/test_siblings.py::test_what_others_let_a_port_send_is_named_and_goes_with_it"
 
 _JOIN = "tests/system/test_join.py"
@@ -122,7 +123,7 @@ RULES = (
     ),
     Rule(
         "a hardware address is one sandbox's only",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "    if owner:\n",
         "    if False:\n",
         f"{_NETWORK}::test_a_hardware_address_is_one_sandboxes_only",
@@ -136,14 +137,14 @@ RULES = (
     ),
     Rule(
         "the hardware address of any port of the bridge is nobody's inside",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "if port.mac == mac)",
         "if False)",
         f"{_NETWORK}::{_NO_PORT}",
     ),
     Rule(
         "a cable's end on the host does not get the hardware address of a sandbox",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "if there := _owner_of(cable, bridge, name, facts):",
         "if there := None:",
         f"{_NETWORK}::{_NO_PORT}",
@@ -179,8 +180,8 @@ RULES = (
     Rule(
         "a hardware address goes with its address",
         "modes/bridge.py",
-        'usual = kit.derived_mac("address", str(ip)) if',
-        'usual = kit.derived_mac("address", name) if',
+        'usual = kit.derived_mac("address", str(ip))',
+        'usual = kit.derived_mac("address", name)',
         f"{_NETWORK}::test_the_hardware_address_goes_with_the_address",
     ),
     Rule(
@@ -290,6 +291,20 @@ RULES = (
         "        ether type ip6 accept\n        drop\n",
         "        ether type ip6 accept\n        ether type { vlan, 8021ad, rarp } accept\n        drop\n",
         _SIBLINGS,
+    ),
+    Rule(
+        "nothing for the groups that bridges keep goes by input",
+        "engine/kit/port_filter.py",
+        "        iifname @ports ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop\n",
+        "",
+        _GROUPS,
+    ),
+    Rule(
+        "the group of LLDP is judged",
+        "modes/bridge.py",
+        "        yield kit.keep_groups(bridge)\n",
+        "        pass\n",
+        _GROUPS,
     ),
     Rule(
         "what a port may send is said before it is there",
