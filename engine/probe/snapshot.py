@@ -11,6 +11,7 @@ from nsctl.engine.probe import firewall, rtnl
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.netlink import Netlink, socket_in, visited
+from nsctl.engine.probe.nft_chains import native_chains
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.probe.rtnl import LinkRow
 from nsctl.engine.probe.view import View
@@ -67,7 +68,11 @@ def read_host(
     if rulesets is None:
         rulesets, unseen = _rulesets(kernel, backend)
     settings = {key: value for key in _SETTINGS if (value := sysctl(key)) is not None}
-    return Host(_Devices(view), rules, tables, settings, rulesets, own=own, unseen=unseen)
+    try:
+        native = native_chains(kernel)
+    except NsctlError as e:
+        native, unseen = (), (*unseen, e.message)
+    return Host(_Devices(view), rules, tables, settings, rulesets, native, own, unseen)
 
 
 def _routing(
