@@ -21,7 +21,7 @@ OPTION = "nsctl"
 _SUDOS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """What sudo's secure_path holds everywhere; Debian's has /usr/local, too."""
 _PATH_MOST = 4096
-_WITHOUT_ROOT = frozenset({"modes", "schema", "completion", "help"})
+_WITHOUT_ROOT = frozenset({"modes", "schema", "completion", "doctor", "help"})
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
-__all__ = ["ALWAYS_SO", "COMMANDS", "OPTIONS", "PREFIXES", "about_command", "about_option"]
+__all__ = ["ALWAYS_SO", "COMMANDS", "OPTIONS", "OPTION_ROWS", "PREFIXES", "about_command", "about_option"]
 
 _IMAGES = "there are no images: a sandbox sees the host's files; nsctl run MODE -- CMD..."
 _ONE_HOST = "nsctl is for one host; a lab file describes several sandboxes: nsctl apply FILE"
@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, str] = {
     "ps": "nsctl ls",
     "pull": _IMAGES,
     "push": _IMAGES,
-    "rename": "a sandbox keeps its name: nsctl down NAME, then nsctl up with another --name",
+    "rename": "a sandbox keeps its name; to give it another, take it down: nsctl down NAME",
     "restart": _ENDED,
     "rm": _DOWN,
     "rmi": _IMAGES,
@@ -132,8 +132,7 @@ ALWAYS_SO: Mapping[str, tuple[str, ...]] = {
 
 _MAKING = ("up", "run")
 _INSIDE = ("exec", "shell")
-_OPTIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    # commands that they are asked of, options, answer
+OPTION_ROWS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (_MAKING, "-p --publish -P --publish-all --expose", _PORTS),
     (("up",), "--rm", "what up makes stays; nsctl run MODE -- CMD... takes it down when CMD ends"),
     (
@@ -182,10 +181,11 @@ _OPTIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("apply",), "-d --detach", "apply returns when all is up"),
     (("inspect",), "-f --format", "inspect prints JSON, for jq: nsctl inspect NAME | jq .pid"),
 )
+"""Commands, options that they do not have, and the answer."""
 
 OPTIONS: Mapping[tuple[str, str], str] = {
     (command, option): answer
-    for commands, options, answer in _OPTIONS
+    for commands, options, answer in OPTION_ROWS
     for command in commands
     for option in options.split()
 }

@@ -93,24 +93,18 @@ def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -
     from nsctl.engine.probe.snapshot import read_host
     from nsctl.engine.reach.forecast import PlannedRules, planned
     from nsctl.engine.reach.promise import judge, promises_of
+    from nsctl.engine.runner import Runner
 
     firewall = facts.firewall
     readable = os.geteuid() == 0
     rules = PlannedRules(firewall.backend, firewall.chains, firewall.policies) if readable else None
-    host = read_host(Kernel(_read), rulesets=())
+    host = read_host(Kernel(Runner().read), rulesets=())
     if any(isinstance(step.effect, ZoneIs) for step in steps.values()):  # firewalld's chains will let it pass
         host = host._replace(base_chains=[chain for chain in host.base_chains if chain.owner != "firewalld"])
     host = planned(host, rules, [step for key, step in steps.items() if key not in present])
     if not readable:
         host = host._replace(unseen=("the rules of iptables can't be read without root",))
     return judge(host, promises_of(steps.values()).values(), {})
-
-
-def _read(argv: tuple[str, ...], netns: str | None) -> tuple[int, str]:
-    # Only what other tables of nftables do is not known by now, where there are any.
-    from nsctl.engine.runner import Runner
-
-    return Runner().read(argv, netns)
 
 
 def _leads_out(step: Step) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.probe import firewall, rtnl
+from nsctl.engine.probe.base_chains import foreign_chains
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.netlink import Netlink, socket_in, visited
-from nsctl.engine.probe.nft_chains import native_chains
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.probe.rtnl import LinkRow
 from nsctl.engine.probe.view import View
@@ -68,11 +68,8 @@ def read_host(
     if rulesets is None:
         rulesets, unseen = _rulesets(kernel, backend)
     settings = {key: value for key in _SETTINGS if (value := sysctl(key)) is not None}
-    try:
-        native = native_chains(kernel)
-    except NsctlError as e:
-        native, unseen = (), (*unseen, e.message)
-    return Host(_Devices(view), rules, tables, settings, rulesets, native, own, unseen)
+    chains, more = foreign_chains(kernel)
+    return Host(_Devices(view), rules, tables, settings, rulesets, chains, own, (*unseen, *more))
 
 
 def _routing(

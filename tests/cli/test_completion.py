@@ -104,6 +104,7 @@ def test_a_fault_on_the_way_prints_nothing(monkeypatch: pytest.MonkeyPatch, capf
         raise RuntimeError("broken")
 
     monkeypatch.setattr(Root, "shell_complete", broken)
+    monkeypatch.setattr("os.umask", lambda _: 0o022)  # of this process, which goes on
     monkeypatch.setenv("_NSCTL_COMPLETE", "u")
     assert cli.main([]) == 0
     assert capfd.readouterr() == ("", "")

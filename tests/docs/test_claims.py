@@ -13,6 +13,7 @@ import pytest
 
 import nsctl
 from nsctl.engine.cli.app import COMMANDS, HELP
+from nsctl.engine.cli.foreign_words import ALWAYS_SO
 from nsctl.engine.cli.parameters import UpCommon
 from nsctl.engine.options import fields_of
 from tests.docs.generated import modes, options_of
@@ -22,7 +23,7 @@ ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 README = ROOT / "README.md"
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 _PATH = re.compile(r"`((?:engine|modes|hooks|scripts|tests|src|docs)/[\w./]*)`")
-_COMMAND = re.compile(r"(?:^|[`# ])nsctl (?:-\w )?([a-z]+)(.*?)(?: -- |$|`)")
+_COMMAND = re.compile(r"(?:^|[`# ])nsctl (?:-\w )?([a-z]+)(.*?)(?: -- |$|`|(?=[ (]nsctl ))")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
@@ -91,7 +92,7 @@ def test_every_command_and_option_that_is_shown_exists(page: Path) -> None:
                 unknown += [f"nsctl {name} {flag}" for flag in _FLAG.findall(rest) if flag not in known]
     # Flags that stand alone in the prose are some command's.
     every = {flag for name in COMMANDS for flag in options_of(name)}
-    every |= {"--help", "--version"}
+    every |= {"--help", "--version", *(flag for flags in ALWAYS_SO.values() for flag in flags)}
     quoted = {flag for code in re.findall(r"`(--[^`]+)`", prose(page)) for flag in _FLAG.findall(code)}
     assert unknown + sorted(quoted - every) == []
 

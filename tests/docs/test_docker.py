@@ -40,3 +40,14 @@ def test_every_row_of_the_table_works_in_its_turn(lab: Lab) -> None:
 def test_every_row_is_one_that_the_test_runs() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `docker")]
     assert len(rows) == len(ROW.findall(PAGE.read_text()))
+
+
+def test_the_readmes_rows_are_rows_of_the_page() -> None:
+    rows = ROW.findall((ROOT / "README.md").read_text())
+    assert len(rows) >= 5
+    assert [row for row in rows if row not in ROW.findall(PAGE.read_text())] == []
+
+
+def test_the_readme_says_at_once_whom_it_is_for() -> None:
+    first = (ROOT / "README.md").read_text().partition("```")[0]
+    assert "It is for whoever" in first

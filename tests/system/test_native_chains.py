@@ -25,14 +25,14 @@ table inet filter {{
 }}
 """
 DROPS = {
-    "a policy": ("drop", "", "", "the policy drop"),
-    "a policy behind what is answered": ("drop", "ct state established,related accept", "", "the policy drop"),
-    "a policy behind a map": ("drop", "ct state vmap { established : accept, invalid : drop }", "", "the policy drop"),
+    "a policy": ("drop", "", "", "the policy"),
+    "a policy behind what is answered": ("drop", "ct state established,related accept", "", "the policy"),
+    "a policy behind a map": ("drop", "ct state vmap { established : accept, invalid : drop }", "", "the policy"),
     "what others may do": ("drop", 'iifname "lan0" oifname "eth0" accept; iifname "docker*" accept', "", "the policy"),
-    "a closing rule": ("accept", "ct state established accept; counter reject", "", "(reject)"),
-    "a chain": ("accept", "jump other", "chain other { ip saddr 10.1.0.0/16 return; drop; }", "(drop)"),
-    "one network": ("accept", "ip saddr { 10.0.0.0/16, 192.0.2.1 } oifname eth0 drop", "", "(drop)"),
-    "one link": ("accept", "iifname { nsbr0, nsbr1 } goto other", "chain other { drop; }", "(drop)"),
+    "a closing rule": ("accept", "ct state established accept; counter reject", "", "reject'"),
+    "a chain": ("accept", "jump other", "chain other { ip saddr 10.1.0.0/16 return; drop; }", "drop'"),
+    "one network": ("accept", "ip saddr { 10.0.0.0/16, 192.0.2.1 } oifname eth0 drop", "", "drop'"),
+    "one link": ("accept", "iifname { nsbr0, nsbr1 } goto other", "chain other { drop; }", "drop'"),
 }
 LETS = {
     "an open policy": ("accept", "ct state invalid drop", ""),

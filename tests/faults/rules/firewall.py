@@ -87,8 +87,8 @@ RULES = (
     Rule(
         "what other tables of nftables drop is named",
         "engine/probe/snapshot.py",
-        "        native = native_chains(kernel)\n",
-        "        native = ()\n",
+        "    chains, more = foreign_chains(kernel)\n",
+        "    chains, more = (), ()\n",
         "tests/system/test_native_chains.py::test_one_that_drops_is_named_with_what_would_let_it_pass[a policy]",
     ),
     Rule(
