@@ -99,14 +99,12 @@ def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -
     readable = os.geteuid() == 0
     rules = PlannedRules(firewall.backend, firewall.chains, firewall.policies) if readable else None
     host = read_host(Kernel(Runner().read), rulesets=())
-    new = [step for key, step in steps.items() if key not in present]
-    host = planned(host, rules, new)
+    if any(isinstance(step.effect, ZoneIs) for step in steps.values()):  # firewalld's chains will let it pass
+        host = host._replace(base_chains=[chain for chain in host.base_chains if chain.owner != "firewalld"])
+    host = planned(host, rules, [step for key, step in steps.items() if key not in present])
     if not readable:
         host = host._replace(unseen=("the rules of iptables can't be read without root",))
-    found = judge(host, promises_of(steps.values()).values(), {})
-    # What firewalld says of a link that joins a zone is seen once it has joined.
-    joins = any(isinstance(step.effect, ZoneIs) for step in new)
-    return {name: verdict.without("firewalld") for name, verdict in found.items()} if joins else found
+    return judge(host, promises_of(steps.values()).values(), {})
 
 
 def _leads_out(step: Step) -> bool:

@@ -82,16 +82,6 @@ class Verdict(NamedTuple):
         """
         return tuple(cause for cause in self.causes if cause.kind != "host")
 
-    def without(self, owner: str) -> Verdict:
-        """
-        The same, where what is somebody's is not known yet: nothing of it is to blame, and may be in the way.
-        """
-        theirs = [cause.what for cause in self.causes if cause.whose == owner]
-        if not theirs:
-            return self
-        causes = tuple(cause for cause in self.causes if cause.whose != owner)
-        return self._replace(reached=False if causes else None, causes=causes, doubts=(*self.doubts, *theirs))
-
 
 def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
     """
