@@ -136,8 +136,6 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
-    if o.allow_overlap and o.subnet is None:
-        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
     if o.allow_spoofing and o.allow_address:
         raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
     if o.uplink is not None and o.internal:
