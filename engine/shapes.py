@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from nsctl.engine.effect import ProcessIs
-from nsctl.engine.init import fixed_lines
+from nsctl.engine.init import SCRIPT, fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
@@ -23,6 +23,7 @@ from nsctl.engine.kit.zones import TRUSTED
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
 from nsctl.engine.sandbox import END_JOINED, insides
+from nsctl.engine.systemd import UNITS, WATCH, as_written, path_of
 
 __all__ = ["BUILT_IN", "why_refused"]
 
@@ -44,6 +45,7 @@ _VERBS = {
 }
 _CODE = {"xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "object", "pinned"}
 """Words of `ip link set` that load a program into the kernel."""
+_UNITS = frozenset(map(path_of, UNITS))
 _TABLES = {"filter", "nat", "mangle", "raw"}
 _FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
 _BINDING = re.compile(r"--(?:add|remove)-interface=[A-Za-z0-9_.-]{1,15}")
@@ -112,7 +114,9 @@ def _commands(command: Command, place: str) -> bool:
         case ("iptables-restore" | "ip6tables-restore", "-w", "--noflush"):
             return stdin is not None and _restores(stdin)
         case ("install", "-m", mode, "/dev/stdin", path):
-            return stdin is not None and _MODE.fullmatch(mode) is not None and _below(path, place)
+            here = _below(path, place) or _is_unit(path, stdin)
+            fits = stdin is not None and _MODE.fullmatch(mode) is not None and here
+            return fits and (not path.endswith(f"/{SCRIPT}") or _is_init(stdin or "", place))
         case ("nft", *_):
             return command.netns is None and is_own_nft(argv, stdin)
         case _:
@@ -121,6 +125,7 @@ def _commands(command: Command, place: str) -> bool:
                 or _of_files(argv, place)
                 or _scripts(argv, place, command.netns)
                 or _of_firewalld(argv)
+                or _of_systemd(argv)
             )
             return known and stdin is None
 
@@ -147,9 +152,25 @@ def _of_files(argv: Sequence[str], place: str) -> bool:
         case ("rmdir", path):
             return path == place or _below(path, place)
         case ("rm", "-f", *paths):
-            return all(_below(path, place) for path in paths)
+            return all(_below(path, place) or path in _UNITS for path in paths)
         case ("pkill", "-KILL", "-F", path):
             return _below(path, place)
+        case _:
+            return False
+
+
+def _is_unit(path: str, content: str | None) -> bool:
+    return path in _UNITS and content is not None and as_written(content)
+
+
+def _of_systemd(argv: Sequence[str]) -> bool:
+    match argv:
+        case ("systemctl", "daemon-reload"):
+            return True
+        case ("systemctl", "enable" | "disable", "--quiet", unit):
+            return unit == WATCH
+        case ("systemctl", "restart" | "stop", unit):
+            return unit == WATCH
         case _:
             return False
 
@@ -208,9 +229,10 @@ def _spawns(spawn: Spawn, place: str) -> bool:
         del argv[0]
         while argv and argv[0] in _FLAGS:
             del argv[0]
-    if argv[:2] != ["sh", "-c"] or argv[3:4] != ["init"] or not _is_init(argv[2], place):
+    # What it runs has been looked at when it was written: nothing else writes to that name.
+    if argv[:2] != ["sh", f"{spawn.pidfile.rpartition('/')[0]}/{SCRIPT}"]:
         return False
-    del argv[:4]
+    del argv[:2]
     if argv[:1] == ["setpriv"]:
         cut = argv.index("--")
         if not _SETPRIV.fullmatch("".join(f"{word}\0" for word in argv[1:cut])):

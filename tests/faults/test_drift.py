@@ -62,7 +62,6 @@ REMOVED = (
     Drift("iptables-save -t filter | sed '/NSCTL-FORWARD/d' | iptables-restore", "chain/4/filter/NSCTL-FORWARD"),
     Drift("iptables-save -t nat | sed '/NSCTL-POSTROUTING/d' | iptables-restore", "chain/4/nat/NSCTL-POSTROUTING"),
     Drift("nft delete table bridge nsctl", "nft/bridge/nsctl"),
-    Drift("nft flush ruleset", "nft/bridge/nsctl"),
     Drift("for name in ports hardware addresses; do nft flush set bridge nsctl $name; done", "port/ns-web"),
     Drift("ip netns del web", "netns/web"),
     Drift("ip netns del web; touch /run/netns/web", "netns/web"),
