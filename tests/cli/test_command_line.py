@@ -322,7 +322,7 @@ HEAVY = (
 RUNNING = {"logging", "plumbum"}
 """What it takes to run a command."""
 LIGHT = {
-    "--version": [*HEAVY, "pluggy", "ipaddress.x", "nsctl.hooks", "nsctl.engine.plan"],
+    "--version": [*HEAVY, "typer", "pluggy", "ipaddress.x", "nsctl.hooks", "nsctl.engine.plan"],
     "--help": [*HEAVY, "pluggy", "nsctl.hooks", "nsctl.engine.plan"],
     "down --help": [*HEAVY, "nsctl.engine.plan"],
     "up bridge --help": [*HEAVY, "nsctl.modes.none", "nsctl.engine.executor"],
