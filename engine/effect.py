@@ -90,7 +90,7 @@ class LinkSet:
     """
     A property of a link has this value.
 
-    `attribute` is one of addrgenmode, alias, mtu, master, group, hairpin, isolated, promisc.
+    `attribute` is one of addrgenmode, alias, mtu, master, group, group_fwd_mask, hairpin, isolated, promisc.
     """
 
     kind: ClassVar[str] = "linkset"

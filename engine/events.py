@@ -38,7 +38,7 @@ class PlanStarted(Event):
     An observer that raises here stops the change before it starts: so does the audit trail when it can't be written.
 
     Args:
-        operation: `up`, `down`, `run`, `apply`, `recover`, `repair` or `watch`.
+        operation: `up`, `down`, `run`, `apply`, `recover`, `repair`, `watch`, `systemd install` or `systemd uninstall`.
         mode: The mode, where there is one.
         steps: The steps that will be done (or undone, for `down`).
     """

@@ -23,6 +23,7 @@ from nsctl.engine.kit.zones import TRUSTED
 from nsctl.engine.names import display
 from nsctl.engine.plan import Command, Spawn, Step
 from nsctl.engine.sandbox import END_JOINED, insides
+from nsctl.engine.systemd import UNITS, WATCH, as_written, path_of
 
 __all__ = ["BUILT_IN", "why_refused"]
 
@@ -44,6 +45,7 @@ _VERBS = {
 }
 _CODE = {"xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "object", "pinned"}
 """Words of `ip link set` that load a program into the kernel."""
+_UNITS = frozenset(map(path_of, UNITS))
 _TABLES = {"filter", "nat", "mangle", "raw"}
 _FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
 _BINDING = re.compile(r"--(?:add|remove)-interface=[A-Za-z0-9_.-]{1,15}")
@@ -112,7 +114,8 @@ def _commands(command: Command, place: str) -> bool:
         case ("iptables-restore" | "ip6tables-restore", "-w", "--noflush"):
             return stdin is not None and _restores(stdin)
         case ("install", "-m", mode, "/dev/stdin", path):
-            return stdin is not None and _MODE.fullmatch(mode) is not None and _below(path, place)
+            here = _below(path, place) or _is_unit(path, stdin)
+            return stdin is not None and _MODE.fullmatch(mode) is not None and here
         case ("nft", *_):
             return command.netns is None and is_own_nft(argv, stdin)
         case _:
@@ -121,6 +124,7 @@ def _commands(command: Command, place: str) -> bool:
                 or _of_files(argv, place)
                 or _scripts(argv, place, command.netns)
                 or _of_firewalld(argv)
+                or _of_systemd(argv)
             )
             return known and stdin is None
 
@@ -147,9 +151,25 @@ def _of_files(argv: Sequence[str], place: str) -> bool:
         case ("rmdir", path):
             return path == place or _below(path, place)
         case ("rm", "-f", *paths):
-            return all(_below(path, place) for path in paths)
+            return all(_below(path, place) or path in _UNITS for path in paths)
         case ("pkill", "-KILL", "-F", path):
             return _below(path, place)
+        case _:
+            return False
+
+
+def _is_unit(path: str, content: str | None) -> bool:
+    return path in _UNITS and content is not None and as_written(content)
+
+
+def _of_systemd(argv: Sequence[str]) -> bool:
+    match argv:
+        case ("systemctl", "daemon-reload"):
+            return True
+        case ("systemctl", "enable" | "disable", "--quiet", unit):
+            return unit == WATCH
+        case ("systemctl", "restart" | "stop", unit):
+            return unit == WATCH
         case _:
             return False
 

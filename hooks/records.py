@@ -16,7 +16,7 @@ from nsctl.engine.plan import Command, Spawn, Step
 
 __all__ = ["UNDOING", "argv_of", "record_of"]
 
-UNDOING = frozenset({"down", "recover"})
+UNDOING = frozenset({"down", "recover", "systemd uninstall"})
 """Operations that undo steps: what counts then is the undo."""
 OUTPUT_MAX = 2000
 """Characters of a step's output that are kept; its hash is of the whole."""

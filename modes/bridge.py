@@ -73,11 +73,14 @@ def steps(request: Request, facts: Facts) -> Steps:
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
-    if not o.allow_spoofing and kit.filters_ports(facts):
+    judged = not o.allow_spoofing and kit.filters_ports(facts)
+    if judged:
         yield kit.own_addresses(end, mac, ip, *o.allow_address)
     yield kit.netns(name)
     yield kit.bridge(bridge, mtu=mtu)
     yield kit.name_network(bridge, network.name)
+    if judged:
+        yield kit.keep_groups(bridge)
     if ipv6:
         yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
         yield kit.sysctl(

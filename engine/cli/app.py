@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recover": ("mend:recover", "finish what a killed nsctl left half done"),
     "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
     "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
+    "systemd": ("systemd:systemd", "install, or take away, units for a watcher and for labs at boot"),
     "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),

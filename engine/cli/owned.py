@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nsctl.engine.errors import Refused
 from nsctl.engine.names import display
 
-__all__ = ["check_owned"]
+__all__ = ["check_owned", "others_could_write"]
+
+_WRITABLE = "is writable to others"
 
 _LINKS_MOST = 40
 """Symbolic links on the way to one file, as the kernel counts (MAXSYMLINKS)."""
@@ -38,20 +40,41 @@ def check_owned(path: str, fd: int) -> None:
     for place in _way(os.path.abspath(path)):
         if place == "/proc":
             return  # a descriptor (/dev/stdin, <(…)): whoever opened it chose the file
-        try:
-            status = os.lstat(place)
-        except OSError:
-            continue  # it was opened a moment ago: the last look below tells
-        if status.st_uid not in owners:
-            raise _unsafe(path, place, f"belongs to user {status.st_uid}")
-        # In a sticky folder others can't replace what is not theirs, and what is theirs is found by its owner.
-        if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
-            raise _unsafe(path, place, "is writable to others", f"chmod go-w {display(place)}")
+        if what := _of_others(place, owners, files=False):
+            raise _unsafe(path, place, what, f"chmod go-w {display(place)}" if what == _WRITABLE else "")
     status = os.fstat(fd)
     if status.st_uid not in owners:
         raise _unsafe(path, path, f"belongs to user {status.st_uid}")
     if status.st_mode & 0o022:
         raise _unsafe(path, path, "is writable to others", f"chmod go-w {display(path)}")
+
+
+def others_could_write(paths: Iterable[str]) -> tuple[str, str] | None:
+    """
+    The first place on the way to one of these files, itself included, that somebody other than root could write to.
+
+    Returns:
+        The place, and what is wrong with it.
+    """
+    known: set[str] = set()
+    for path in paths:
+        for place in _way(os.path.abspath(path)):
+            if place not in known and (what := _of_others(place, {0}, files=True)):
+                return place, what
+            known.add(place)
+    return None
+
+
+def _of_others(place: str, owners: set[int], *, files: bool) -> str:
+    try:
+        status = os.lstat(place)
+    except OSError:
+        return ""  # it was there a moment ago: whoever opens it, looks at that
+    if status.st_uid not in owners:
+        return f"belongs to user {status.st_uid}"
+    # In a sticky folder others can't replace what is not theirs, and what is theirs is found by its owner.
+    kinds = stat.S_ISDIR(status.st_mode) or (files and stat.S_ISREG(status.st_mode))
+    return _WRITABLE if kinds and status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX else ""
 
 
 def _unsafe(path: str, place: str, what: str, hint: str = "") -> Refused:

@@ -278,9 +278,10 @@ def started(world: World, session: Session, want: Wish, plugins: Plugins) -> San
     if want.named and name in session.sandboxes() and not ended:
         raise Conflict(f"'{name}' is up already", hint="use another --name, or leave it out")
     facts = session.facts(without=ended)
-    with session.planning():
-        plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
-    [row] = session.up([plan], replace=ended, ephemeral=True)
+    with of_no_store(session, name):
+        with session.planning():
+            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
+        [row] = session.up([plan], replace=ended, ephemeral=True)
     warn([plan], looked_after(session, [plan]))
     return row
 

@@ -16,6 +16,8 @@ __all__ = ["interest_of"]
 
 _FAMILIES = {4: 2, 6: 10, "bridge": 7}
 """NFPROTO_IPV4, NFPROTO_IPV6 and NFPROTO_BRIDGE."""
+_FIREWALLD = "1/firewalld/"
+"""firewalld's own table, of NFPROTO_INET: it makes that anew when it starts, and when it reloads."""
 _LATER = -2
 """NETCONFA_IFINDEX_DEFAULT: what links begin with."""
 
@@ -33,6 +35,7 @@ def interest_of(ctx: Context) -> Interest:
             continue
         if isinstance(effect, LinkIs) and effect.netns is None:
             links.add(effect.name)
+            chains.add(_FIREWALLD)
         elif (link := host_link_of(effect)) is not None:
             (settings if isinstance(effect, SysctlIs) else links).add(link)
         elif isinstance(effect, NetnsIs):

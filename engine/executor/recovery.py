@@ -25,13 +25,14 @@ from nsctl.engine.store.files import remove_tree
 __all__ = ["clear_stale", "recover"]
 
 
-def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
+def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> list[str]:
     """
     Roll back what a dead nsctl left; idempotent, and may be killed itself.
 
     Args:
         ctx: The context.
         thorough: Take down sandboxes whose init died, too.
+        starts: Whether processes may be started: what has to be brought back is left to another command, if not.
 
     Returns:
         Lines that say what was done.
@@ -39,7 +40,11 @@ def recover(ctx: Context, *, thorough: bool = False) -> list[str]:
     journal = ctx.journal
     opened = journal.transaction()
     rows = journal.sandboxes()
-    _watch_again(ctx, rows.values())
+    if starts:
+        _watch_again(ctx, rows.values())
+    elif opened is not None and opened.restore:
+        ctx.left = ["what a killed nsctl was replacing, and has to be brought back"]
+        return []
     reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
     if opened is None and not reasons:
         return []

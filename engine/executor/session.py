@@ -27,7 +27,10 @@ from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_di
 from nsctl.engine.store.lock import LOCK_FD
 from nsctl.engine.store.others import register
 
-__all__ = ["Session"]
+__all__ = ["WATCH", "Session"]
+
+WATCH = "watch"
+"""The operation that starts no process: what it started would be the watcher's, and end with it."""
 
 
 class Session(Reading):
@@ -120,7 +123,7 @@ class Session(Reading):
             try:
                 with self._opened(signals):
                     if recover:
-                        self.recovered = recovery.recover(self.ctx)
+                        self.recovered = recovery.recover(self.ctx, starts=self.operation != WATCH)
                     self.ctx.journal.lenient = False
                     yield self
             finally:

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Sequence
 
 from nsctl.engine.effect import SysctlIs
 from nsctl.engine.executor.context import Context
+from nsctl.engine.kit.firewall import POSTROUTING
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.snapshot import insides, read_host
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
 from nsctl.engine.store import SandboxRow, StepRow
 
 __all__ = ["ways_out"]
+
+_KINDS = ("route/", "addr/", "link/", f"rule/4/nat/{POSTROUTING}/", "sysctl/net/ipv4/conf/")
+"""What the keys of the steps begin with that say what was promised, of the host and inside; and what nsctl switched."""
 
 
 def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
@@ -32,7 +36,7 @@ def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> 
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}
-    steps = _steps_of(ctx, with_gateway) if names else ctx.journal.steps()
+    steps = _steps_of(ctx, with_gateway) if names else [r for kind in _KINDS for r in ctx.journal.steps_like(kind)]
     promises = promises_of(row.step for row in steps)
     chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
     backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")

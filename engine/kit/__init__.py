@@ -18,7 +18,7 @@ from nsctl.engine.kit.forwarding import forward_back, way_back
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
-from nsctl.engine.kit.port_filter import filters_ports, own_addresses
+from nsctl.engine.kit.port_filter import filters_ports, keep_groups, own_addresses
 from nsctl.engine.kit.process import spawn, spawn_paths
 from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
@@ -64,6 +64,7 @@ __all__ = [
     "is_internal",
     "join_process",
     "join_sandbox",
+    "keep_groups",
     "link_set",
     "link_up",
     "masquerade",

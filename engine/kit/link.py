@@ -24,10 +24,19 @@ __all__ = [
     "veth",
 ]
 
-_BEFORE = {"addrgenmode": "eui64", "group": "default", "hairpin": "off", "isolated": "off", "promisc": "off"}
+_BEFORE = {
+    "addrgenmode": "eui64",
+    "group": "default",
+    "group_fwd_mask": "0x0",
+    "hairpin": "off",
+    "isolated": "off",
+    "promisc": "off",
+}
 """What a new link has."""
 _PORT = frozenset({"hairpin", "isolated"})
 """Properties that a link has as the port of a bridge."""
+_BRIDGE = frozenset({"group_fwd_mask"})
+"""Properties of a bridge."""
 
 
 def check_mtu(mtu: int) -> int:
@@ -181,7 +190,8 @@ def link_set(
 
     Args:
         name: The link.
-        attribute: One of addrgenmode, alias, group, hairpin, isolated, master, mtu, promisc.
+        attribute: One of addrgenmode, alias, group, group_fwd_mask (as `0x4000`), hairpin, isolated, master, mtu,
+            promisc.
         value: The value.
         before: What it was, for the undo; what a new link has, where not given.
         netns: The namespace that the link is in.
@@ -193,7 +203,7 @@ def link_set(
     check_link(name, netns)
     if attribute not in {*_BEFORE, "alias", "master", "mtu"}:
         raise Invalid(f"'{attribute}' is no property of a link that nsctl can set")
-    kind = ("type", "bridge_slave") if attribute in _PORT else ()
+    kind = ("type", "bridge_slave") if attribute in _PORT else ("type", "bridge") if attribute in _BRIDGE else ()
     if attribute == "master" and before is None:
         back: tuple[str, ...] = ("nomaster",)
     elif attribute == "alias" and before is None:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 from nsctl.engine.effect import LinkIs, NftTable, PortFilter
 from nsctl.engine.facts import Facts
+from nsctl.engine.kit.link import link_set
 from nsctl.engine.kit.place import port_key, shared
 from nsctl.engine.names import check_ifname, check_mac
 from nsctl.engine.plan import Command, Plan, Step
@@ -24,6 +25,7 @@ __all__ = [
     "TABLE_KEY",
     "filters_ports",
     "is_own_nft",
+    "keep_groups",
     "made_anew",
     "own_addresses",
     "port_table",
@@ -43,8 +45,13 @@ table bridge nsctl {
         type filter hook prerouting priority filter; policy accept;
         iifname @ports goto guarded
     }
+    chain input {
+        type filter hook input priority filter; policy accept;
+        iifname @ports ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
+    }
     chain guarded {
         iifname . ether saddr != @hardware drop
+        ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
         iifname . ip saddr @addresses accept
         ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 goto senders
         ether type ip6 accept
@@ -62,8 +69,10 @@ table bridge nsctl {
 What is accepted is named, and the rest dropped: what a rule can't read (a header cut short) it does not match.
 
 Nor is it IPv4 or ARP behind more than one VLAN's tag, or in LLC and SNAP, which some receivers take for the plain one
-(CVE-2021-27853 and its kin). A probe for an address has no sender yet (RFC 5227). The rules are written as nft lists
-them, so that a ruleset which was saved and restored is the same.
+(CVE-2021-27853 and its kin). A probe for an address has no sender yet (RFC 5227).
+What is for the groups that bridges keep to themselves (IEEE 802.1D), the host would take in by the port, past all that
+is said of the bridge: that comes by input, or by prerouting, see `keep_groups`.
+The rules are written as nft lists them, so that a ruleset which was saved and restored is the same.
 """
 _AGAIN = "delete table bridge nsctl\n"
 PORT = r'"[a-z][A-Za-z0-9_.-]{0,14}"'
@@ -94,6 +103,16 @@ def port_table() -> Step:
         effect=NftTable("bridge", "nsctl"),
         after=(),
     )
+
+
+def keep_groups(bridge: str) -> Step:
+    """
+    Have a bridge of nsctl's treat frames for the group of LLDP as any others, so that they come by what judges a port.
+
+    Else the kernel hands them to the host right away, by no hook of the bridge's (br_handle_frame).
+    """
+    why = f"{bridge}: judge what is for the group of LLDP, too"
+    return link_set(bridge, "group_fwd_mask", "0x4000", why=why)
 
 
 def own_addresses(port: str, mac: str, *addresses: IPv4Address) -> tuple[Step, ...]:

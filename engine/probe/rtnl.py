@@ -45,7 +45,8 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFAL
 _IFLA_LINK = 5
 _IFLA_OPERSTATE, _OPER_UP = 16, 6
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
-_INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_BR_GROUP_FWD_MASK, _MASK = 9, Struct("=H").unpack_from
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
 _INET6_ADDR_GEN_MODE = 8
 _IFF_UP, _IFF_PROMISC, _IFF_LOWER_UP = 0x1, 0x100, 0x10000
@@ -210,7 +211,9 @@ def _altnames(data: bytes) -> tuple[str, ...]:
 
 def link_attribute(row: LinkRow, attribute: str) -> str | None:
     """
-    One of the rarer properties of a link: addrgenmode, alias, hairpin, isolated, promisc; None where it has none.
+    One of the rarer properties of a link, None where it has none.
+
+    These are addrgenmode, alias, group_fwd_mask, hairpin, isolated and promisc.
 
     Switches are `on` or `off`.
     """
@@ -223,6 +226,10 @@ def link_attribute(row: LinkRow, attribute: str) -> str | None:
         inet6 = attributes(attributes(found.get(_IFLA_AF_SPEC, b"")).get(_AF_INET6, b""))
         mode = inet6.get(_INET6_ADDR_GEN_MODE)
         return _ADDR_GEN_MODES[mode[0]] if mode and mode[0] < len(_ADDR_GEN_MODES) else None
+    if attribute == "group_fwd_mask":
+        info = attributes(found.get(_IFLA_LINKINFO, b""))
+        mask = attributes(info.get(_INFO_DATA, b"")).get(_BR_GROUP_FWD_MASK)
+        return hex(_MASK(mask)[0]) if mask and _text(info.get(_INFO_KIND, b"")) == "bridge" else None
     if attribute in ("hairpin", "isolated"):
         port = attributes(attributes(found.get(_IFLA_LINKINFO, b"")).get(_INFO_SLAVE_DATA, b""))
         value = port.get(_BRPORT_MODE if attribute == "hairpin" else _BRPORT_ISOLATED)

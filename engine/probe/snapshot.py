@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.probe import firewall, rtnl
+from nsctl.engine.probe.base_chains import foreign_chains
 from nsctl.engine.probe.content import sysctl
 from nsctl.engine.probe.kernel import Kernel
 from nsctl.engine.probe.netlink import Netlink, socket_in, visited
@@ -67,7 +68,8 @@ def read_host(
     if rulesets is None:
         rulesets, unseen = _rulesets(kernel, backend)
     settings = {key: value for key in _SETTINGS if (value := sysctl(key)) is not None}
-    return Host(_Devices(view), rules, tables, settings, rulesets, own=own, unseen=unseen)
+    chains, more = foreign_chains(kernel)
+    return Host(_Devices(view), rules, tables, settings, rulesets, chains, own, (*unseen, *more))
 
 
 def _routing(

@@ -31,6 +31,7 @@ _PACKAGES = {
     "setpriv": "util-linux",
     "setsid": "util-linux",
     "mount": "mount",
+    "systemctl": "systemd",
     "sysctl": "procps",
     "pkill": "procps",
     "ping": "iputils-ping",

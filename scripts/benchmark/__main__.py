@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.benchmark import machine, packages
 from scripts.benchmark.bench import Bench, say
-from scripts.benchmark.phases import bulk, entry, imports, memory, scale, single, start
+from scripts.benchmark.phases import bulk, entry, imports, memory, scale, single, start, watching
 from scripts.benchmark.report import Report
 from tests.lab import missing_for_labs
 
@@ -20,8 +20,8 @@ __all__ = ["main"]
 _NAMES = ("nsctl", "script", "cni", "netavark", "podman", "docker", "netlink")
 # Shares of the time limit at which no new round of a phase begins.
 _START, _SINGLE, _RECOVER, _BULK, _BESIDE = 0.05, 0.35, 0.40, 0.95, 1.00
-_RESERVE, _RESERVE_EACH = 7.0, 0.02
-"""Seconds that memory, imports and one more beside all others take, and how much more with each of these."""
+_RESERVE, _RESERVE_EACH = 30.0, 0.04
+"""Seconds that memory, imports, watching and one more beside all others take, and how much more with each of these."""
 
 
 def main() -> int:
@@ -72,6 +72,8 @@ def _measure(bench: Bench, report: Report, only: frozenset[str]) -> None:
         scale.beside(bench, _BESIDE, largest)
         report.memory = memory.measure(largest)
         report.imports = imports.measure()
+        say("the watcher")
+        report.memory |= watching.measure(bench, _BESIDE, tuple(sorted({1, largest})))
 
 
 def _minutes(seconds: float) -> str:
@@ -85,11 +87,11 @@ def _options() -> argparse.Namespace:
         epilog="By default it takes about 8 minutes.",
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="few rounds, and at most 100 at once: within a minute")
+    add("--quick", action="store_true", help="few rounds, and at most 100 at once: a minute and a half")
     add("--full", action="store_true", help="others than nsctl, too, 1000 at once, podman and docker 100: half an hour")
     add("--rounds", type=int, metavar="N", help="rounds, where time allows (10; --quick: 3)")
     add("--sizes", type=_numbers, metavar="N,N", help="so many at once (1,10,100,1000; --quick: 10,100)")
-    add("--limit", type=float, metavar="MINUTES", help="how long it may take (8; --quick: 0.9; --full: 30)")
+    add("--limit", type=float, metavar="MINUTES", help="how long it may take (8; --quick: 1.4; --full: 30)")
     add("--only", type=_words, default=[], metavar="NAME,NAME", help=f"only some of: {', '.join(_NAMES)}")
     add("--install", action="store_true", help=f"first fetch, for labs only: {', '.join(packages.PACKAGES)} (Debian)")
     add("--json", metavar="FILE", help="write everything to FILE")
@@ -97,7 +99,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     rounds, sizes, everybody, limit = 10, [1, 10, 100, 1000], 100, 8.0
     if options.quick:
-        rounds, sizes, everybody, limit = 3, [10, 100], 10, 0.9
+        rounds, sizes, everybody, limit = 3, [10, 100], 10, 1.4
     elif options.full:
         everybody, limit = 1000, 30.0
     options.rounds = options.rounds or rounds

@@ -16,6 +16,7 @@ import pytest
 
 from scripts.benchmark.bench import Bench, Reading
 from scripts.benchmark.cost import Cost, Failed, Work
+from scripts.benchmark.phases import watching
 from scripts.benchmark.phases.imports import read
 from scripts.benchmark.picture import draw
 from scripts.benchmark.summary import Span, rows
@@ -24,6 +25,9 @@ from scripts.benchmark.variants import VARIANTS
 from tests.lab import needs
 
 ROOT = Path(__file__).parents[2]
+
+
+WATCH = [watching.idle_of(2), *(watching.open_after(flush, 2) for flush in watching.FLUSHES)]
 
 
 def bench(*words: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +65,7 @@ def test_one_command_measures_in_labs_and_writes_table_json_and_picture(tmp_path
     for metric in ("up of 2, each", "down of 2, each"):
         assert {row["variant"] for row in result["milliseconds"][metric]} >= together
     assert all(row["gone"] for row in result["milliseconds"]["down of 2, each"])
-    for metric in ("start-up", "recover after a kill at 2", "one up beside 2", "ls of 3"):
+    for metric in ("start-up", "recover after a kill at 2", "one up beside 2", "ls of 3", *WATCH):
         assert result["milliseconds"][metric], metric
     assert all(size > 0 for size in result["MiB"].values())
     assert "nsctl" in result["imports"]["packages"]

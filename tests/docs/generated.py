@@ -135,11 +135,21 @@ def command(name: str) -> Any:
     return command_of(getattr(import_module(f"nsctl.engine.cli.{module}"), attribute), name, summary)
 
 
+def leaves(name: str) -> list[tuple[str, Any]]:
+    """
+    A command, or those of a group, with the words that call them; the modes are not looked into.
+    """
+    made = command(name)
+    if name in {"up", "run"} or not hasattr(made, "commands"):
+        return [(name, made)]
+    return [(name, made), *((f"{name} {word}", sub) for word, sub in made.commands.items())]
+
+
 def options_of(name: str) -> set[str]:
     """
     The options of a command; of `up` and `run` those of every built-in mode, too.
     """
-    flags = {flag for parameter in command(name).params for flag in parameter.opts}
+    flags = {flag for _, made in leaves(name) for parameter in made.params for flag in parameter.opts}
     if name in {"up", "run"}:
         flags |= {f.flag for f in fields_of(UpCommon)}
         flags |= {f.flag for mode in modes().values() for f in fields_of(mode.options)}
@@ -151,8 +161,7 @@ def commands() -> str:
     Every command, with its options and its help.
     """
     parts = [table(("command", "what it does"), ((f"`{n}`", text) for n, (_, text) in COMMANDS.items()))]
-    for name in COMMANDS:
-        made = command(name)
+    for name, made in (leaf for command_name in COMMANDS for leaf in leaves(command_name)):
         help_ = " ".join((made.help or "").split())
         parts.append(f"\n## nsctl {name}\n\n{help_}\n")
         rows = []

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tests.docs.pages import Block
 from tests.lab import Lab
+from tests.lab.systemd import stand_in
 
 WORK = "/mnt/reader"
 """Where the reader is; not under /run, which is hidden in the labs that a reader's tests make."""
@@ -164,6 +165,8 @@ def run_page(lab: Lab, blocks: list[Block]) -> list[tuple[Command, int, list[str
     Run a page's commands: each with its exit status and what it printed.
     """
     equip(lab)
+    if any("systemctl" in line for block in blocks for line in block.lines):
+        stand_in(lab)
     script, commands = script_of(blocks)
     path = f"{_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": WORK, "TERM": "dumb"}

@@ -27,7 +27,7 @@ from tests.lab.host import ENVIRONMENT, Lab
 from tests.lab.namespaces import NEWNET, setns
 from tests.lab.network import Section
 
-KEPT = ("lock", "state.db*", "ballast", "key", "stores", "trail-*.head")
+KEPT = ("lock", "watch.lock", "state.db*", "ballast", "key", "stores", "trail-*.head")
 """Files in nsctl's state directory that stay by design."""
 
 

@@ -47,6 +47,12 @@ MARKED = (
     "ip route add default via 192.0.2.2 table 100; ip rule add fwmark 5 table 100 priority 100;"
     " iptables -t mangle -A PREROUTING -i nsbr0 -j MARK --set-mark 5"
 )
+NFT = (
+    "nft add table inet other; nft add chain inet other forward"
+    " '{ type filter hook forward priority 10; policy drop; }'"
+)
+NFT_OPEN = NFT.replace("policy drop", "policy accept")
+NFT_GONE = "nft delete table inet other"
 SYMMETRIC = "ip rule del priority 100; ip route flush table 100"
 
 CASES = {
@@ -143,6 +149,57 @@ CASES = {
         "iptables -t nat -F NSCTL-POSTROUTING; iptables -t nat -A POSTROUTING -o eth0 -j SNAT --to-source 203.0.113.2"
     ),
     "legacy-drop": Case("iptables-legacy -A FORWARD -j DROP", "iptables-legacy -F FORWARD", "rule", "legacy back end"),
+    # Tables of nftables's own.
+    "nft-policy-drop": Case(f"{NFT}", NFT_GONE, "nft chain", "the policy of the nftables chain 'inet other forward'"),
+    "nft-accepts-first": fine(
+        f"{NFT}; nft add rule inet other forward iifname nsbr0 accept;"
+        " nft add rule inet other forward ct state established,related accept",
+        NFT_GONE,
+    ),
+    "nft-drops-a-prefix": Case(
+        f"{NFT_OPEN}; nft add rule inet other forward ip saddr 10.0.0.0/8 drop",
+        NFT_GONE,
+        "nft chain",
+        "the rule 'ip saddr 10.0.0.0/8 drop' of the nftables chain",
+    ),
+    "nft-rejects-by-link-in-a-chain": Case(
+        f"{NFT_OPEN}; nft add chain inet other deep; nft add rule inet other forward jump deep;"
+        " nft add rule inet other deep iifname 'nsbr*' counter reject with icmpx admin-prohibited",
+        NFT_GONE,
+        "nft chain",
+        "iifname nsbr[*] reject",
+    ),
+    "nft-drops-answers": Case(
+        f"{NFT_OPEN}; nft add rule inet other forward oifname nsbr0 ct state established drop",
+        NFT_GONE,
+        "nft chain",
+        "drops the answers",
+    ),
+    "nft-drops-tcp": fine(
+        f"{NFT_OPEN}; nft add rule inet other forward tcp dport '{{ 80, 400-500 }}' drop", NFT_GONE, ("tcp",)
+    ),
+    "nft-drops-ping": fine(
+        f"{NFT_OPEN}; nft add rule inet other forward icmp type echo-request drop", NFT_GONE, ("icmp",)
+    ),
+    "nft-drops-others": fine(
+        f"{NFT_OPEN}; nft add rule inet other forward ip saddr != 10.0.3.0/24 ip daddr != 10.0.3.0/24 drop;"
+        " nft add rule inet other forward meta nfproto ipv6 drop",
+        NFT_GONE,
+    ),
+    "nft-drops-in-prerouting": Case(
+        "nft add table ip early; nft add chain ip early pre '{ type filter hook prerouting priority -250; }';"
+        " nft add rule ip early pre iifname nsbr0 drop",
+        "nft delete table ip early",
+        "nft chain",
+        "'ip early pre'",
+    ),
+    "nft-returns": fine(
+        f"{NFT}; nft add chain inet other deep; nft add rule inet other forward jump deep;"
+        " nft add rule inet other forward accept;"
+        " nft add rule inet other deep iifname nsbr0 return; nft add rule inet other deep oifname nsbr0 return;"
+        " nft add rule inet other deep drop",
+        NFT_GONE,
+    ),
     # Settings.
     "bridge-does-not-forward": Case(setting("nsbr0", "forwarding", 0), FORWARDING, "setting", "nsbr0.forwarding=0"),
     "uplink-does-not-forward": Case(setting("eth0", "forwarding", 0), FORWARDING, "setting", "eth0.forwarding=0"),

@@ -207,6 +207,9 @@ def test_half_of_a_lab_is_not_taken_over(host: Lab) -> None:
 def test_up_of_what_a_script_made_says_how_it_becomes_nsctls(host: Lab) -> None:
     made_by_script(host, WEB)
     refused(host, "up", *WEB, says="overlaps", hint="; if a script of nsctl's made 'web': nsctl adopt SCRIPT")
+    done = host.nsctl("run", *WEB, "--", "true")
+    assert done.returncode == 125
+    assert "nsctl adopt SCRIPT" in done.stderr
     host.run(["sh", SCRIPT, "down"], check=True)
     assert up(host, *WEB).startswith("web is up")
 

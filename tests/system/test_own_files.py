@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import Lab, needs
+from tests.lab import Lab, diff, needs, nsctl_argv, snapshot, strace
 from tests.system.support import down, init_of, inside, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
@@ -79,3 +79,19 @@ def test_new_name_servers_of_the_host_reach_a_running_sandbox(etc: Lab) -> None:
     assert etc.nsctl("check").returncode == 0
     assert etc.nsctl("log", "--verify").returncode == 0
     down(etc, "web")
+
+
+@needs("strace")
+@pytest.mark.parametrize("when", range(1, 16, 2))
+def test_a_renewal_that_is_killed_leaves_a_file_that_is_nsctls(etc: Lab, when: int) -> None:
+    before = snapshot(etc)
+    up(etc, *NET)
+    etc.write("/etc/resolv.conf", "nameserver 192.0.2.54\n")
+    strace(etc, nsctl_argv("repair"), inject=f"pwrite64:signal=KILL:when={when}")
+    if when % 4 == 1:
+        assert etc.nsctl("repair").returncode == 0
+        assert inside(etc, "web", "cat", "/etc/resolv.conf") == "nameserver 192.0.2.54\n"
+        assert etc.nsctl("check").returncode == 0
+    down(etc, "web")
+    assert not etc.exists("/run/nsctl/sandboxes/web")
+    assert [line for line in diff(before, snapshot(etc)) if "resolv.conf" not in line] == []

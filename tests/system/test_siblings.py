@@ -5,13 +5,16 @@ Sandboxes on one bridge: none sends in the name of another, of the bridge, or of
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 
 from nsctl.engine.names import derived_mac
 from tests.lab import Lab, assert_back, needs, shim, snapshot
+from tests.lab.servers import socket_in
 from tests.system.support import down, eventually, refused, up
 from tests.system.test_identity import switch
 from tests.system.test_network import python
@@ -190,7 +193,40 @@ def four(lab: Lab, *more: str) -> None:
         up(lab, "bridge", "--name", name, *SUBNET)
 
 
+def drifts(lab: Lab) -> Any:
+    done = lab.nsctl("check", "--json")
+    assert done.returncode == 4
+    return json.loads(done.stdout)["drift"]
+
+
 FORGED, OWN = list(frames(b"")), list(own(b""))
+
+
+def test_groups_that_bridges_keep_to_themselves_are_no_way_round(lab: Lab) -> None:
+    # The kernel takes some of them in by the port, not by the bridge, and past what is said of the bridge.
+    up(lab, "bridge", "--name", "web", *SUBNET)
+    groups = [f"01:80:c2:00:00:{last:02x}" for last in range(16)]
+    forged = [
+        ether(ME, IPV4, datagram(source, f"{group} {source}".encode(), GATEWAY), group).hex()
+        for group in groups
+        for source in (DB, "198.51.100.7")
+    ]
+    with socket_in(lab, None, socket.SOCK_DGRAM) as host:
+        host.bind((NONE, 9))
+        host.settimeout(10)
+        send = ["ip", "netns", "exec", "web", *python(SEND)]
+        lab.run([*send, *forged], check=True)
+        lab.run([*send, ether(ME, IPV4, datagram(WEB, b"last", GATEWAY), HOST).hex()], check=True)
+        assert host.recv(100) == b"last"
+    assert lab.nsctl("check").returncode == 0
+    lab.run(["ip", "link", "set", "dev", "nsbr0", "type", "bridge", "group_fwd_mask", "0"], check=True)
+    [drift] = drifts(lab)
+    assert (drift["key"], drift["found"]) == (
+        "linkset/nsbr0/group_fwd_mask",
+        "group_fwd_mask 0x0, expected 0x4000",
+    )
+    assert lab.nsctl("repair").returncode == 0
+    assert lab.nsctl("check").returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["nft", pytest.param("legacy", marks=needs("iptables-legacy"))])
@@ -289,9 +325,7 @@ def test_what_others_did_to_the_table_is_named_and_mended(lab: Lab, what: str) -
     before = snapshot(lab)
     four(lab)
     lab.run(["sh", "-ec", script], check=True)
-    done = lab.nsctl("check", "--json")
-    assert done.returncode == 4
-    assert (key, state) in {(drift["key"], drift["state"]) for drift in json.loads(done.stdout)}
+    assert (key, state) in {(drift["key"], drift["state"]) for drift in drifts(lab)}
     assert lab.nsctl("repair").returncode == 0
     assert lab.nsctl("check").returncode == 0, lab.nsctl("check")
     assert heard(lab, CHOSEN) == {"db": OWN, "third": OWN, "host": OWN}
@@ -313,7 +347,7 @@ def test_what_others_let_a_port_send_is_named_and_goes_with_it(lab: Lab) -> None
     four(lab)
     more = "nft 'add element bridge nsctl addresses { \"ns-web\" . 10.0.3.99 }'"
     lab.run(["sh", "-ec", more], check=True)
-    [drift] = json.loads(lab.nsctl("check", "--json").stdout)
+    [drift] = drifts(lab)
     assert (drift["key"], drift["found"]) == ("port/ns-web", "it may send as 10.0.3.99, too")
     assert lab.nsctl("repair").returncode == 4
     assert set(map(tuple, heard(lab, [FORGED[4]]).values())) == {(FORGED[4],)}

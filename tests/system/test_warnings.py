@@ -58,6 +58,22 @@ def test_what_stops_the_way_out_is_said_beforehand_at_up_and_by_check_in_the_sam
     down(lab, "web")
 
 
+@pytest.mark.needs("nft")
+def test_a_chain_of_nftables_that_drops_is_found_beforehand_and_afterwards(lab: Lab) -> None:
+    sh(lab, "nft add table inet other")
+    sh(lab, "nft add chain inet other forward '{ type filter hook forward priority 10; policy drop; }'")
+    says = "no way out: the policy of the nftables chain 'inet other forward' drops what comes from nsbr0"
+    for words in ((*WEB, "--dry-run"), WEB):
+        done = lab.nsctl(*words)
+        assert (done.returncode, says in done.stderr, done.stderr.count("warning")) == (0, True, 1), done
+    checked = lab.nsctl("check")
+    assert (checked.returncode, says in checked.stdout) == (4, True)
+    assert "hint: see: nft list chain inet other forward" in checked.stderr
+    assert not reaches(lab)
+    sh(lab, "nft delete table inet other")
+    assert lab.nsctl("check").returncode == 0
+
+
 def test_run_lab_files_and_saved_plans_warn_too(lab: Lab) -> None:
     plan = lab.nsctl(*WEB, "--dry-run", "--format", "json").stdout
     sh(lab, "iptables -A FORWARD -s 10.0.0.0/8 -j DROP")

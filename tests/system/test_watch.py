@@ -18,6 +18,7 @@ from subprocess import Popen
 import pytest
 
 from tests.lab import Lab, diff, needs, nsctl_argv, snapshot
+from tests.system import test_firewalld as firewalld
 from tests.system.support import data, down, eventually, init_of, inside, up
 from tests.system.test_identity import switch
 from tests.system.test_own_files import replaced
@@ -119,7 +120,8 @@ def watching(lab: Lab, **env: str) -> Iterator[Watched]:
         notified.settimeout(NOTICED)
         process = lab.nsctl_popen("watch", env={"NOTIFY_SOCKET": path} | env)
         try:
-            assert notified.recv(100) == b"READY=1"
+            assert notified.recv(1000) == b"READY=1"
+            assert notified.recv(1000) == b"STATUS=The last look found nothing missing"
             yield Watched(lab, process)
         finally:
             process.kill()
@@ -151,6 +153,29 @@ def test_what_is_flushed_or_taken_away_comes_back(watched: Watched, change: str)
     code, output, errors = watched.end()
     assert (code, errors) == (0, "")
     assert output.startswith("put back ")
+
+
+@needs("nft", "tool:firewalld", "tool:dbus-daemon")
+@pytest.mark.parametrize("change", ["firewall-cmd --reload", "firewall-cmd --complete-reload"])
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_what_a_reload_of_firewalld_forgets_comes_back(lab: Lab, backend: str, change: str) -> None:
+    firewalld.start(lab, backend)
+    up(lab, *WEB)
+    assert firewalld.reaches(lab)
+    with watching(lab) as watched:
+        for _ in range(2):
+            watched.breaks(change)
+            assert eventually(watched.as_made, NOTICED)
+            assert firewalld.reaches(lab)
+
+
+@needs("nft", "tool:firewalld", "tool:dbus-daemon")
+def test_when_firewalld_is_started_later_networks_join_its_zone(lab: Lab) -> None:
+    up(lab, *WEB)
+    with watching(lab) as watched:
+        firewalld.start(lab)
+        assert eventually(lambda: "nsbr0" in firewalld.zones(lab) and watched.as_made(), NOTICED)
+        assert firewalld.reaches(lab)
 
 
 @needs("iptables-legacy")
@@ -194,6 +219,14 @@ def test_name_servers_behind_links_are_followed(watched: Watched) -> None:
     watched.calm()
     watched.sh("echo nameserver 192.0.2.9 >/run/systemd/resolve/new; cd /run/systemd/resolve; mv new resolv.conf")
     assert eventually(lambda: sees("192.0.2.9"), NOTICED)
+
+
+def test_name_servers_in_a_directory_that_comes_late_are_followed(watched: Watched) -> None:
+    replaced(watched.lab, "resolv.conf", "nameserver 127.0.0.53\n")
+    watched.calm()
+    watched.sh("mkdir /run/systemd; sleep 1; mkdir /run/systemd/resolve; sleep 1")
+    watched.lab.write("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.7\n")
+    assert eventually(lambda: "192.0.2.7" in inside(watched.lab, "web", "cat", "/etc/resolv.conf"), NOTICED)
 
 
 def test_the_hosts_file_is_put_back_when_the_host_replaces_its_own(watched: Watched) -> None:
@@ -246,7 +279,7 @@ def test_what_has_ended_is_not_started_again(watched: Watched) -> None:
     watched.sh("ip link del nsbr0")
 
     def mended() -> bool:
-        drifts = json.loads(watched.lab.nsctl("check", "--json").stdout)
+        drifts = json.loads(watched.lab.nsctl("check", "--json").stdout)["drift"]
         return {drift["key"] for drift in drifts} == {"init/web"}
 
     assert eventually(mended, NOTICED)

@@ -22,8 +22,8 @@ from nsctl.engine.probe.files import Files
 
 __all__ = ["Watch"]
 
-QUIET, MOST = 0.1, 0.4
-"""Seconds without a change before a look, and how long to wait for them."""
+QUIET, MOST = 0.03, 0.3
+"""Seconds without a change before a look, and how long to wait for them; what comes until a look begins is in it."""
 _LEGACY_LOCK = "/run/xtables.lock"
 _RUN, _NETNS = "/run", "/run/netns"
 
@@ -45,6 +45,7 @@ class Watch:
             self._poll.register(fd, select.POLLIN)
         self._interest = EVERYTHING
         self._generation = ""
+        self._missing: set[str] = set()
         self._first: float | None = None  # when the first change came that no look has seen
         self._due = 0.0
         self._earliest = 0.0
@@ -52,7 +53,7 @@ class Watch:
         self._fight = Fight()
         self._failures = 0
         self._told = ""
-        self._ready = False
+        self._has_looked = False
         self._ending = False
 
     def run(self) -> int:
@@ -63,6 +64,7 @@ class Watch:
             The exit status.
         """
         self._follow()
+        notify("READY=1")
         self._due, self._first = 0.0, monotonic()
         while True:
             if self._look is None:
@@ -127,7 +129,7 @@ class Watch:
             elif directory == _NETNS:
                 found = name in interest.netns
             else:
-                found = f"{directory}/{name}" in interest.files
+                found = f"{directory}/{name}" in interest.files | self._missing
             if found:
                 return True
         return False
@@ -143,8 +145,16 @@ class Watch:
         self._first = None
 
     def _follow(self) -> bool:
-        # Whether there is something new to follow.
-        new = [self._files.follow(path) for path in {_RUN, _NETNS, *map(os.path.dirname, self._interest.files)}]
+        # Whether there is something new to follow. Of a directory that is not there, what leads to it is followed.
+        places = {_RUN, _NETNS}
+        self._missing = set()
+        for path in self._interest.files:
+            place = os.path.dirname(path)
+            while not os.path.isdir(place):
+                self._missing.add(place)
+                place = os.path.dirname(place)
+            places.add(place)
+        new = [self._files.follow(place) for place in places]
         return self._files.follow(_LEGACY_LOCK, use=True) or any(new)
 
     def _concluded(self, look: Look) -> int | None:
@@ -154,12 +164,11 @@ class Watch:
         said = look.said
         if self._ending:
             return None
-        if not self._ready and "failed" in said and not said.get("looked") and look.status > 0:
+        if not self._has_looked and "failed" in said and not said.get("looked") and look.status > 0:
             out.problem(said["failed"], said.get("hint", ""))
             return look.status
-        if not self._ready:
-            self._ready = True
-            notify("READY=1")
+        self._has_looked = True
+        notify(f"STATUS=The last look {_outcome(said)}")
         if "failed" in said:
             self._failed(said["failed"], said.get("hint", ""))
             return None
@@ -186,6 +195,12 @@ class Watch:
             self._told = what
         self._earliest = monotonic() + min(2.0 ** (self._failures - 2), LONGEST)
         self._note()
+
+
+def _outcome(said: dict[str, Any]) -> str:
+    if "failed" in said:
+        return f"failed: {said['failed']}".replace("\n", " ")
+    return f"put back {len(said['mended'])} of nsctl's" if said.get("mended") else "found nothing missing"
 
 
 def _interest(data: dict[str, Any]) -> Interest:

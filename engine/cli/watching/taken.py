@@ -15,7 +15,7 @@ from contextlib import suppress
 from nsctl.engine.cli import out
 from nsctl.engine.cli.watching.store import generation
 from nsctl.engine.cli.world import World
-from nsctl.engine.errors import NsctlError
+from nsctl.engine.errors import NsctlError, RollbackFailed
 
 __all__ = ["main"]
 
@@ -62,6 +62,9 @@ def _look(watcher: socket.socket, said: dict[str, object]) -> None:
     mended: dict[str, str] = {}
     try:
         with world.changing("watch") as session:
+            if session.ctx.left:
+                said["looked"] = True
+                raise RollbackFailed(f"still left over: {session.ctx.left[0]}", hint="finish it: nsctl recover")
             for left in reversed(range(_ROUNDS)):
                 _about_to_look(watcher)
                 said["looked"] = True

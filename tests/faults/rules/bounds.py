@@ -20,7 +20,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "so is one below a folder that others can write to",
         "engine/cli/owned.py",
-        "if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o022",
+        "if kinds and status.st_mode & 0o022",
         "if False and status.st_mode & 0o022",
         "tests/cli/test_owned.py::test_what_others_could_have_written_is_refused[_open_folder]",
     ),

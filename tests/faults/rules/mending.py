@@ -32,8 +32,8 @@ RULES = (
     Rule(
         "a watcher that ended is started again",
         "engine/executor/recovery.py",
-        "    _watch_again(ctx, rows.values())\n",
-        "",
+        "        _watch_again(ctx, rows.values())\n",
+        "        pass\n",
         f"{_MENDING}::test_a_watcher_that_was_killed_is_missed_and_started_again",
     ),
     Rule(

@@ -17,6 +17,7 @@ _CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bri
 _SIBLINGS = (
     "tests/system/test_siblings.py::test_nothing_in_another_name_reaches_anybody_and_what_is_its_own_reaches_all[nft]"
 )
+_GROUPS = "tests/system/test_siblings.py::test_groups_that_bridges_keep_to_themselves_are_no_way_round"
 _MORE = "tests/system/test_siblings.py::test_what_others_let_a_port_send_is_named_and_goes_with_it"
 
 RULES = (
@@ -239,6 +240,20 @@ RULES = (
         "        ether type ip6 accept\n        drop\n",
         "        ether type ip6 accept\n        ether type { vlan, 8021ad, rarp } accept\n        drop\n",
         _SIBLINGS,
+    ),
+    Rule(
+        "nothing for the groups that bridges keep goes by input",
+        "engine/kit/port_filter.py",
+        "        iifname @ports ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop\n",
+        "",
+        _GROUPS,
+    ),
+    Rule(
+        "the group of LLDP is judged",
+        "modes/bridge.py",
+        "        yield kit.keep_groups(bridge)\n",
+        "        pass\n",
+        _GROUPS,
     ),
     Rule(
         "what a port may send is said before it is there",

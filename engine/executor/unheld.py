@@ -1,0 +1,99 @@
+"""
+Steps that no sandbox holds: done as one transaction, and then forgotten, since what they make outlives the journal.
+
+While they are being done, they are in the journal as any others: what a killed nsctl has begun, the next one undoes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nsctl.engine.effect import State
+from nsctl.engine.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
+from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor.backward import undo_rows
+from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.forward import apply
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.observe import observe
+from nsctl.engine.store import StepRow, Transaction
+from nsctl.engine.store.rows import DONE
+
+__all__ = ["do", "undo"]
+
+
+def do(ctx: Context, steps: Sequence[Step], operation: str) -> None:
+    """
+    Do all of them, or nothing.
+
+    Args:
+        ctx: The context.
+        steps: The steps; none of their results is there yet.
+        operation: What the trail calls it.
+
+    Raises:
+        StepFailed, Interrupted: Everything was undone.
+        RollbackFailed: Something is left.
+    """
+    opened = Transaction(new_transaction_id(), operation)
+    ctx.emit(PlanStarted(opened.id, "", operation, "", tuple(steps)))
+    ctx.journal.lenient = False
+    try:
+        ctx.journal.begin(opened, [], steps, [], ())
+    except NsctlError:
+        ctx.tell(PlanFinished(opened.id, "", operation, "refused"))
+        raise
+    try:
+        apply(ctx, steps, opened.id, "")
+        _all_in_place(ctx, steps)
+        ctx.journal.undone([step.key for step in steps])
+        ctx.journal.finish(transaction=opened.id)
+    except BaseException as e:
+        left = _roll_back(ctx, opened, operation)
+        if left:
+            raise RollbackFailed(f"{e}; left over: {'; '.join(left)}", hint="try again: nsctl recover") from e
+        if isinstance(e, (Refused, OSError)):  # by now it is a failure, not a refusal
+            what = e.message if isinstance(e, Refused) else f"the system refused: {e.strerror or e}"
+            raise StepFailed(f"{what}; everything was undone") from e
+        if isinstance(e, (StepFailed, Interrupted)):
+            e.message = f"{e.message}; everything was undone"
+        raise
+    ctx.tell(PlanFinished(opened.id, "", operation, "done"))
+
+
+def _roll_back(ctx: Context, opened: Transaction, operation: str) -> list[str]:
+    ctx.signals.deaf = True
+    ctx.journal.lenient = True
+    undone = undo_rows(ctx, ctx.journal.held_only_by([]), opened.id, "")
+    left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    if not left:
+        ctx.journal.finish(transaction=opened.id)
+    ctx.tell(PlanFinished(opened.id, "", operation, "left" if left else "undone", tuple(left)))
+    return left
+
+
+def _all_in_place(ctx: Context, steps: Sequence[Step]) -> None:
+    ctx.kernel.forget()
+    for number, step in enumerate(steps, 1):
+        sight = observe(step.effect, ctx.kernel) if step.effect is not None else None
+        if sight is not None and (sight.state is not State.OURS or sight.drift):
+            raise StepFailed(
+                f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {sight.found}"
+            )
+
+
+def undo(ctx: Context, steps: Sequence[Step], operation: str) -> None:
+    """
+    Undo them, last first, as far as their results are in place; what fails does not stop the others.
+
+    Raises:
+        RollbackFailed: Something is left.
+    """
+    ident = new_transaction_id()
+    ctx.tell(PlanStarted(ident, "", operation, "", tuple(reversed(steps))))
+    rows = [StepRow(0, step, DONE) for step in reversed(steps)]
+    undone = undo_rows(ctx, rows, ident, "", record=False, planned=True)
+    left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    ctx.tell(PlanFinished(ident, "", operation, "left" if left else "done", tuple(left)))
+    if left:
+        raise RollbackFailed(f"not everything could be undone; left over: {'; '.join(left)}", hint="try it again")
