@@ -1,5 +1,5 @@
 """
-What a sandbox's init does before it becomes what it is for: a small script, which the dry run shows.
+What a sandbox's init does before it becomes what it is for: a small script, a file of its own, which the dry run shows.
 
 It mounts what the sandbox sees of its own, hides what is not for it, and sets the environment.
 Whatever is isolated, nsctl's own files and the kernel's settings are kept out of reach: in a mount namespace that is
@@ -19,7 +19,7 @@ from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
 from nsctl.engine.names import mask_of
 
-__all__ = ["PATH", "TABLE", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
+__all__ = ["PATH", "SCRIPT", "TABLE", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMES = "/run/netns"
@@ -29,6 +29,8 @@ _EMPTY = "ro,size=4k,mode=000"
 _SYSRQ = "/proc/sysrq-trigger"
 _FAILED = 125
 """The exit status of `exec` where the command was not reached."""
+SCRIPT = "init"
+"""The script's name in the sandbox's directory, which is hidden from all sandboxes."""
 TABLE = "init.mounts"
 """A table of mounts as fstab(5) has it, in the sandbox's directory."""
 
@@ -61,7 +63,7 @@ def script(request: Request, facts: Facts) -> str:
     if request.command and request.settings.get("env"):
         lines += ['eval "$env"', "unset env"]
     lines.append('exec "$@"')
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def home_of(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from nsctl.engine.enter import bounded
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.etc import hosts, resolv_conf
 from nsctl.engine.facts import Facts
-from nsctl.engine.init import TABLE, script
+from nsctl.engine.init import SCRIPT, TABLE, script
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import born_with
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
@@ -171,6 +171,9 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     if variables and request.command:
         lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items())
         files.append(file(f"{place}/env", lines, mode="0600", why="the workload's environment"))
+    if set(isolate) - {"net"} or request.command:
+        words = script(request, facts)
+        files.append(file(f"{place}/{SCRIPT}", words, mode="0500", why=f"what the init of {name} sets up inside"))
     init = _init(request, facts, [*steps, *files])
     left = [p for s in processes for p in spawn_paths(s)]
     if init is not None and isinstance(init.do, Spawn):
@@ -198,7 +201,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         inside = (*becoming, *command) if command else holding
     # Who idles is nsctl's own, and nobody on the host but root may end it.
     settings = request.settings if command else {k: v for k, v in request.settings.items() if k != "user"}
-    argv = ("sh", "-c", script(request, facts), "init", *bounded(settings), *inside)
+    argv = ("sh", f"{sandbox_dir(facts, name)}/{SCRIPT}", *bounded(settings), *inside)
     forks = ("--fork", "--kill-child") if "pid" in isolate else ()
     argv = ("unshare", *flags, *forks, "--propagation", "private" if "mount" in isolate else "slave", *argv)
     # An idle init needs its namespace and its files; a workload begins when all is in place.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from nsctl.engine.effect import ProcessIs
-from nsctl.engine.init import fixed_lines
+from nsctl.engine.init import SCRIPT, fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
@@ -115,7 +115,8 @@ def _commands(command: Command, place: str) -> bool:
             return stdin is not None and _restores(stdin)
         case ("install", "-m", mode, "/dev/stdin", path):
             here = _below(path, place) or _is_unit(path, stdin)
-            return stdin is not None and _MODE.fullmatch(mode) is not None and here
+            fits = stdin is not None and _MODE.fullmatch(mode) is not None and here
+            return fits and (not path.endswith(f"/{SCRIPT}") or _is_init(stdin or "", place))
         case ("nft", *_):
             return command.netns is None and is_own_nft(argv, stdin)
         case _:
@@ -228,9 +229,10 @@ def _spawns(spawn: Spawn, place: str) -> bool:
         del argv[0]
         while argv and argv[0] in _FLAGS:
             del argv[0]
-    if argv[:2] != ["sh", "-c"] or argv[3:4] != ["init"] or not _is_init(argv[2], place):
+    # What it runs has been looked at when it was written: nothing else writes to that name.
+    if argv[:2] != ["sh", f"{spawn.pidfile.rpartition('/')[0]}/{SCRIPT}"]:
         return False
-    del argv[:4]
+    del argv[:2]
     if argv[:1] == ["setpriv"]:
         cut = argv.index("--")
         if not _SETPRIV.fullmatch("".join(f"{word}\0" for word in argv[1:cut])):

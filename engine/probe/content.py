@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from itertools import groupby
 
 from nsctl.engine.probe import process
 
-__all__ = ["kind", "sysctl", "text"]
+__all__ = ["kind", "sysctl", "sysctls", "text"]
 
 _LIMIT = 16 << 20
 
@@ -41,6 +45,34 @@ def text(path: str) -> str | None:
             return f.read(_LIMIT).decode("utf-8", "surrogateescape")
     finally:
         os.close(fd)
+
+
+def sysctls(keys: Iterable[str]) -> dict[str, str]:
+    """
+    The values of several, in the calling thread's network namespace; without those that can't be read.
+
+    The kernel compares a family's directory with that of each namespace it was looked up in (see `runner.native`): so
+    it is opened once.
+    """
+    found: dict[str, str] = {}
+    for family, group in groupby(sorted(keys), _family):
+        with suppress(OSError):
+            directory = os.open(f"/proc/sys/{family}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for key in group:
+                    with (
+                        suppress(OSError),
+                        open(key.removeprefix(f"{family}/"), opener=partial(os.open, dir_fd=directory)) as f,
+                    ):
+                        found[key] = f.read().strip()
+            finally:
+                os.close(directory)
+    return found
+
+
+def _family(key: str) -> str:
+    # net/ipv4: below it, everything is the namespace's own.
+    return "/".join(key.split("/")[:2])
 
 
 def sysctl(key: str) -> str | None:

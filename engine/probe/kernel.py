@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
-from nsctl.engine.effect import AddrOn, Effect, NetnsIs
+from nsctl.engine.effect import AddrOn, Effect, NetnsIs, SysctlIs
 from nsctl.engine.effect_links import compared_link
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.facts import Link
@@ -138,17 +138,17 @@ class Kernel:
         """
         Look into the named namespaces that these effects are in: each is entered once, whatever there is to see.
         """
-        names: set[str] = set()
+        names: dict[str, list[str]] = {}
         for effect in effects:
             netns = getattr(effect, "netns", None)
             if netns is None:
                 continue
             if isinstance(effect, AddrOn) and ":" in effect.address:
                 return  # one by one, then: this is for labs of many, of which none has IPv6 yet
-            names.add(netns)
-        there = [name for name in sorted(names - self._views.keys()) if self.netns_inode(name) is not None]
+            names.setdefault(netns, []).extend([effect.key] if isinstance(effect, SysctlIs) else [])
+        there = [name for name in sorted(names.keys() - self._views.keys()) if self.netns_inode(name) is not None]
         if len(there) > 1:  # one by itself is looked at when it is asked for, at the same price
-            self._views.update(visited(there, View.here))
+            self._views.update(visited(there, lambda name: View.here(name, names[name])))
 
     def addresses(self, link: str, netns: str | None = None) -> frozenset[str]:
         """

@@ -4,10 +4,10 @@ One network namespace as the kernel shows it, cached.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nsctl.engine.facts import Link
-from nsctl.engine.probe import rtnl
+from nsctl.engine.probe import content, rtnl
 from nsctl.engine.probe.netlink import Netlink, RestlessError, socket_in
 from nsctl.engine.probe.rtnl import LinkRow, RouteRow
 
@@ -52,6 +52,7 @@ class View:
         self._addresses: dict[int, frozenset[str]] = {}
         self._all_addresses = False
         self._routes: dict[int, tuple[RouteRow, ...]] = {}
+        self._settings: dict[str, str] = {}
 
     @classmethod
     def of(cls, netns: str) -> View:
@@ -69,24 +70,28 @@ class View:
         return view
 
     @classmethod
-    def here(cls, netns: str) -> View:
+    def here(cls, netns: str, settings: Iterable[str] = ()) -> View:
         """
         What there is of IPv4 in the namespace that the calling thread is in; what is asked for besides is read later.
 
         Args:
             netns: Its name.
+            settings: The keys of sysctls that will be asked for.
         """
         view = cls(netns)
         with Netlink(socket_in(None)) as netlink:
             view._read_links(netlink)
             view._read_addresses(netlink, (4,))
             view._routes = {4: tuple(rtnl.routes(netlink, 4))}
+        view._settings = content.sysctls(key for key in settings if view.sysctl(key) is None)
         return view
 
     def sysctl(self, key: str) -> str | None:
         """
-        A setting of a link as its message has it; None where it has none, or the link is not there.
+        A setting that has been read, or of a link, as its message has it; None where it has none, or is not there.
         """
+        if key in self._settings:
+            return self._settings[key]
         parts = key.split("/")
         row = self._names.get(parts[3]) if len(parts) == _PARTS else None
         return rtnl.conf(row, key) if row is not None and row.name == parts[3] else None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.fuse import BATCH, NATIVE, NFT, RESTORE, SOLO, SPAWN, Item, Run, batch_text, nft_text, restore_text
 from nsctl.engine.plan import Command, Spawn, words
-from nsctl.engine.runner.native import perform
+from nsctl.engine.runner.native import performing
 from nsctl.engine.runner.netns import StrandedError, entered
 from nsctl.engine.runner.order import Order
 from nsctl.engine.runner.process import Result, Runner
@@ -191,17 +191,18 @@ def perform_run(run: Run, runner: Runner, *, force: bool, backend: str, group: i
 
 def _native(run: Run, outcome: Outcome, *, force: bool) -> None:
     errors = []
-    for item in run.items:
-        try:
-            perform(item.command)
-        except OSError as e:
-            outcome.failed = outcome.failed or item
-            if not force:
-                errors.append(e.strerror or str(e))
-                break
-            errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
-        else:
-            outcome.done.append(item)
+    with performing(run.netns) as perform:
+        for item in run.items:
+            try:
+                perform(item.command)
+            except OSError as e:
+                outcome.failed = outcome.failed or item
+                if not force:
+                    errors.append(e.strerror or str(e))
+                    break
+                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
+            else:
+                outcome.done.append(item)
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))
 
 

@@ -62,13 +62,9 @@ def step(*argv: str, stdin: str | None = None, netns: str | None = None) -> Step
     return Step("x", "y", Command(("true",)), (Command(argv, stdin, netns),))
 
 
-INIT = next(
-    s
-    for s in planned(
-        none.MODE, Request("web", none.MODE.options(), ("mount", "net"), ("sleep", "1"), {}), Facts()
-    ).steps
-    if isinstance(s.do, Spawn)
-)
+STEPS = planned(none.MODE, Request("web", none.MODE.options(), ("mount", "net"), ("sleep", "1"), {}), Facts()).steps
+INIT = next(s for s in STEPS if isinstance(s.do, Spawn))
+SCRIPT = next(s for s in STEPS if s.key == f"file/{PLACE}/web/init")
 
 
 def other(**changes: Any) -> Step:
@@ -76,6 +72,13 @@ def other(**changes: Any) -> Step:
 
 
 def in_init(old: str, new: str) -> Step:
+    assert isinstance(SCRIPT.do, Command)
+    stdin = (SCRIPT.do.stdin or "").replace(old, new)
+    assert stdin != SCRIPT.do.stdin
+    return replace(SCRIPT, do=replace(SCRIPT.do, stdin=stdin))
+
+
+def in_words(old: str, new: str) -> Step:
     argv = tuple(word.replace(old, new) for word in INIT.do.argv)
     assert argv != INIT.do.argv
     return other(argv=argv)
@@ -131,9 +134,12 @@ BAD = {
     "an init's script with more on a line": in_init("unset id", "unset id; touch /x"),
     "an init's script with another file": in_init(f"{PLACE}/web/hosts", "/srv/x"),
     "an init's script that runs what a path says": in_init(f"{PLACE}/web/init.ready", f"{PLACE}/web/$(touch${{IFS}}x)"),
-    "an init that becomes another thing": other(
-        argv=(*INIT.do.argv[: INIT.do.argv.index("init")], "init", "sleep", "1")
-    ),
+    "an init that becomes another thing": other(argv=("sh", f"{PLACE}/web/init", "sleep", "1")),
+    "an init that runs another's script": in_words("web/init", "other/init"),
+    "an init that runs another file": in_words("web/init", "web/hosts"),
+    "an init that runs a script of its own": other(argv=("sh", "-c", "touch /x", *INIT.do.argv[6:])),
+    "an init that keeps more than it should": in_words("--inh-caps=-all", "--inh-caps=+all"),
+    "an init with other words for setpriv": in_words("--no-new-privs", "--securebits=+noroot"),
     "no init": other(argv=("sleep", "1")),
 }
 
@@ -141,5 +147,5 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_not_of_nsctls_shape_is_refused(what: str) -> None:
     bad = BAD[what]
-    commands = (bad.do,) if isinstance(bad.do, Spawn) else bad.undo
+    commands = bad.undo if bad.do == Command(("true",)) else (bad.do,)
     assert why_refused(bad, commands, STATE)

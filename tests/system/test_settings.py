@@ -416,7 +416,7 @@ def test_what_is_asked_for_is_compared_and_shown(lab: Lab) -> None:
     settings = inspect(lab, "web")["settings"]
     assert (settings["user"]["uid"], settings["workdir"]) == (65534, "/usr")
     assert settings["sysctl"] == {"net/ipv4/ip_forward": "1"}
-    done = lab.nsctl("up", *ALONE, *words[:-2], "--user", "daemon", "--dns", "192.0.2.1")
+    done = lab.nsctl("up", *ALONE, *words[2:-2], "--user", "daemon", "--dns", "192.0.2.1")
     assert done.returncode == 2
     for part in ("user is nobody, not daemon", "add-host is a:192.0.2.1, not unset", "dns is unset, not 192.0.2.1"):
         assert part in done.stderr
