@@ -63,6 +63,8 @@ class LinkIs:
     A link of this name with this hardware address: the address is the mark of ownership.
 
     It is given when the link is created, atomically, which an alias is not.
+
+    `master_index` is given where the master is not nsctl's: it is that very link, whatever it is called by now.
     """
 
     kind: ClassVar[str] = "link"
@@ -72,6 +74,7 @@ class LinkIs:
     master: str | None = None
     mtu: int | None = None
     netns: str | None = None
+    master_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,8 @@ class Facts:
         macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
             sandbox.
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
+        fixed_macs: Whether a link's hardware address was given to it: a bridge without has that of its lowest port. A
+            link of which that can't be seen is missing.
         processes: Processes by PID; a PID that does not exist is missing.
         firewall: Which iptables is in use.
         lacks: What this host can't do that others can, with the reason (see `kit.filters_ports`).
@@ -187,6 +189,7 @@ class Facts:
     taken: Mapping[str, str] = field(default_factory=dict)
     macs: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
+    fixed_macs: Mapping[str, bool] = field(default_factory=dict)
     processes: Mapping[int, Process] = field(default_factory=dict)
     firewall: Firewall = field(default_factory=Firewall)
     lacks: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ __all__ = [
     "host_ifname",
     "mask_of",
     "network_bridge",
+    "port_mac",
     "rule_tag",
     "said_by",
 ]
@@ -154,6 +155,15 @@ def derived_mac(*words: str) -> str:
     """
     digest = sha256("\0".join(("nsctl", *words)).encode()).digest()
     return ":".join(f"{b:02x}" for b in (0x02 | (digest[0] & 0xFC), *digest[1:6]))
+
+
+def port_mac(*words: str) -> str:
+    """
+    The same for a port of somebody else's bridge, higher than those of network cards.
+
+    A bridge that was given no hardware address has that of its lowest port; so libvirt and LXC begin with fe, too.
+    """
+    return f"fe{derived_mac(*words)[2:]}"
 
 
 def host_ifname(name: str, ifname: str = "eth0") -> str:

@@ -29,11 +29,24 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from nsctl.engine.errors import Invalid, NsctlError
 from nsctl.engine.names import display, said_by
 
-__all__ = ["Field", "check_plain", "fields_of", "from_plain", "from_strings", "nearest", "plain_value", "to_plain"]
+__all__ = [
+    "MAYBE_WITH_PREFIX",
+    "Field",
+    "check_plain",
+    "fields_of",
+    "from_plain",
+    "from_strings",
+    "nearest",
+    "plain_value",
+    "to_plain",
+]
 
 _ADDRESSES = (IPv4Address, IPv6Address)
 _WITH_PREFIX = (IPv4Interface, IPv4Network, IPv6Interface, IPv6Network)
-_METAVARS: dict[type, str] = {
+MAYBE_WITH_PREFIX = IPv4Address | IPv4Interface
+"""The type of an address that may have a prefix length."""
+_METAVARS: dict[Any, str] = {
+    MAYBE_WITH_PREFIX: "ADDRESS[/PREFIX]",
     str: "TEXT",
     int: "N",
     float: "NUMBER",
@@ -237,7 +250,9 @@ def _unwrap(hint: Any) -> tuple[Any, bool, bool]:
     if get_origin(hint) in {Union, UnionType}:
         inner = [a for a in get_args(hint) if a is not NoneType]
         nullable = len(inner) < len(get_args(hint))
-        hint = inner[0] if len(inner) == 1 else hint
+        hint = (
+            inner[0] if len(inner) == 1 else MAYBE_WITH_PREFIX if {*inner} == {*get_args(MAYBE_WITH_PREFIX)} else hint
+        )
     match get_origin(hint), get_args(hint):
         case origin, (kind, end) if origin is tuple and end is Ellipsis:
             return kind, True, nullable
@@ -306,6 +321,8 @@ def _choice(field: Field, raw: Any, label: str) -> Any:
 
 
 def _address(kind: Any, raw: str, label: str) -> Any:
+    if kind == MAYBE_WITH_PREFIX:
+        kind = IPv4Interface if "/" in raw else IPv4Address
     six = kind in {IPv6Address, IPv6Interface, IPv6Network}
     network = kind in {IPv4Network, IPv6Network}
     what = f"an {'IPv6' if six else 'IPv4'} {'network' if network else 'address'}"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
-from nsctl.engine.effect import Effect, wrong_field
+from nsctl.engine.effect import Effect, LinkIs, wrong_field
 from nsctl.engine.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.facts import Facts
 from nsctl.engine.inventory import macs_of, names_of, networks_of, taken_of
@@ -102,6 +102,7 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
         if facts.macs.get(place, made.name) != made.name:
             bridge, _, mac = place.partition("/")
             raise Conflict(f"{mac} is the hardware address of '{facts.macs[place]}' on {bridge}", hint=again)
+    _check_joined(made, facts)
     for bridge, name in names_of(made.steps).items():
         if network_named(name, facts) not in {None, bridge}:
             raise Conflict(f"the network '{name}' is on the bridge {network_named(name, facts)}", hint=again)
@@ -122,6 +123,15 @@ def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
     for step, now in zip(jumps, placed(map(anew, jumps), facts), strict=True):
         if step.do != now.do:
             raise Conflict(f"the host's own rules have changed: {step.key} belongs to another place by now", hint=again)
+
+
+def _check_joined(made: Plan, facts: Facts) -> None:
+    for step in made.steps:
+        if isinstance(step.effect, LinkIs) and step.effect.master_index is not None:
+            theirs = facts.links.get(step.effect.master or "")
+            if theirs is None or theirs.index != step.effect.master_index:
+                is_so = "gone" if theirs is None else "another bridge than it was"
+                raise Conflict(f"{step.effect.master} is {is_so}", hint="the host has changed: make the plan again")
 
 
 def _check(mode: str, faults: Iterator[str]) -> None:

@@ -4,10 +4,10 @@ A bridge of the host's: sandboxes on it reach each other, the host, and the outs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from nsctl import Conflict, Facts, Invalid, Mode, Refused, Request, Steps, hookimpl, kit, opt
+from nsctl import Conflict, Facts, Invalid, Mode, Refused, Request, Step, Steps, hookimpl, kit, opt
 
 __all__ = ["MODE", "Options", "steps"]
 
@@ -27,9 +27,14 @@ class Options:
         None, "the network; by default the one that all share who name none: nsbr0, if that is free", metavar="NAME"
     )
     subnet: IPv4Network | None = opt(None, "the network's subnet; by default the first free /24 of a pool")
-    ip: IPv4Address | None = opt(None, "the address inside; by default a free one")
-    gateway: IPv4Address | None = opt(None, "the bridge's own address; by default the subnet's first")
+    ip: IPv4Address | IPv4Interface | None = opt(None, "the address inside; by default a free one, with --join none")
+    gateway: IPv4Address | None = opt(
+        None, "the bridge's own address; by default the subnet's first; with --join the next hop, by default none"
+    )
     bridge: str | None = opt(None, "the network's bridge; by default one named after it", metavar="NAME")
+    join: str | None = opt(
+        None, "a bridge of the host's, not nsctl's, to add a port to; nothing of it is changed", metavar="BRIDGE"
+    )
     ifname: str = opt("eth0", "the interface's name inside", metavar="NAME")
     mac: str | None = opt(None, "the hardware address inside; by default derived from the name", metavar="MAC")
     mtu: int | None = opt(
@@ -55,20 +60,24 @@ def steps(request: Request, facts: Facts) -> Steps:
     """
     Plan.
     """
-    name: str = request.name
-    o: Options = request.options
+    o = split_prefix(request.options)
     check(o, facts)
+    yield from joined_steps(request.name, o, facts) if o.join is not None else network_steps(request.name, o, facts)
+
+
+def network_steps(name: str, o: Options, facts: Facts) -> Steps:
+    """
+    Plan a place on a network of nsctl's.
+    """
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
-    check_more(o, network, name, facts)
+    check_more(o, gateway.network, gateway.ip, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
-    if end == bridge or end in facts.networks:
-        raise Conflict(
-            f"{end} is a bridge, and has to be the host's end of the cable of '{name}'",
-            hint="choose another --bridge, or another --name",
-        )
-    mac = choose_mac(o, bridge, end, ip, name, facts)
+    check_end(end, bridge, name, facts)
+    # By default one that goes with the address: whoever talked to its last owner reaches the next one at once.
+    usual = kit.derived_mac("address", str(ip))
+    mac = kit.choose_mac(bridge, end, name, facts, cable=kit.derived_mac(name, end), wanted=o.mac, usual=usual)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
@@ -93,13 +102,7 @@ def steps(request: Request, facts: Facts) -> Steps:
     if ipv6:
         yield kit.link_set(end, "addrgenmode", "none", why=f"{end}: {quiet}")
         yield kit.sysctl(facts, f"net/ipv6/conf/{ifname}/disable_ipv6", "1", netns=name, why=f"{ifname}: no IPv6")
-    yield kit.sysctl(
-        facts,
-        f"net/ipv4/conf/{ifname}/arp_notify",
-        "1",
-        netns=name,
-        why="tell the neighbours when the address comes up",
-    )
+    yield notify(ifname, name, facts)
 
     yield kit.own_sources(bridge, gateway.network, internal=internal)
     isolation = kit.filter_network(bridge, internal=internal)
@@ -127,6 +130,76 @@ def steps(request: Request, facts: Facts) -> Steps:
         yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",))
 
 
+def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
+    """
+    Plan a place on somebody else's bridge: a port is added, and nothing of the bridge is set.
+    """
+    bridge, ifname, end = o.join or "", o.ifname, kit.host_ifname(name, o.ifname)
+    cable = kit.port_mac(name, end)
+    check_end(end, bridge, name, facts)
+    place = kit.choose_joined(bridge, cable, facts, ip=plain_ip(o), subnet=o.subnet, gateway=o.gateway)
+    address = place.address
+    # Without an address it differs between two hosts' sandboxes of one name, too.
+    own = (name, end, place.mac) if address is None else ("address", str(address.ip))
+    mac = kit.choose_mac(bridge, end, name, facts, cable=cable, wanted=o.mac, usual=kit.derived_mac(*own))
+    ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and place.mtu >= IPV6_MTU
+
+    if address is not None:
+        check_more(o, address.network, place.gateway, name, facts)
+        if not o.allow_spoofing and kit.filters_ports(facts):
+            yield kit.own_addresses(end, mac, address.ip, *o.allow_address)
+    yield kit.netns(name)
+    yield kit.veth(
+        end, master=bridge, master_index=place.index, mac=cable, peer=ifname, netns=name, peer_mac=mac, mtu=place.mtu
+    )
+    if ipv6:
+        yield kit.link_set(end, "addrgenmode", "none", why=f"{end}: no IPv6 address of its own: it is only a port")
+    if ipv6 and address is not None:
+        yield kit.sysctl(facts, f"net/ipv6/conf/{ifname}/disable_ipv6", "1", netns=name, why=f"{ifname}: no IPv6")
+    if address is not None:
+        yield notify(ifname, name, facts)
+    yield kit.link_up(end)
+    yield kit.link_up("lo", netns=name)
+    if address is not None:
+        yield kit.address(ifname, address, netns=name)
+    yield kit.link_up(ifname, netns=name)
+    if place.gateway is not None:
+        yield kit.default_route(place.gateway, link=ifname, metric=METRIC, netns=name)
+    yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",)) if address else None
+
+
+def notify(ifname: str, name: str, facts: Facts) -> Step | None:
+    """
+    The neighbours are told of an address when it comes up.
+    """
+    key, why = f"net/ipv4/conf/{ifname}/arp_notify", "tell the neighbours when the address comes up"
+    return kit.sysctl(facts, key, "1", netns=name, why=why)
+
+
+def split_prefix(o: Options) -> Options:
+    """
+    The options, with what `--ip ADDRESS/PREFIX` says of the subnet in its own place.
+
+    Raises:
+        Invalid: --subnet says something else.
+    """
+    if not isinstance(o.ip, IPv4Interface):
+        return o
+    if o.subnet not in {None, o.ip.network}:
+        raise Invalid(
+            f"--ip {o.ip} is not in --subnet {o.subnet}, or has another prefix length",
+            hint="say the prefix length once",
+        )
+    return replace(o, ip=o.ip.ip, subnet=o.ip.network)
+
+
+def plain_ip(o: Options) -> IPv4Address | None:
+    """
+    The address asked for, without a prefix length.
+    """
+    return o.ip.ip if isinstance(o.ip, IPv4Interface) else o.ip
+
+
 def check(o: Options, facts: Facts) -> None:
     """
     Refuse what is wrong whatever network it becomes.
@@ -139,10 +212,13 @@ def check(o: Options, facts: Facts) -> None:
         kit.check_mac(o.mac)
     if o.subnet is not None:
         kit.check_subnet(o.subnet)
-    if o.allow_overlap and o.subnet is None:
-        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
     if o.allow_spoofing and o.allow_address:
         raise Invalid("--allow-spoofing allows every address", hint="leave --allow-address out")
+    if o.join is not None:
+        check_join(o)
+        return
+    if o.allow_overlap and o.subnet is None:
+        raise Invalid("--allow-overlap is about --subnet", hint="say which one, or leave it out: a free one is chosen")
     if o.uplink is not None and o.internal:
         raise Invalid("--internal has no way out, so no --uplink", hint="leave one of them out")
     if o.uplink is not None and o.uplink not in facts.links:
@@ -158,6 +234,43 @@ def check(o: Options, facts: Facts) -> None:
         )
 
 
+def check_end(end: str, bridge: str, name: str, facts: Facts) -> None:
+    """
+    Refuse a cable whose end on the host would be called like a bridge.
+
+    Raises:
+        Conflict: It would.
+    """
+    if end == bridge or end in facts.networks:
+        raise Conflict(
+            f"{end} is a bridge, and has to be the host's end of the cable of '{name}'",
+            hint="choose another --bridge, or another --name",
+        )
+
+
+def check_join(o: Options) -> None:
+    """
+    Refuse what can't be said of a bridge that is not nsctl's.
+
+    Raises:
+        Invalid: It is said.
+    """
+    for flag, given in (("--network", o.network), ("--bridge", o.bridge)):
+        if given is not None:
+            raise Invalid(f"--join {o.join} and {flag} {given} are two bridges", hint="leave one of them out")
+    open_anyway = "without --ip, what it may send is not judged"
+    for flag, unusable, why in (
+        ("--allow-address", o.ip is None and o.allow_address, open_anyway),
+        ("--allow-spoofing", o.ip is None and o.allow_spoofing, open_anyway),
+        ("--mtu", o.mtu is not None, "a port has the bridge's MTU"),
+        ("--internal", o.internal, "where it leads is for whoever runs it to say"),
+        ("--uplink", o.uplink is not None, "where it leads is for whoever runs it to say"),
+        ("--allow-overlap", o.allow_overlap, "no subnet is made"),
+    ):
+        if unusable:
+            raise Invalid(f"--join {o.join} goes without {flag}: {why}", hint=f"leave {flag} out")
+
+
 def choose(o: Options, facts: Facts) -> kit.Network:
     """
     The network: one of nsctl's that fits, or a new one.
@@ -166,7 +279,7 @@ def choose(o: Options, facts: Facts) -> kit.Network:
         Refused: What is asked for contradicts what is there.
     """
     network = kit.choose_network(
-        kit.Asked(o.network, o.bridge, o.subnet, o.gateway, o.ip, o.mtu, o.internal, o.allow_overlap), facts
+        kit.Asked(o.network, o.bridge, o.subnet, o.gateway, plain_ip(o), o.mtu, o.internal, o.allow_overlap), facts
     )
     if network.internal and o.uplink is not None:
         raise Conflict(f"the network '{network.name}' has no way out, so no --uplink", hint="leave --uplink out")
@@ -181,83 +294,43 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
         Refused: The one asked for can't be had, or none is free.
     """
     net, gateway = network.gateway.network, network.gateway.ip
-    if o.ip is None:
+    ip = plain_ip(o)
+    if ip is None:
         return kit.free_address(net, gateway, facts)
-    if o.ip not in net:
+    if ip not in net:
         raise Invalid(
-            f"{o.ip} is not in {net}, the subnet of {network.bridge}",
+            f"{ip} is not in {net}, the subnet of {network.bridge}",
             hint="choose another --ip or --subnet, or leave --ip out",
         )
     first, last = kit.host_addresses(net)
-    if o.ip == gateway or not first <= o.ip <= last:
-        what = "gateway" if o.ip == gateway else "network address" if o.ip < first else "broadcast address"
-        raise Invalid(f"{o.ip} is the {what} of {net}", hint="choose another --ip, or leave it out")
-    if str(o.ip) in facts.taken:
-        holder = facts.taken[str(o.ip)]
+    if ip == gateway or not first <= ip <= last:
+        what = "gateway" if ip == gateway else "network address" if ip < first else "broadcast address"
+        raise Invalid(f"{ip} is the {what} of {net}", hint="choose another --ip, or leave it out")
+    if str(ip) in facts.taken:
+        holder = facts.taken[str(ip)]
         if holder in facts.sandboxes and facts.sandboxes[holder].ended:
-            raise Conflict(f"{o.ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
-        raise Conflict(f"{o.ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
-    return o.ip
+            raise Conflict(f"{ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
+        raise Conflict(f"{ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
+    return ip
 
 
-def check_more(o: Options, network: kit.Network, name: str, facts: Facts) -> None:
+def check_more(o: Options, net: IPv4Network, gateway: IPv4Address | None, name: str, facts: Facts) -> None:
     """
     Refuse to let a sandbox send in the name of what is there.
 
     Raises:
         Refused: An address is outside of the network, the gateway's, or another sandbox's.
     """
-    net = network.gateway.network
+    first, last = kit.host_addresses(net)
     for address in o.allow_address:
-        if address not in net or address in {net[0], net[-1]}:
+        if not first <= address <= last:
             raise Invalid(f"{address} is no host address of {net}", hint="choose another --allow-address")
-        if address == network.gateway.ip:
+        if address == gateway:
             raise Invalid(f"{address} is the gateway of {net}", hint="choose another --allow-address")
         if facts.taken.get(str(address), name) != name:
             raise Conflict(
                 f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
             )
-
-
-def choose_mac(o: Options, bridge: str, end: str, ip: IPv4Address, name: str, facts: Facts) -> str:
-    """
-    The hardware address inside, by default one that goes with the address.
-
-    So whoever talked to the address's last owner reaches the next one at once.
-
-    Raises:
-        Conflict: It is another's on that bridge, or that of one of its ports.
-    """
-    mac = kit.derived_mac("address", str(ip)) if o.mac is None else kit.check_mac(o.mac)
-    cable = kit.derived_mac(name, end)
-    owner = _owner_of(mac, bridge, name, facts)
-    if not owner and o.mac is not None:
-        owner = f"{end}, the host's end of its own cable" if mac == cable else _port_of(mac, bridge, facts)
-    if owner:
-        raise Conflict(f"{mac} is the hardware address of {owner}", hint="choose another --mac, or leave it out")
-    # What is for the address of a port never leaves the host by the bridge.
-    if there := _owner_of(cable, bridge, name, facts):
-        raise Conflict(
-            f"{cable} has to be the hardware address of {end}, the host's end of the cable, and is that of {there}",
-            hint="choose another --name or --ifname, or take that one down",
-        )
-    return mac
-
-
-def _owner_of(mac: str, bridge: str, name: str, facts: Facts) -> str:
-    there = facts.macs.get(f"{bridge}/{mac}", name)
-    if there != name:
-        return f"'{there}' on {bridge}"
-    own = facts.links[bridge].mac if bridge in facts.links else kit.derived_mac("bridge", bridge)
-    return f"{bridge} itself" if mac == own else ""
-
-
-def _port_of(mac: str, bridge: str, facts: Facts) -> str:
-    # A bridge that is only planned has no ports but those of sandboxes.
-    if bridge not in facts.links or not facts.links[bridge].index:
-        return ""
-    ports = (link for n in facts.links if (link := facts.links.get(n)) is not None and link.master == bridge)
-    return next((f"{port.name}, a port of {bridge}" for port in ports if port.mac == mac), "")
 
 
 def _forwarding(bridge: str, *, internal: bool) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.listing import natural, table
+from nsctl.engine.cli.tables import natural, table
 from nsctl.engine.cli.world import need_root
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def networks(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
 ) -> int:
     """
-    List the networks: name, bridge, subnet, gateway, whether it has no way out, sandboxes.
+    List the networks: name, bridge, subnet, gateway, whether it has no way out, whose bridge it is, sandboxes.
     """
     world: World = ctx.obj
     need_root(world)
@@ -49,12 +49,13 @@ def networks(
             one["bridge"],
             ",".join(one["subnets"]) or "-",
             one["gateway"] or "-",
-            "yes" if one["internal"] else "no",
+            "-" if one["joined"] else "yes" if one["internal"] else "no",
+            "host" if one["joined"] else "nsctl",
             _some(one["sandboxes"]),
         ]
         for one in found
     ]
-    out.data(table([["NAME", "BRIDGE", "SUBNET", "GATEWAY", "INTERNAL", "SANDBOXES"], *lines]))
+    out.data(table([["NAME", "BRIDGE", "SUBNET", "GATEWAY", "INTERNAL", "OWNER", "SANDBOXES"], *lines]))
     return 0
 
 

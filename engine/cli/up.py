@@ -151,7 +151,7 @@ def described(row: SandboxRow, *, ended: bool = False) -> str:
     info = row.info
     parts = [", ".join(info.get("addresses", ()))]
     if info.get("network"):
-        parts[0] += f" on {info['network']}"
+        parts[0] += f" on {info['network']}" if parts[0] else f"a link on {info['network']}, without an address"
     if info.get("gateway"):
         parts.append(f"gateway {info['gateway']}")
     if info.get("shares"):

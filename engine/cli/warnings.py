@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.ways_out import listed
-from nsctl.engine.effect import FileIs, NetnsIs, RouteVia
+from nsctl.engine.effect import FileIs, NetnsIs, RouteVia, ZoneIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
@@ -99,6 +99,8 @@ def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -
     readable = os.geteuid() == 0
     rules = PlannedRules(firewall.backend, firewall.chains, firewall.policies) if readable else None
     host = read_host(Kernel(Runner().read), rulesets=())
+    if any(isinstance(step.effect, ZoneIs) for step in steps.values()):  # firewalld's chains will let it pass
+        host = host._replace(base_chains=[chain for chain in host.base_chains if chain.owner != "firewalld"])
     host = planned(host, rules, [step for key, step in steps.items() if key not in present])
     if not readable:
         host = host._replace(unseen=("the rules of iptables can't be read without root",))

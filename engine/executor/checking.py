@@ -281,7 +281,8 @@ def _what_to_do(
     stranded = stranded_by(steps, lost)
     # What somebody else put in a link's place gets nothing of ours, and what was renamed gets its name back first.
     renamed = [s for s in steps if (sight := seen.get(s.key)) is not None and sight.renamed is not None]
-    later = {s.key for s in renamed} | {k for k in foreign if k.startswith(("link/", "netns/"))}
+    homeless = {s.key for s in steps if s.key in absent and _homeless(ctx, s)}
+    later = {s.key for s in renamed} | {k for k in foreign if k.startswith(("link/", "netns/"))} | homeless
     beyond = stranded_by(steps, later) - {s.key for s in renamed}
     again = (absent | stranded) - foreign - beyond
     if not ended:
@@ -327,6 +328,21 @@ def _needs_first(steps: Sequence[Step]) -> list[Step]:
     return list(out.values())
 
 
+def _master(ctx: Context, effect: LinkIs) -> str | None:
+    if effect.master_index is None:
+        return effect.master
+    theirs = ctx.kernel.link_by_index(effect.master_index)
+    return theirs.name if theirs is not None else None
+
+
+def _homeless(ctx: Context, step: Step) -> bool:
+    # Somebody else's bridge that it was a port of is gone, or has another name: a namesake is another bridge.
+    effect = step.effect
+    if not isinstance(effect, LinkIs) or effect.master_index is None:
+        return False
+    return _master(ctx, effect) != effect.master
+
+
 def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
     # What somebody changed about a link that is still ours.
     effect = step.effect
@@ -345,7 +361,7 @@ def _fixes(ctx: Context, step: Step, sight: Seen) -> list[Step]:
         return [replace(step, why=f"give {sight.renamed} its name {effect.name} back", do=do, after=())]
     wrong = [
         (w, str(v))
-        for w, v in (("master", effect.master), ("mtu", effect.mtu))
+        for w, v in (("master", _master(ctx, effect)), ("mtu", effect.mtu))
         if v is not None and f"{w} " in sight.drift
     ]
     argv = ("ip", "link", "set", "dev", effect.name, *(word for pair in wrong for word in pair))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ipaddress import IPv4Interface
 from typing import Any, NamedTuple
 
-from nsctl.engine.effect import NetnsIs, ProcessIs
+from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs
 from nsctl.engine.facts import Sandbox
 from nsctl.engine.inventory import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
 from nsctl.engine.kit.firewall import filter_network
@@ -38,6 +38,8 @@ def info_of(plan: Plan) -> dict[str, Any]:
     for step in plan.steps:
         if isinstance(step.effect, NetnsIs) and step.effect.source is not None:
             info["shares"] = step.effect.source
+        if isinstance(step.effect, LinkIs) and step.effect.master_index is not None:
+            info["joined"] = step.effect.master
         if isinstance(step.do, Spawn) and isinstance(step.effect, ProcessIs):
             info["init"] = step.key
             info["pidfile"] = step.do.pidfile
@@ -57,6 +59,7 @@ class ListedNetwork(NamedTuple):
         subnets: Its subnets.
         gateway: The bridge's own address.
         internal: Whether it has no way out.
+        joined: Whether it is somebody else's bridge: then its subnets are those of the sandboxes' addresses.
         sandboxes: Who is on it, sharers included.
     """
 
@@ -65,6 +68,7 @@ class ListedNetwork(NamedTuple):
     subnets: list[str]
     gateway: str | None
     internal: bool
+    joined: bool
     sandboxes: list[str]
 
 
@@ -80,7 +84,14 @@ def networks(journal: Journal) -> list[ListedNetwork]:
                 gateway = IPv4Interface(address)
                 internal = journal.step(filter_network(bridge, internal=True)[-1].key) is not None
                 name = row.info.get("names", {}).get(bridge, bridge)
-                found[bridge] = ListedNetwork(name, bridge, [str(gateway.network)], str(gateway.ip), internal, [])
+                subnets, via = [str(gateway.network)], str(gateway.ip)
+                found[bridge] = ListedNetwork(name, bridge, subnets, via, internal, joined=False, sandboxes=[])
+        if (bridge := row.info.get("joined")) is not None:
+            one = found.setdefault(
+                bridge, ListedNetwork(bridge, bridge, [], None, internal=False, joined=True, sandboxes=[])
+            )
+            nets = (str(IPv4Interface(address).network) for address in row.info["addresses"])
+            one.subnets.extend(net for net in nets if net not in one.subnets)
     for row in rows:
         if row.info.get("link") in found:
             found[row.info["link"]].sandboxes.append(row.name)

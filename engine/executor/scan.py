@@ -36,7 +36,7 @@ from nsctl.engine.facts import Facts, Firewall
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.zones import FIREWALLD, TRUSTED
-from nsctl.engine.names import derived_mac, host_ifname, rule_tag
+from nsctl.engine.names import derived_mac, host_ifname, port_mac, rule_tag
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import mark_of, observe
 from nsctl.engine.store.rows import DONE, StepRow
@@ -115,9 +115,10 @@ def _found(ctx: Context) -> Iterator[StepRow]:
             yield from _zone(ctx, name)
     candidates = {*names, *ctx.kernel.netns_names()}
     for name, link in links.items():
-        owner = next((n for n in (*candidates, name.removeprefix("ns-")) if link.mac == derived_mac(n, name)), None)
+        marks = ((n, {derived_mac(n, name), port_mac(n, name)}) for n in (*candidates, name.removeprefix("ns-")))
+        owner = next((n for n, macs in marks if link.mac in macs), None)
         if link.type == "veth" and owner is not None:
-            yield _row(ctx, kit.veth(name, peer="eth0", netns=owner))
+            yield _row(ctx, kit.veth(name, peer="eth0", netns=owner, mac=link.mac))
     for table, builtin, chain in OWN_CHAINS:
         for step in own_chain(table, builtin, chain):
             if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
@@ -139,7 +140,7 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
     guarding = [spec for spec in rules if rule_tag(GUARDING) in spec]
     if f"sysctl/{DEFAULT}" in held or not any("DROP" in spec for spec in guarding):
         return
-    before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec}
+    before = {spec[spec.index("-i") + 1] for spec in guarding if "-i" in spec and "-o" not in spec}
     before |= {"lo", *(n for n, link in ctx.kernel.links().items() if link.mac == derived_mac("bridge", n))}
     links = [n for n, link in ctx.kernel.links().items() if not link.master and n not in before]
     for key in (DEFAULT, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):

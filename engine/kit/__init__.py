@@ -15,7 +15,9 @@ from nsctl.engine.kit.choosing import Asked, Network, choose_network
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sources, rule
 from nsctl.engine.kit.forwarding import forward_back, way_back
+from nsctl.engine.kit.joining import Joined, choose_joined
 from nsctl.engine.kit.link import bridge, link_set, link_up, veth
+from nsctl.engine.kit.macs import choose_mac
 from nsctl.engine.kit.netns import join_process, join_sandbox, netns
 from nsctl.engine.kit.networks import free_bridge, is_internal, name_network, network_named, unnamed_network
 from nsctl.engine.kit.port_filter import filters_ports, keep_groups, own_addresses
@@ -32,11 +34,13 @@ from nsctl.engine.names import (
     derived_mac,
     host_ifname,
     network_bridge,
+    port_mac,
 )
 
 __all__ = [
     "POOLS",
     "Asked",
+    "Joined",
     "Network",
     "address",
     "announce",
@@ -47,6 +51,8 @@ __all__ = [
     "check_name",
     "check_network",
     "check_subnet",
+    "choose_joined",
+    "choose_mac",
     "choose_network",
     "command",
     "default_route",
@@ -75,6 +81,7 @@ __all__ = [
     "overlap",
     "own_addresses",
     "own_sources",
+    "port_mac",
     "route",
     "rule",
     "spawn",

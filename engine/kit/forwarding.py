@@ -30,6 +30,8 @@ GUARDING = "guard"
 DEFAULT = "net/ipv4/conf/default/forwarding"
 """What links begin with."""
 _LINK = "net/ipv4/conf/{}/forwarding"
+_BRIDGED = "net/bridge/bridge-nf-call-iptables"
+"""It is there where br_netfilter is loaded, which has frames that stay on a bridge pass FORWARD too."""
 
 
 def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterator[Step | tuple[Step, ...]]:
@@ -50,12 +52,16 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
     names = (uplink,) if uplink is not None else tuple(dict.fromkeys((*facts.uplinks, *(facts.outer if every else ()))))
     steps = [sysctl(facts, _LINK.format(n), "1", why=f"forward what comes back from {n}") for n in names]
     opened = {name: step for name, step in zip(names, steps, strict=True) if step is not None}
+    others = tuple(dict.fromkeys((*names, *facts.outer)))
+    # By a rule for all bridges, now and later, which would load br_netfilter where it is not; else by their names.
+    every_bridge = _BRIDGED in facts.sysctls
+    bridges = () if every_bridge else tuple(n for n in others if n in facts.links and facts.links[n].type == "bridge")
     # Before it is switched on:
     if closed:
-        before = [n for n in dict.fromkeys((*names, *facts.outer)) if facts.sysctls.get(_LINK.format(n)) == "1"]
-        yield forward_back(bridge, others=False, forwarding=tuple(n for n in before if n not in opened))
+        before = tuple(n for n in others if facts.sysctls.get(_LINK.format(n)) == "1" and n not in opened)
+        yield forward_back(bridge, others=False, forwarding=before, bridges=bridges, every_bridge=every_bridge)
     else:
-        yield forward_back(bridge, tuple(opened))
+        yield forward_back(bridge, tuple(opened), bridges=bridges, every_bridge=every_bridge)
     yield tuple(opened.values())
     later = sysctl(facts, DEFAULT, "1", why="and from links that come later") if every else None
     if later is not None:
@@ -65,7 +71,13 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
 
 @shared
 def forward_back(
-    bridge: str, uplinks: tuple[str, ...] = (), *, others: bool = True, forwarding: tuple[str, ...] = ()
+    bridge: str,
+    uplinks: tuple[str, ...] = (),
+    *,
+    others: bool = True,
+    forwarding: tuple[str, ...] = (),
+    bridges: tuple[str, ...] = (),
+    every_bridge: bool = False,
 ) -> tuple[Step, ...]:
     """
     Of what comes in by links that nsctl has forward, only what goes to nsctl's bridges passes.
@@ -78,6 +90,8 @@ def forward_back(
         uplinks: The links for which nsctl switches forwarding on.
         others: Whether other links are left alone; else nothing of theirs passes either.
         forwarding: Where it does not: the links that forwarded before.
+        bridges: Bridges of others': what stays on one of them is not forwarded, and passes.
+        every_bridge: The same for all of them.
     """
     check_ifname(bridge, "bridge name")
     why = f"what goes to {bridge}, or comes from it, is judged elsewhere"
@@ -91,6 +105,13 @@ def forward_back(
     for link in forwarding:
         why = f"what comes from {link} was forwarded before"
         steps.append(rule("filter", GUARD, "-i", link, "-j", "RETURN", owner=GUARDING, why=why, head=True))
+    why = "what stays on a bridge is not forwarded"
+    if every_bridge:
+        words = ("-m", "physdev", "--physdev-is-bridged", "-j", "RETURN")
+        steps.append(rule("filter", GUARD, *words, owner=GUARDING, why=why, head=True))
+    for link in bridges:
+        named = ("-i", link, "-o", link, "-j", "RETURN")
+        steps.append(rule("filter", GUARD, *named, owner=GUARDING, why=why, head=True))
     if not others:
         why = "forward nothing else: the host did not before"
         steps.append(rule("filter", GUARD, "-j", "DROP", owner=GUARDING, why=why))

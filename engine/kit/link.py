@@ -82,6 +82,7 @@ def veth(
     peer: str,
     netns: str,
     master: str | None = None,
+    master_index: int | None = None,
     mac: str | None = None,
     peer_mac: str | None = None,
     mtu: int | None = None,
@@ -94,6 +95,7 @@ def veth(
         peer: The end inside.
         netns: The namespace.
         master: The bridge that the host's end becomes a port of.
+        master_index: Its ifindex, if it is not nsctl's: another bridge of that name is not the one.
         mac: The host end's hardware address; derived where not given.
         peer_mac: The hardware address inside; derived where not given.
         mtu: Of both ends; bytes.
@@ -112,7 +114,7 @@ def veth(
         why=f"make the veth pair {name}{joined}, and {peer} inside {netns}",
         do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, *port, "type", "veth", *inside)),
         undo=(Command(("ip", "link", "del", "dev", name)),),
-        effect=LinkIs(name, mac, type="veth", master=master, mtu=mtu),
+        effect=LinkIs(name, mac, type="veth", master=master, mtu=mtu, master_index=master_index),
         # What it may carry is said before it is there.
         after=(f"netns/{netns}", *((link_key(master, None), port_key(name)) if master else ())),
     )

@@ -40,7 +40,7 @@ def check_subnet(subnet: IPv4Network) -> IPv4Network:
         Invalid: It is too small, too large, or not for unicast.
     """
     if not _LARGEST <= subnet.prefixlen <= _SMALLEST:
-        one = "too small: it has one address, and the bridge needs one beside a sandbox's"
+        one = "too small: it has a single address"
         raise Invalid(
             f"the subnet {subnet} is {one if subnet.prefixlen > _SMALLEST else 'too large'}",
             hint="from /8 to /31; /24 is usual",

@@ -48,7 +48,7 @@ COMMON = {
 """What every sandbox may say, whatever its mode."""
 NETWORK = "network"
 """The option of a mode's that says which network; a sandbox's key of the same name gives it."""
-_ELSEWHERE = frozenset({"bridge"})
+_ELSEWHERE = frozenset({"bridge", "join"})
 """Who says one of these names its network by something else than the name that the file gave it."""
 _OF_SANDBOXES = ("network", "count")
 """What no network may say of them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from nsctl.engine.lab.file import COMMON, COUNT_MAX, NETWORK
 from nsctl.engine.mode import Mode
-from nsctl.engine.options import Field, fields_of, plain_value
+from nsctl.engine.options import MAYBE_WITH_PREFIX, Field, fields_of, plain_value
 from nsctl.engine.plan import NAMESPACES
 
 __all__ = ["schema"]
@@ -20,6 +20,7 @@ _QUAD = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ADDRESS = rf"({_QUAD}\.){{3}}{_QUAD}"
 _PATTERNS: dict[Any, str] = {
     IPv4Address: f"^{_ADDRESS}$",
+    MAYBE_WITH_PREFIX: f"^{_ADDRESS}(/[0-9]{{1,2}})?$",
     IPv4Interface: f"^{_ADDRESS}/[0-9]{{1,2}}$",
     IPv4Network: f"^{_ADDRESS}/[0-9]{{1,2}}$",
 }

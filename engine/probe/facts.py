@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 from typing import TypeVar
 
@@ -34,6 +35,8 @@ RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
 """What `resolv_conf` reads."""
 _DEFAULT = IPv4Network("0.0.0.0/0")
 _HALF = 1
+_GIVEN = 3
+"""NET_ADDR_SET (linux/netdevice.h)."""
 _LOW, _HIGH, _WHOLE = (0, 1), (1 << 31, 1), (0, 0)
 """First address and prefix length of a VPN's two halves, and of a default route."""
 
@@ -104,6 +107,7 @@ def gather(
         networks=inventory.networks_of(steps.values()),
         taken=inventory.taken_of(steps.values()),
         addresses=kernel.host_addresses(),
+        fixed_macs=_Lazy[str, bool](partial(_fixed_mac, kernel), lambda: iter(kernel.links())),
         processes=_Lazy[int, Process](_process, _pids),
         firewall=_firewall(read),
         lacks=_Lazy[str, str](nftables.why_lacking, lambda: iter((FILTERED_PORTS,))),
@@ -204,6 +208,15 @@ def _sysctl_keys() -> Iterator[str]:
     for directory, _, files in os.walk("/proc/sys/net"):
         for file in files:
             yield f"{directory}/{file}".removeprefix("/proc/sys/")
+
+
+def _fixed_mac(kernel: Kernel, name: str) -> bool | None:
+    # Netlink does not tell; and /sys is that of the network namespace that mounted it, not always this one.
+    link, place = kernel.link(name), f"/sys/class/net/{name}"
+    shown = [(_text(f"{place}/{file}") or "").strip() for file in ("ifindex", "address", "addr_assign_type")]
+    if link is None or shown[:2] != [str(link.index), link.mac] or not shown[2].isdigit():
+        return None
+    return int(shown[2]) == _GIVEN
 
 
 def _pids() -> Iterator[int]:

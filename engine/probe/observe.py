@@ -113,7 +113,7 @@ def _link(effect: e.LinkIs, kernel: Kernel, known: Known) -> Seen:
     if link is None or link.mac != effect.mac:
         marked = kernel.link_by_index(index, effect.netns) if index is not None else None
         if marked is not None and marked.mac == effect.mac:
-            return _our_link(effect, marked)  # renamed, whoever has the name now
+            return _our_link(effect, marked, kernel)  # renamed, whoever has the name now
         if named is None:
             return absent()
         if link is None:
@@ -127,21 +127,37 @@ def _link(effect: e.LinkIs, kernel: Kernel, known: Known) -> Seen:
     elif effect.netns is None and index is not None and link.index != index:
         # The hardware address is derived from names: whoever knows them can give it to a link of his own.
         wrong = f"another link with the same hardware address (index {link.index}, not {index})"
-    return foreign(wrong) if wrong else _our_link(effect, link)
+    return foreign(wrong) if wrong else _our_link(effect, link, kernel)
 
 
-def _our_link(effect: e.LinkIs, link: Link) -> Seen:
+def _our_link(effect: e.LinkIs, link: Link, kernel: Kernel) -> Seen:
     drifts = []
     if link.name != effect.name:
         drifts.append(f"renamed to {link.name}")
     if link.mac != effect.mac:
         drifts.append(f"mac {link.mac or 'none'}, expected {effect.mac}")
-    if effect.master is not None and link.master != effect.master:
+    if effect.master_index is not None:
+        if why := _on_another(effect.master or "", effect.master_index, link, kernel):
+            drifts.append(why)
+    elif effect.master is not None and link.master != effect.master:
         drifts.append(f"master {link.master or 'none'}, expected {effect.master}")
     if effect.mtu is not None and link.mtu != effect.mtu:
         drifts.append(f"mtu {link.mtu}, expected {effect.mtu}")
     drift = "; ".join(drifts)
     return ours(drift or "in place", drift, link.name if link.name != effect.name else None)
+
+
+def _on_another(master: str, index: int, link: Link, kernel: Kernel) -> str:
+    # A bridge that is not nsctl's is known by its index: it may be renamed, and its hardware address follows its ports.
+    there = kernel.link(link.master) if link.master is not None else None
+    if there is not None and there.index == index:
+        return ""
+    theirs = kernel.link_by_index(index)
+    if theirs is not None and theirs.type == "bridge":
+        return f"master {link.master or 'none'}, expected {theirs.name}"
+    if link.master is not None:
+        return f"a port of {link.master}; the bridge {master} that it joined is gone"
+    return f"a port of nothing: the bridge {master} that it joined is gone"
 
 
 def _up(effect: e.LinkUp, kernel: Kernel, _: Known) -> Seen:

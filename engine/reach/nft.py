@@ -8,7 +8,7 @@ answers for each condition, and nobody is blamed for what can't be told.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -90,22 +90,40 @@ def _walk(rules: Rules, key: tuple[str, str, str], packet: Packet, ends: list[_E
         matched, last = _conditions(rule["expr"], packet)
         if matched is False or last is None:
             continue
-        [(kind, value)] = last.items()
-        if kind in _TERMINAL:
-            ends.append(_End(_TERMINAL[kind], f"the rule '{_described(rule['expr'])}'"))
-            if matched:
-                return returned
-        elif kind == "return":
-            returned = True
-            if matched:
-                return True
-        elif kind in {"jump", "goto"}:
-            after = depth >= _DEEPEST or _walk(rules, (*key[:2], value["target"]), packet, ends, depth + 1)
-            if matched and (kind == "goto" or not after):
-                return returned or after
-        else:  # a verdict map, a queue, an extension of iptables's
-            ends.append(_End(None, ""))
+        for sure, kind, value in _decisions(last, packet, sure=matched):
+            if kind in _TERMINAL:
+                ends.append(_End(_TERMINAL[kind], f"the rule '{_described(rule['expr'])}'"))
+                if sure:
+                    return returned
+            elif kind == "return":
+                returned = True
+                if sure:
+                    return True
+            elif kind in {"jump", "goto"}:
+                after = depth >= _DEEPEST or _walk(rules, (*key[:2], value["target"]), packet, ends, depth + 1)
+                if sure and (kind == "goto" or not after):
+                    return returned or after
+            elif kind != "continue":  # a map of a name, a queue, an extension of iptables's
+                ends.append(_End(None, ""))
     return True
+
+
+def _decisions(last: Mapping[str, Any], packet: Packet, *, sure: bool | None) -> Iterator[tuple[bool | None, str, Any]]:
+    # What a rule may decide, in order: one verdict, or those of a verdict map.
+    [(kind, value)] = last.items()
+    pairs = value["data"].get("set") if kind == "vmap" and isinstance(value["data"], dict) else None
+    if pairs is None:
+        yield sure, kind, value
+        return
+    has = _value(value["key"], packet)
+    for element, verdict in pairs:
+        same = None if has is _UNKNOWN else has is not None and _equals(element, has)
+        if same is False:
+            continue
+        [(inner, target)] = verdict.items()
+        yield (sure if same else None), inner, target
+        if same:
+            return
 
 
 def _conditions(
@@ -234,6 +252,8 @@ def _described(expressions: Iterable[Mapping[str, Any]]) -> str:
         if kind == "match":
             unlike = "" if value["op"] in {"==", "in"} else f" {value['op']}"
             words.append(f"{_left(value['left'])}{unlike} {_right(value['right'])}")
+        elif kind == "vmap":
+            words.append(f"{_left(value['key'])} vmap")
         elif kind in _TERMINAL:
             words.append(kind)
     return " ".join(words)

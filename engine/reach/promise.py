@@ -92,6 +92,7 @@ def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
     gateways: dict[str, str] = {}
     ends: dict[tuple[str, str], str] = {}
     translated: set[str] = set()
+    joined: set[str] = set()
     for step in steps:
         effect = step.effect
         if isinstance(effect, RouteVia) and effect.netns and effect.destination == "default" and effect.via:
@@ -104,12 +105,15 @@ def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
         elif isinstance(effect, LinkIs) and effect.netns is None and effect.master and (end := inner_end(step)):
             if end.netns:
                 ends[(end.netns, end.name)] = effect.name
+                if effect.master_index is not None:
+                    joined.add(end.netns)
         elif isinstance(effect, RuleTagged) and effect.chain == POSTROUTING and effect.spec[:1] == ("-s",):
             translated.add(effect.spec[1])
     found = {}
     for netns, route in routes.items():
         address, _, length = inside.get((netns, route.link), "").partition("/")
-        if not address or route.via is None or ":" in route.via:
+        # Where somebody else's bridge leads is for whoever runs it to say: nothing was promised.
+        if not address or route.via is None or ":" in route.via or netns in joined:
             continue
         bridge = gateways.get(route.via, "")
         subnets = (prefix(subnet) for subnet in translated)

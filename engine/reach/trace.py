@@ -210,9 +210,15 @@ class _Journey(NamedTuple):
             verdict, by = chain.judge(packet)
             if verdict == "drop":
                 what = f"{by} of the nftables chain '{chain.name}' drops {about}"
-                self.causes.append(
-                    Cause("nft chain", what, chain.name, chain.owner, f"see: nft list chain {chain.name}")
+                way = (
+                    f"iifname {packet.iif}"
+                    if not packet.answer
+                    else f"oifname {packet.oif} ct state established,related"
                 )
+                hint = f"let it pass: nft insert rule {chain.name} {way} accept"
+                if chain.owner != "the host":
+                    hint = f"see: nft list chain {chain.name}"
+                self.causes.append(Cause("nft chain", what, chain.name, chain.owner, hint))
             elif verdict is None:
                 self.doubts.append(f"the nftables chain '{chain.name}' may drop {about}")
 

@@ -26,7 +26,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,8 @@ def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Fact
         sysctls=data.get("sysctls", {}),
         lacks=data.get("lacks", {}),
         netns=frozenset(data.get("netns", ())),
+        addresses=tuple((link, IPv4Interface(address)) for link, address in data.get("addresses", ())),
+        fixed_macs=data.get("fixed_macs", {}),
         processes={int(pid): Process(int(pid), **fields) for pid, fields in data.get("processes", {}).items()},
         firewall=_firewall(data.get("firewall", {})),
         **{key: data[key] for key in plain if key in data},

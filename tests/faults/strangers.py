@@ -64,7 +64,6 @@ ACTS = (
     Act("the chain of addresses is emptied", "iptables -t nat -F NSCTL-POSTROUTING"),
     Act("a firewall is loaded anew", f"{_OURS} && {_FLUSHED.format('filter', 'filter')} &&"
         f" {_FLUSHED.format('nat', 'nat')}"),
-    Act("all of nftables is flushed", "nft list tables | grep -q . && nft flush ruleset"),
     Act("the table of ports is deleted", "nft delete table bridge nsctl"),
     Act("its rules are emptied", "nft flush chain bridge nsctl guarded"),
     Act("its ports are emptied", "nft list set bridge nsctl ports | grep -q ns- &&"

@@ -131,4 +131,4 @@ def test_undos_that_all_fail_are_named_and_repeated_by_recover(action: str, warm
             ground.good("recover")
         assert not ground.settled()
 
-    tally.sweep("every undo fails", range(2, 6), partial(ground_for, warm, "bridge"), attempt)
+    tally.sweep("every undo fails", range(3, 7), partial(ground_for, warm, "bridge"), attempt)

@@ -62,7 +62,6 @@ REMOVED = (
     Drift("iptables-save -t filter | sed '/NSCTL-FORWARD/d' | iptables-restore", "chain/4/filter/NSCTL-FORWARD"),
     Drift("iptables-save -t nat | sed '/NSCTL-POSTROUTING/d' | iptables-restore", "chain/4/nat/NSCTL-POSTROUTING"),
     Drift("nft delete table bridge nsctl", "nft/bridge/nsctl"),
-    Drift("nft flush ruleset", "nft/bridge/nsctl"),
     Drift("for name in ports hardware addresses; do nft flush set bridge nsctl $name; done", "port/ns-web"),
     Drift("ip netns del web", "netns/web"),
     Drift("ip netns del web; touch /run/netns/web", "netns/web"),
@@ -133,6 +132,18 @@ REPLACED = (
     Drift("iptables -I NSCTL-FORWARD 2 -j ACCEPT; iptables -D NSCTL-FORWARD 1", "chain/4/filter/NSCTL-FORWARD", "true"),
 )  # fmt: skip
 """`true`: the stranger's thing goes with what is nsctl's."""
+JOINED = (
+    Drift("ip link del ns-web", "link/ns-web"),
+    Drift("ip link set ns-web nomaster", "link/ns-web"),
+    Drift("ip link set ns-web down", "up/ns-web"),
+    Drift("ip link set ns-web mtu 1300", "link/ns-web"),
+    Drift("ip -n web link del eth0", "link/ns-web"),
+    Drift("ip -n web addr flush dev eth0", "addr/web:eth0/10.99.9.7/24"),
+    Drift("ip -n web route flush dev eth0", "route/web:default"),
+    Drift("ip link set ns-web down; ip link set ns-web name vex; ip link set vex up", "link/ns-web"),
+    Drift("ip netns del web", "netns/web"),
+)
+"""Of a port on somebody else's bridge, which stays as it is throughout: it is a canary."""
 FORGOTTEN = (Drift(": >/run/zones", "zone/nsbr0"),)
 """As a reload of firewalld does."""
 CHOSEN = (Drift("echo dmz nsbr0 >/run/zones", "zone/nsbr0", "grep -qx 'dmz nsbr0' /run/zones && : >/run/zones"),)
@@ -161,8 +172,8 @@ def named(ground: Ground, drift: Drift) -> None:
     assert any(key.startswith(drift.key) for key in found), f"check names {found}, not {drift.key}"
 
 
-def mended(ground: Ground, drift: Drift) -> None:
-    ground.good(*MODES["bridge"])
+def mended(ground: Ground, drift: Drift, mode: str = "bridge") -> None:
+    ground.good(*MODES[mode])
     happen(ground, drift)
     named(ground, drift)
     done = ground.nsctl("repair")
@@ -173,8 +184,8 @@ def mended(ground: Ground, drift: Drift) -> None:
     ground.back()
 
 
-def only_ours(ground: Ground, drift: Drift) -> None:
-    ground.good(*MODES["bridge"])
+def only_ours(ground: Ground, drift: Drift, mode: str = "bridge") -> None:
+    ground.good(*MODES[mode])
     happen(ground, drift)
     ground.good("down", "web")
     assert ground.names() == []
@@ -226,6 +237,12 @@ def test_what_somebody_took_away_or_changed_is_named_and_mended(
     kind: str, drifts: tuple[Drift, ...], warm: Warm, tally: Tally
 ) -> None:
     tally.sweep(f"drift: {kind}", drifts, partial(ground_for, warm, "bridge"), mended)
+
+
+def test_what_somebody_did_to_a_port_on_a_strangers_bridge_is_mended(warm: Warm, tally: Tally) -> None:
+    make, mode = partial(ground_for, warm, "joined bridge"), "joined bridge"
+    tally.sweep("drift: joined", JOINED, make, partial(mended, mode=mode))
+    tally.sweep("drift: joined, down", JOINED, make, partial(only_ours, mode=mode))
 
 
 def test_what_firewalld_forgot_is_named_and_mended_and_what_it_was_told_since_is_left(warm: Warm, tally: Tally) -> None:

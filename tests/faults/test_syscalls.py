@@ -42,7 +42,7 @@ FAULTS = {
 """System call → what happens to it; those that nsctl's main thread does not make are left out."""
 MANY = ("pwrite64", "openat")
 COMMANDS = {"up": MODES["bridge"], "down": ("down", "web"), "recover": ("recover",), "repair": ("repair",)}
-TOOLS = ("ip", "iptables-save", "iptables-restore", "unshare", "mount", "setpriv")
+TOOLS = ("ip", "nft", "iptables-save", "iptables-restore", "unshare", "mount", "setpriv")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ link set dev ns-xyz addrgenmode none
 link set dev ns-xyz-eth1 addrgenmode none
 link set dev nsbr9 up
 link set dev ns-xyz up
+link set dev ns-xyz-eth1 up
 address add 198.51.100.77/32 dev lo
 route add 192.0.2.128/25 via 10.99.9.2 dev nsbr9
 route add blackhole 192.0.2.0/26 table 77
@@ -82,6 +83,7 @@ def plant_canaries(lab: Lab) -> Canaries:
         stderr=subprocess.DEVNULL,
     )
     _wait_for_process(lab, "sleep 1000009")
+    _wait_for_carrier(lab, "nsbr9")
     after = snapshot(lab)
     return Canaries(
         {
@@ -100,6 +102,16 @@ def _wait_for_process(lab: Lab, words: str) -> None:
             return
         time.sleep(0.001)
     raise AssertionError(f"{words} did not start")
+
+
+def _wait_for_carrier(lab: Lab, link: str) -> None:
+    # The kernel deals with it some time after the command, and adds routes then.
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if " state UP " in lab.run(["ip", "-oneline", "link", "show", "dev", link], check=True).stdout:
+            return
+        time.sleep(0.001)
+    raise AssertionError(f"{link} has no carrier")
 
 
 def canaries_alive(lab: Lab, canaries: Canaries, now: Snapshot | None = None) -> None:

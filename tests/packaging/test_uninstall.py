@@ -17,6 +17,7 @@ import pytest
 from tests.docs.pages import blocks
 from tests.docs.transcripts import commands_of
 from tests.lab import Lab, assert_back, needs, snapshot
+from tests.lab.systemd import stand_in
 from tests.packaging.clones import ROOT, Clone, copy_tree
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,9 @@ def test_pipx_has_nothing_of_it_left(tree: Path, tmp_path: Path) -> None:
 @pytest.mark.system
 @needs("bridge", "veth", "iptables")
 def test_a_host_is_as_it_was_before_nsctl_came(lab: Lab) -> None:
+    stand_in(lab)
     before = snapshot(lab)
+    lab.nsctl("systemd", "install", check=True)
     lab.nsctl("up", "bridge", "--name", "web", check=True)
     lab.nsctl("run", "none", "--", "true", check=True)
     for block in blocks(PAGE):

@@ -268,3 +268,29 @@ def test_addresses_of_what_has_ended_are_named_with_what_frees_them(lab: Lab) ->
     refused(lab, *one, says="10.0.3.2 is taken by 'job-1', which has ended", hint="nsctl down job-1")
     down(lab, "job-1", "job-2")
     up(lab, "bridge", "--name", "more", *small)
+
+
+def test_what_stays_on_a_strangers_bridge_is_not_forwarded_and_passes(lab: Lab) -> None:
+    # Where br_netfilter is loaded it passes FORWARD, as it does on every host with Docker or Kubernetes.
+    if not lab.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"):
+        pytest.skip("br_netfilter is not loaded")
+
+    def guests(bridge: str, net: str) -> tuple[str, str]:
+        script = f"ip link add {bridge} type bridge; ip link set {bridge} up"
+        for n in (1, 2):
+            name = f"{bridge}-{n}"
+            script += f"; ip netns add {name}; ip link add {name} master {bridge} type veth peer name eth0 netns {name}"
+            script += f"; ip -n {name} addr add {net}.{n}/24 dev eth0; ip -n {name} link set eth0 up"
+            script += f"; ip link set {name} up"
+        lab.run(["sh", "-ec", script], check=True)
+        return f"{bridge}-1", f"{net}.2"
+
+    def reaches(guest: str, address: str) -> bool:
+        return lab.run(["ip", "netns", "exec", guest, "ping", "-c1", "-W2", address]).returncode == 0
+
+    early = guests("vms", "10.66.1")
+    assert reaches(*early)
+    up(lab, *WEB)
+    assert reaches(*early)
+    assert reaches(*guests("later", "10.66.2"))
+    assert lab.nsctl("check").returncode == 0

@@ -84,9 +84,9 @@ def test_networks_lists_them(lab: Lab) -> None:
     up(lab, "container", "--name", "probe", "--target", "db")
     up(lab, "none")
     assert said(lab, "networks").splitlines() == [
-        "NAME   BRIDGE    SUBNET        GATEWAY    INTERNAL  SANDBOXES",
-        "lan    nsbr-lan  10.0.3.0/24   10.0.3.1   yes       db, probe",
-        "nsbr0  nsbr0     10.77.0.0/24  10.77.0.1  no        b-2, b-10",
+        "NAME   BRIDGE    SUBNET        GATEWAY    INTERNAL  OWNER  SANDBOXES",
+        "lan    nsbr-lan  10.0.3.0/24   10.0.3.1   yes       nsctl  db, probe",
+        "nsbr0  nsbr0     10.77.0.0/24  10.77.0.1  no        nsctl  b-2, b-10",
     ]
     assert data(lab, "networks", "--json") == [
         {
@@ -95,6 +95,7 @@ def test_networks_lists_them(lab: Lab) -> None:
             "subnets": ["10.0.3.0/24"],
             "gateway": "10.0.3.1",
             "internal": True,
+            "joined": False,
             "sandboxes": ["db", "probe"],
         },
         {
@@ -103,6 +104,7 @@ def test_networks_lists_them(lab: Lab) -> None:
             "subnets": ["10.77.0.0/24"],
             "gateway": "10.77.0.1",
             "internal": False,
+            "joined": False,
             "sandboxes": ["b-2", "b-10"],
         },
     ]
@@ -116,7 +118,7 @@ def test_networks_lists_them(lab: Lab) -> None:
 def test_a_crowd_on_a_network_is_told_short(lab: Lab) -> None:
     lab.write("/run/lab/lab.toml", '[sandbox.a]\nmode = "bridge"\nisolate = ["net"]\ncount = 7\n')
     lab.nsctl("apply", "/run/lab/lab.toml", check=True)
-    assert said(lab, "networks").splitlines()[1].endswith("no        a-1, a-2, a-3, a-4, a-5 and 2 more")
+    assert said(lab, "networks").splitlines()[1].endswith("no        nsctl  a-1, a-2, a-3, a-4, a-5 and 2 more")
 
 
 def test_without_networks_nothing_is_listed(lab: Lab) -> None:

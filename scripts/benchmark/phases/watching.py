@@ -30,7 +30,7 @@ _FEW = 3
 CLOSED = 1.0
 """Seconds without an answer, after which it is closed."""
 LONGEST = 60.0
-_FIGHT = 4
+_FIGHT = 2
 """Rounds after which there is a pause: the watcher must not take the benchmark for somebody who fights it."""
 _BETWEEN = 3.5
 _ANSWER = re.compile(r"\[(\d+\.\d+)\] \d+ bytes from")
@@ -101,6 +101,14 @@ def _watching(host: Host) -> Iterator[subprocess.Popen[str]]:
         watcher.wait()
 
 
+def _look_is_over(watcher: subprocess.Popen[str], before: float) -> None:
+    deadline = time.monotonic() + LONGEST
+    while not _of_looks(watcher) > before:
+        if time.monotonic() > deadline:
+            raise Failed("the watcher takes no look")
+        time.sleep(0.02)
+
+
 def _calm(watcher: subprocess.Popen[str]) -> None:
     # Until there has been no look for a second.
     last, since = _cpu(watcher), time.monotonic()
@@ -122,8 +130,12 @@ def _cpu(watcher: subprocess.Popen[str]) -> float:
     Seconds of CPU time: of the watcher in nanoseconds, of its looks that are over in hundredths of a second.
     """
     own = Path(f"/proc/{watcher.pid}/schedstat").read_text(encoding="ascii").split()[0]
+    return int(own) / 1e9 + _of_looks(watcher)
+
+
+def _of_looks(watcher: subprocess.Popen[str]) -> float:
     fields = Path(f"/proc/{watcher.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return int(own) / 1e9 + (int(fields[13]) + int(fields[14])) / 100
+    return (int(fields[13]) + int(fields[14])) / 100
 
 
 def _resident(watcher: subprocess.Popen[str]) -> float:
@@ -135,12 +147,13 @@ def _flushed(host: Host, watcher: subprocess.Popen[str], script: str) -> Cost:
     """
     From the end of the flush to the last answer.
     """
-    before = _cpu(watcher)
+    cpu, before = _cpu(watcher), _of_looks(watcher)
     ping = host.lab.popen(["ping", "-n", "-D", "-i", "0.002", str(address(1))], at=host.lab.internet)
     try:
         time.sleep(0.3)
         host.lab.run(["sh", "-ec", script], check=True)
         flushed = time.time()
+        _look_is_over(watcher, before)
         _calm(watcher)
     finally:
         ping.send_signal(signal.SIGINT)
@@ -148,4 +161,4 @@ def _flushed(host: Host, watcher: subprocess.Popen[str], script: str) -> Cost:
     answers = [float(found[1]) for line in output.splitlines() if (found := _ANSWER.match(line))]
     if not answers:
         raise Failed("no answer came while the network stood open")
-    return Cost(max(answers) - flushed, _cpu(watcher) - before)
+    return Cost(max(answers) - flushed, _cpu(watcher) - cpu)

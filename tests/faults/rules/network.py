@@ -20,7 +20,58 @@ _SIBLINGS = (
 _GROUPS = "tests/system/test_siblings.py::test_groups_that_bridges_keep_to_themselves_are_no_way_round"
 _MORE = "tests/system/test_siblings.py::test_what_others_let_a_port_send_is_named_and_goes_with_it"
 
+_JOIN = "tests/system/test_join.py"
+
 RULES = (
+    Rule(
+        "what stays on a bridge of others passes the guard",
+        "engine/kit/forwarding.py",
+        "    if every_bridge:\n",
+        "    if False:\n",
+        f"{_JOIN}::test_networks_of_nsctls_beside_it_do_not_cut_it_off",
+    ),
+    Rule(
+        "a bridge that was joined is known by its index",
+        "engine/probe/observe.py",
+        "if there is not None and there.index == index:",
+        "if there is not None and there.name == master:",
+        f"{_JOIN}::test_a_bridge_that_is_replaced_while_it_is_joined_is_not_joined",
+    ),
+    Rule(
+        "a namesake of a bridge that was joined gets no port",
+        "engine/executor/checking.py",
+        "    return _master(ctx, effect) != effect.master\n",
+        "    return False\n",
+        f"{_JOIN}::test_a_bridge_that_is_gone_is_named_and_its_namesake_left_alone",
+    ),
+    Rule(
+        "a saved plan joins no namesake",
+        "engine/planner.py",
+        "if theirs is None or theirs.index != step.effect.master_index:",
+        "if False:",
+        f"{_JOIN}::test_a_saved_plan_does_not_join_a_namesake",
+    ),
+    Rule(
+        "the hardware address of a bridge that is joined stays",
+        "engine/kit/joining.py",
+        "if facts.fixed_macs.get(link.name) is not True and",
+        "if False and",
+        f"{_JOIN}::test_a_bridge_whose_hardware_address_would_change_is_refused",
+    ),
+    Rule(
+        "a port of somebody else's bridge has a high hardware address",
+        "engine/names.py",
+        'return f"fe{derived_mac(*words)[2:]}"',
+        "return derived_mac(*words)",
+        _CASE.format("join"),
+    ),
+    Rule(
+        "of a way out by somebody else's bridge nothing is claimed",
+        "engine/reach/promise.py",
+        "or netns in joined:",
+        "or False:",
+        f"{_JOIN}::test_nothing_is_claimed_of_its_way_out",
+    ),
     Rule(
         "who wants no way out gets none, and who wants one keeps it",
         "engine/kit/networks.py",
@@ -72,7 +123,7 @@ RULES = (
     ),
     Rule(
         "a hardware address is one sandbox's only",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "    if owner:\n",
         "    if False:\n",
         f"{_NETWORK}::test_a_hardware_address_is_one_sandboxes_only",
@@ -86,14 +137,14 @@ RULES = (
     ),
     Rule(
         "the hardware address of any port of the bridge is nobody's inside",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "if port.mac == mac)",
         "if False)",
         f"{_NETWORK}::{_NO_PORT}",
     ),
     Rule(
         "a cable's end on the host does not get the hardware address of a sandbox",
-        "modes/bridge.py",
+        "engine/kit/macs.py",
         "if there := _owner_of(cable, bridge, name, facts):",
         "if there := None:",
         f"{_NETWORK}::{_NO_PORT}",
@@ -129,8 +180,8 @@ RULES = (
     Rule(
         "a hardware address goes with its address",
         "modes/bridge.py",
-        'kit.derived_mac("address", str(ip)) if',
-        'kit.derived_mac("address", name) if',
+        'usual = kit.derived_mac("address", str(ip))',
+        'usual = kit.derived_mac("address", name)',
         f"{_NETWORK}::test_the_hardware_address_goes_with_the_address",
     ),
     Rule(
@@ -188,8 +239,8 @@ RULES = (
     Rule(
         "a sandbox sends from its own addresses",
         "modes/bridge.py",
-        "        yield kit.own_addresses(end, mac,",
-        "        (kit.own_addresses)(end, mac,",
+        "        yield kit.own_addresses(end, mac, ip,",
+        "        (kit.own_addresses)(end, mac, ip,",
         _SIBLINGS,
     ),
     Rule(
