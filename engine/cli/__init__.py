@@ -1,6 +1,7 @@
 """
 The command line: the composition root, which may import everything and imports what a command needs when it runs.
 
+    plain.py      a few commands in their plain forms, without typer
     app.py        the commands, and the help
     world.py      where state and audit trail are; a change with its observers
     up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
@@ -52,9 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from nsctl.engine.cli import out
 
     try:
-        from nsctl.engine.cli.app import run
+        from nsctl.engine.cli.plain import plain
 
-        status = run(words)
+        done = plain(words)
+        if done is None:
+            from nsctl.engine.cli.app import run
+
+            done = run(words)
+        status = done
     except NsctlError as e:
         out.problem(str(e), e.hint)
         if out.verbose > 1:

@@ -11,8 +11,8 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import mode_names
-from nsctl.engine.cli.listing import table
 from nsctl.engine.cli.parameters import RESERVED
+from nsctl.engine.cli.tables import table
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import display
 from nsctl.engine.options import Field, fields_of, nearest, plain_value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.listing import natural, table
+from nsctl.engine.cli.tables import natural, table
 from nsctl.engine.cli.world import need_root
 
 if TYPE_CHECKING:

@@ -253,11 +253,11 @@ def test_a_broken_plugin_is_a_row_and_a_warning(nsctl: Nsctl, tmp_path: Path, mo
 def test_a_fault_of_nsctls_own_is_one_line_and_with_v_a_traceback(
     nsctl: Nsctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMMANDS, "ls", ("listing:no_such_function", ""))
-    done = nsctl("ls")
+    monkeypatch.setitem(COMMANDS, "check", ("mend:no_such_function", ""))
+    done = nsctl("check")
     assert done.status == 70
     assert "internal error: AttributeError" in done.refusal
-    assert "Traceback" in nsctl("-v", "ls").stderr
+    assert "Traceback" in nsctl("-v", "check").stderr
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,6 @@ from tests.cli.conftest import Nsctl
         ("none --privileged --cap-add sys_time", "--privileged keeps all capabilities, so --cap-add would", "leave"),
         ("none --cap-drop ALL", "--cap-drop: 'ALL' is not a capability", "name them"),
         ("bridge --internal --uplink lo", "--internal has no way out, so no --uplink", "leave one of them out"),
-        ("bridge --allow-overlap", "--allow-overlap is about --subnet", "say which one, or leave it out"),
         ("none --", "no command stands after --", "leave -- out"),
     ],
 )

@@ -1,0 +1,69 @@
+"""
+The commands that people wait for most, in their plain forms, without typer: it takes longer to load than they run.
+
+What stands here has to mean what it means there: `tests/cli/test_plain.py` holds both side by side. Whatever is not
+one of these forms to the letter (an option, a wrong name, a word too many) is for typer to read, and to refuse.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nsctl.engine.cli.world import World
+
+__all__ = ["plain"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+def plain(words: list[str]) -> int | None:
+    """
+    Run a command that is written plainly.
+
+    Args:
+        words: The command line.
+
+    Returns:
+        The exit status; None for one that is not.
+
+    Raises:
+        NsctlError: It was refused, or failed.
+    """
+    if "_NSCTL_COMPLETE" in os.environ:
+        return None
+    done = None
+    match words:
+        case ["--version"] | ["version"] if not {"NSCTL_STATE_DIR", "NSCTL_AUDIT_LOG"} & os.environ.keys():
+            from nsctl._version import __version__
+            from nsctl.engine.cli import out
+
+            out.data(f"nsctl {__version__}")
+            done = 0
+        case ["ls"]:
+            from nsctl.engine.cli.tables import show as show_sandboxes
+
+            done = show_sandboxes(_world(words))
+        case ["logs", name] if _NAME.fullmatch(name):
+            from nsctl.engine.cli.workload_output import show as show_output
+
+            done = show_output(_world(words), name)
+        case ["shell", name] if _NAME.fullmatch(name):
+            from nsctl.engine.cli.entering import enter, own_shell
+
+            done = enter(_world(words), name, (own_shell(),))
+        case ["exec", name, "--", program, *rest] if program and _NAME.fullmatch(name):
+            from nsctl.engine.cli.entering import enter
+
+            done = enter(_world(words), name, (program, *rest))
+    return done
+
+
+def _world(words: list[str]) -> World:
+    from nsctl.engine.cli.world import World
+
+    world = World()
+    world.words = words
+    return world
