@@ -25,7 +25,7 @@ PODMAN = "generate init kube manifest pod".split()
 IP_NETNS = "add del delete identify list monitor pids set".split()
 ANSWERS = [*FOREIGN.values(), *OPTIONS.values()]
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-NO_COMMANDS = {*"--help COMMAND is makes touches where plans can does has reads made lab found on".split()}
+NO_COMMANDS = {"--help", "COMMAND", "is"}
 """What may follow the program's name in a sentence that is about it."""
 
 
@@ -48,7 +48,9 @@ def unknown_in(text: str) -> list[str]:
         if command in NO_COMMANDS:
             continue
         if command not in COMMANDS:
-            wrong.append(f"nsctl {command}")
+            # What goes on with an ordinary word is a sentence about nsctl.
+            if len(rest) == 1 or not rest[1][0].islower():
+                wrong.append(f"nsctl {command}")
             continue
         if command in {"up", "run"} and len(rest) > 1 and rest[1].islower() and rest[1].isalpha():
             wrong += [] if rest[1] in modes() or rest[1] in {"again", "with"} else [f"mode {rest[1]}"]

@@ -172,8 +172,11 @@ def test_a_zone_that_somebody_chose_for_a_bridge_counts(lab: Lab) -> None:
     start_firewalld(lab)
     sh(lab, "firewall-cmd --zone=dmz --add-interface=nsbr0")
     settings = configuration(lab)
-    assert "firewall-cmd" not in said(lab, "up", *WEB, "--dry-run")
-    assert lab.nsctl("up", *WEB).returncode == 0
+    says = "no way out: the rule 'reject' of the nftables chain 'inet firewalld filter_FORWARD' drops what comes from"
+    planned = lab.nsctl("up", *WEB, "--dry-run")
+    assert ("firewall-cmd" in planned.stdout, says in planned.stderr) == (False, True), planned
+    made = lab.nsctl("up", *WEB)
+    assert (made.returncode, says in made.stderr, reaches(lab)) == (0, True, False), made
     assert zones(lab) == {"nsbr0": "dmz"}
     assert found(lab) == {}
     down(lab, "web")
