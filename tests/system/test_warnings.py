@@ -123,6 +123,14 @@ def test_who_shares_a_network_shares_its_way_out(lab: Lab) -> None:
     assert lab.nsctl("check").stdout.startswith("db, web have no way out: rule 1 of FORWARD")
 
 
+def test_a_rule_for_one_address_is_blamed_for_that_one_only(lab: Lab) -> None:
+    up(lab, *WEB[1:])
+    up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24", "--ip", "10.0.3.9")
+    sh(lab, "iptables -I FORWARD -s 10.0.3.9 -j DROP")
+    assert lab.nsctl("check").stdout.startswith("db has no way out: rule 1 of FORWARD drops")
+    assert reaches(lab)
+
+
 def test_without_root_a_dry_run_says_what_it_can_see(lab: Lab) -> None:
     sh(lab, "iptables -A FORWARD -s 10.0.0.0/8 -j DROP")
     assert as_nobody(lab, *WEB, "--dry-run").stderr == ""
