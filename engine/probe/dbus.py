@@ -1,5 +1,5 @@
 """
-The system bus, as far as is needed to ask a service one thing: 2 ms, where a process of firewall-cmd takes 300.
+The system bus, as far as is needed to ask a service one thing, where firewall-cmd would be a Python of its own.
 
 The wire format is that of the D-Bus specification (https://dbus.freedesktop.org/doc/dbus-specification.html).
 """

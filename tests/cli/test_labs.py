@@ -106,7 +106,7 @@ def test_two_that_would_make_one_thing_in_two_ways_are_refused_with_the_line(lab
     text = LAN + '[sandbox.a]\nnetwork = "lan"\nifname = "b"\n[sandbox.a-b]\nnetwork = "lan"\n'
     for more in ((), ("--dry-run",)):
         said = refused(lab, text, *more)
-        assert f"{FILE}, line 8: a-b: it would make link/ns-a-b another way than what is planned or in place" in said
+        assert f"{FILE}, line 8: a-b: it would make port/ns-a-b another way than what is planned or in place" in said
         assert "choose another name or ifname" in said
 
 

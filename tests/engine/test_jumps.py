@@ -100,7 +100,11 @@ def test_a_rule_that_some_packets_get_past_does_not(last: str) -> None:
 
 def test_what_leaves_for_a_chain_that_keeps_it_does_not_come_back() -> None:
     # As firewalld has it with its iptables back end.
-    zones = {"ZONES": "-i eth0 -g PUBLIC; -g PUBLIC", "PUBLIC": "-p icmp -j ACCEPT; -j REJECT"}
+    zones = {
+        "ZONES": "-i nsbr0 -g TRUSTED; -i eth0 -g PUBLIC; -g PUBLIC",
+        "TRUSTED": "-j ACCEPT",
+        "PUBLIC": "-p icmp -j ACCEPT; -j REJECT",
+    }
     assert closing_of("-i lo -j ACCEPT; -j ZONES; -j REJECT", **zones) == 1
 
 

@@ -208,16 +208,20 @@ def test_what_it_changes_in_its_own_namespaces_stays_there(mode: str, ground: Gr
 
 @pytest.mark.parametrize("way", WAYS)
 def test_neither_descriptors_nor_the_place_of_the_caller_are_inherited(way: str, lab: Lab, tally: Tally) -> None:
-    look = "ls /proc/self/fd; pwd; exec sleep 0.5"
+    # What stands at the caller's directory inside is the mask: empty, and a file system of the sandbox's own.
+    look = "ls /proc/self/fd; ls -A . lock state.db 2>/dev/null; pwd; stat -fc %T.%b .; exec sleep 0.5"
     lab.nsctl("up", "none", "--name", "web", check=True)
-    words = {"exec": ("exec", "web"), "run": ("run", "none"), "workload": ("up", "none")}[way]
+    words = {"exec": ("exec", "web"), "run": ("run", "none"), "workload": ("up", "none", "-w", "/usr/lib")}[way]
     script = 'cd /run/nsctl; exec 7<. 8<lock; exec "$@"'
-    done = lab.run(["sh", "-c", script, "sh", *nsctl_argv(*words, "--", "sh", "-c", look)], env=ENVIRONMENT)
-    text = done.stdout
     if way == "workload":
-        poll(lambda: lab.read(LOG).endswith("/\n"))
-        text = lab.read(LOG)
-    assert text.split() == ["0", "1", "2", "3", "/"], (done, text)  # the fourth is that of `ls`
+        look = "ls /proc/self/fd; pwd; exec sleep 0.5"
+    done = lab.run(["sh", "-c", script, "sh", *nsctl_argv(*words, "--", "sh", "-c", look)], env=ENVIRONMENT)
+    fds = ["0", "1", "2", "3"]  # the fourth is that of `ls`
+    if way == "workload":
+        poll(lambda: lab.read(LOG).endswith("lib\n"))
+        assert lab.read(LOG).split() == [*fds, "/usr/lib"], done
+    else:
+        assert done.stdout.split() == [*fds, ".:", "/run/nsctl", "tmpfs.1"], done
     tally.note("escape", survived=True)
 
 

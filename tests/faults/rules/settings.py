@@ -57,7 +57,7 @@ RULES = (
         "a network that is shared is not set",
         "engine/settings.py",
         'if settings.get("sysctl") and (',
-        'if not settings.get("sysctl") and not (',
+        'if settings.get("nothing") and (',
         f"{_SETTINGS}::test_who_shares_a_network_can_not_set_it",
     ),
     Rule(
