@@ -94,14 +94,7 @@ def forward_back(
         every_bridge: The same for all of them.
     """
     check_ifname(bridge, "bridge name")
-    why = f"what goes to {bridge}, or comes from it, is judged elsewhere"
-    ours = [
-        rule("filter", GUARD, way, bridge, "-j", "RETURN", owner=bridge, why=why, head=True) for way in ("-o", "-i")
-    ]
-    steps = [*own_chain("filter", "FORWARD", GUARD), *ours]
-    for link in uplinks:
-        why = f"forward nothing else that comes from {link}: the host did not before"
-        steps.append(rule("filter", GUARD, "-i", link, "-j", "DROP", owner=link, why=why))
+    steps = list(own_chain("filter", "FORWARD", GUARD))
     for link in forwarding:
         why = f"what comes from {link} was forwarded before"
         steps.append(rule("filter", GUARD, "-i", link, "-j", "RETURN", owner=GUARDING, why=why, head=True))
@@ -112,6 +105,13 @@ def forward_back(
     for link in bridges:
         named = ("-i", link, "-o", link, "-j", "RETURN")
         steps.append(rule("filter", GUARD, *named, owner=GUARDING, why=why, head=True))
+    why = f"what goes to {bridge}, or comes from it, is judged elsewhere"
+    steps += [
+        rule("filter", GUARD, way, bridge, "-j", "RETURN", owner=bridge, why=why, head=True) for way in ("-o", "-i")
+    ]
+    for link in uplinks:
+        why = f"forward nothing else that comes from {link}: the host did not before"
+        steps.append(rule("filter", GUARD, "-i", link, "-j", "DROP", owner=link, why=why))
     if not others:
         why = "forward nothing else: the host did not before"
         steps.append(rule("filter", GUARD, "-j", "DROP", owner=GUARDING, why=why))

@@ -122,7 +122,8 @@ def test_the_chosen_uplink_is_the_way_out(lab: Lab) -> None:
     lab.run(["ip", "link", "add", "wan1", "type", "bridge"], check=True)
     refused(lab, "up", "bridge", "--uplink", "wan2", says="there is no link 'wan2'")
     refused(lab, "up", "bridge", "--uplink", "wan1", "--internal", says="--internal has no way out")
-    up(lab, "bridge", "--name", "web", "--uplink", "wan1")
+    done = lab.nsctl("up", "bridge", "--name", "web", "--uplink", "wan1", check=True)
+    assert "warning: web has no way out: the host forwards nothing that comes in by eth0" in done.stderr
     assert lab.read("/proc/sys/net/ipv4/conf/wan1/forwarding") == "1\n"
     with tcp_server(lab, INTERNET, port=80):
         assert ask_tcp(lab, "web", INTERNET_ADDRESS, 80, timeout=0.3) is None

@@ -213,7 +213,8 @@ def test_settings_that_are_the_same_change_nothing_the_second_time(lab: Lab) -> 
     text = (
         '[sandbox.a]\nmode = "none"\nenv = { LANG = "C", EMPTY = "" }\ncap_add = ["CAP_SYS_PTRACE"]\n'
         'cap-drop = ["kill"]\nisolate = ["net", "pid", "mount"]\ncommand = ["sleep", "1000"]\n'
-        '[sandbox.b]\nmode = "bridge"\nmtu = 1400\ninternal = true\nallow-overlap = true\nprivileged = true\n'
+        '[sandbox.b]\nmode = "bridge"\nmtu = 1400\ninternal = true\nsubnet = "10.0.9.0/24"\n'
+        "allow-overlap = true\nprivileged = true\n"
     )
     assert len(change(lab, text)["new"]) == 2
     assert change(lab, text)["same"] == ["a", "b"]
