@@ -36,7 +36,9 @@ class Common:
     user: str | None = opt(
         None, "run CMD as this user, with that group or all of the user's; by default root", metavar="USER[:GROUP]"
     )
-    workdir: str | None = opt(None, "the directory CMD starts in; by default / for up, the current one for run", metavar="DIR")
+    workdir: str | None = opt(
+        None, "the directory CMD starts in; by default / for up, the current one for run", metavar="DIR"
+    )
     dns: tuple[str, ...] = opt((), "a name server, in place of the host's", metavar="ADDRESS")
     dns_search: tuple[str, ...] = opt(
         (), "a domain to search names in, in place of the host's; . for none", metavar="DOMAIN"
