@@ -376,6 +376,7 @@ def test_messages_that_were_lost_are_a_reason_to_look(watched: Watched) -> None:
         " i=$((i + 1)); done | ip -batch -"
     )
     watched.sh("ip link del ns-web")
+    time.sleep(CALM)  # of what follows from that, the kernel tells up to a second later
     watched.process.send_signal(signal.SIGCONT)
     assert eventually(watched.as_made, NOTICED)
 

@@ -76,13 +76,6 @@ RULES = (
         f"{_WATCH}::test_a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way",
     ),
     Rule(
-        "a name server's file that is renewed is nsctl's at each moment",
-        "engine/executor/own_files.py",
-        "            ctx.journal.started([(key, None, {})])\n",
-        "            pass\n",
-        "tests/system/test_own_files.py::test_a_renewal_that_is_killed_leaves_a_file_that_is_nsctls",
-    ),
-    Rule(
         "a unit that was changed is not taken away",
         "engine/systemd.py",
         "found is not None and sha256",
