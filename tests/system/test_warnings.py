@@ -68,7 +68,7 @@ def test_a_chain_of_nftables_that_drops_is_found_beforehand_and_afterwards(lab: 
         assert (done.returncode, says in done.stderr, done.stderr.count("warning")) == (0, True, 1), done
     checked = lab.nsctl("check")
     assert (checked.returncode, says in checked.stdout) == (4, True)
-    assert "hint: see: nft list chain inet other forward" in checked.stderr
+    assert "hint: let it pass: nft insert rule inet other forward iifname nsbr0 accept" in checked.stderr
     assert not reaches(lab)
     sh(lab, "nft delete table inet other")
     assert lab.nsctl("check").returncode == 0
@@ -121,6 +121,14 @@ def test_who_shares_a_network_shares_its_way_out(lab: Lab) -> None:
     sh(lab, "iptables -I FORWARD -i nsbr0 -j DROP")
     assert lab.nsctl("check", "db").stdout.startswith("db has no way out: rule 1 of FORWARD")
     assert lab.nsctl("check").stdout.startswith("db, web have no way out: rule 1 of FORWARD")
+
+
+def test_a_rule_for_one_address_is_blamed_for_that_one_only(lab: Lab) -> None:
+    up(lab, *WEB[1:])
+    up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24", "--ip", "10.0.3.9")
+    sh(lab, "iptables -I FORWARD -s 10.0.3.9 -j DROP")
+    assert lab.nsctl("check").stdout.startswith("db has no way out: rule 1 of FORWARD drops")
+    assert reaches(lab)
 
 
 def test_without_root_a_dry_run_says_what_it_can_see(lab: Lab) -> None:

@@ -18,6 +18,7 @@ from tests.faults.rules import (
     stores,
     trail,
     watching,
+    ways_out,
 )
 from tests.faults.rules.rule import Rule
 
@@ -25,6 +26,19 @@ __all__ = ["RULES", "Rule"]
 
 RULES = tuple(
     rule
-    for area in (core, identity, stores, bounds, trail, network, mending, firewall, settings, adopting, watching)
+    for area in (
+        core,
+        identity,
+        stores,
+        bounds,
+        trail,
+        network,
+        mending,
+        firewall,
+        settings,
+        adopting,
+        watching,
+        ways_out,
+    )
     for rule in area.RULES
 )
