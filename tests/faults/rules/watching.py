@@ -38,7 +38,7 @@ RULES = (
         "engine/probe/changes.py",
         "            found = True  # some were lost\n",
         "",
-        f"{_WATCH}::test_messages_that_were_lost_are_a_reason_to_look",
+        "tests/engine/probe/test_changes.py::test_what_was_lost_is_of_interest_and_what_was_not_only_if_it_is",
     ),
     Rule(
         "what is none of nsctl's is no reason to look",
