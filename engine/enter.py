@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from nsctl.engine.errors import Invalid
 from nsctl.engine.init import PATH, home_of
 from nsctl.engine.names import display
+from nsctl.engine.variables import taken
 
-__all__ = ["BEGIN", "CAPABILITIES", "Enterable", "bounded", "enter", "environment"]
+__all__ = ["BEGIN", "CAPABILITIES", "VARIABLES", "Enterable", "bounded", "enter", "environment"]
 
 CAPABILITIES = (
     "chown",
@@ -31,6 +32,8 @@ CAPABILITIES = (
 )
 """What a process in a sandbox may have: the ordinary ones, and those that network work needs."""
 
+VARIABLES = 3
+"""The descriptor from which a command that enters a sandbox has its variables; see `nsctl.engine.variables`."""
 BEGIN = """\
 cd -- "$0" 2>/dev/null || {
     printf '%s\\n' "$1" >&2
@@ -63,12 +66,13 @@ case $1 in
 esac
 [ -e "$nsctl_file" ] || nsctl_not 127
 [ -x "$nsctl_file" ] && [ ! -d "$nsctl_file" ] || nsctl_not 126
-trap 'nsctl_s=$?; trap - EXIT; nsctl_not $nsctl_s' EXIT
+trap 'nsctl_s=$?; trap - EXIT; nsctl_not "$nsctl_s"' EXIT
 shopt -s execfail 2>/dev/null
 exec "$@"
 nsctl_s=$?
 trap - EXIT
-nsctl_not $nsctl_s"""
+nsctl_not "$nsctl_s"
+"""
 """
 A shell's words that become a command, in a directory, or say why not.
 
@@ -110,6 +114,7 @@ def enter(
     tool: Callable[[str], str] = str,
     *,
     here: str = "/",
+    told: bool = False,
 ) -> tuple[str, ...]:
     """
     The words that run a command in a sandbox.
@@ -122,6 +127,7 @@ def enter(
             namespace it would be.
         tool: Finds a tool's path: the PATH that a sandbox was given is its command's.
         here: The directory where it begins if there is such a one inside; what the sandbox's `workdir` says must be.
+        told: It has its variables from the descriptor `VARIABLES`.
 
     Raises:
         Invalid: It has an init, which is gone.
@@ -141,7 +147,8 @@ def enter(
         if chosen
         else (f"note: inside, '{display(here)}' is not there, or can't be entered: it begins in /", "")
     )
-    begin = (tool("sh"), "-c", BEGIN, chosen or here, said, status, display(command[0]))
+    words = taken(VARIABLES) + BEGIN if told else BEGIN
+    begin = (tool("sh"), "-c", words, chosen or here, said, status, display(command[0]))
     inside = (*(("env", *variables) if variables else ()), *begin, *command)
     if bounds := bounded(sandbox.settings):
         inside = (tool(bounds[0]), *bounds[1:], *inside)

@@ -1,7 +1,8 @@
 """
 What a sandbox's init does before it becomes what it is for: a small script, a file of its own, which the dry run shows.
 
-It mounts what the sandbox sees of its own, hides what is not for it, and sets the environment.
+It mounts what the sandbox sees of its own, hides what is not for it, and sets the environment, but for the variables
+that were asked for: these come when it is within its bounds.
 Whatever is isolated, nsctl's own files and the kernel's settings are kept out of reach: in a mount namespace that is
 always private, and that of a sandbox without `mount` in all else follows the host's.
 """
@@ -19,7 +20,7 @@ from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.mode import Request
 from nsctl.engine.names import mask_of
 
-__all__ = ["PATH", "SCRIPT", "TABLE", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
+__all__ = ["PATH", "SCRIPT", "TABLE", "VARIABLES", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMES = "/run/netns"
@@ -27,6 +28,8 @@ _READ_ONLY = "ro,nosuid,nodev,noexec"
 _EMPTY = "ro,size=4k,mode=000"
 """The options of a tmpfs that hides what is below it."""
 _SYSRQ = "/proc/sysrq-trigger"
+VARIABLES = 4
+"""The descriptor from which a workload has its variables; see `nsctl.engine.variables`."""
 _FAILED = 125
 """The exit status of `exec` where the command was not reached."""
 SCRIPT = "init"
@@ -43,7 +46,7 @@ def script(request: Request, facts: Facts) -> str:
     at = shlex.quote(place)
     lines = ["set -e", "umask 022", "cd /", f"exec 3>{at}/init.ready"]
     if request.command and request.settings.get("env"):
-        lines.append(f"env=$(cat {at}/env)")
+        lines.append(f"exec {VARIABLES}<{at}/env")
     if "uts" in isolate:
         lines.append(f"echo {request.name} >/proc/sys/kernel/hostname")
     hidden = hidden_from(facts)
@@ -60,8 +63,6 @@ def script(request: Request, facts: Facts) -> str:
     home = home_of(request.settings if user else {})
     lines.append(f"export {' '.join(f'{k}={shlex.quote(v)}' for k, v in home.items())} LANG=C.UTF-8")
     lines += [f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
-    if request.command and request.settings.get("env"):
-        lines += ['eval "$env"', "unset env"]
     lines.append('exec "$@"')
     return "\n".join(lines) + "\n"
 

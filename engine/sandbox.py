@@ -18,7 +18,7 @@ from nsctl.engine.enter import bounded
 from nsctl.engine.errors import Conflict, Invalid
 from nsctl.engine.etc import hosts, resolv_conf
 from nsctl.engine.facts import Facts
-from nsctl.engine.init import SCRIPT, TABLE, script
+from nsctl.engine.init import SCRIPT, TABLE, VARIABLES, script
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import born_with
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
@@ -27,6 +27,7 @@ from nsctl.engine.names import check_name, display
 from nsctl.engine.options import to_plain
 from nsctl.engine.plan import EXECUTE, NAMESPACES, Command, Plan, Spawn, Step
 from nsctl.engine.settings import check, own_sysctls
+from nsctl.engine.variables import taken, text_of
 
 __all__ = ["END_JOINED", "assemble", "insides", "steps_of"]
 
@@ -45,22 +46,32 @@ END_JOINED = (
     'exec pkill -KILL --ns "$p" --nslist mnt'
 )
 # By then it is the user's: where that may not go, nobody is taken. It exports what it was before.
-_THERE = 'cd -- "$0" || exit 126; unset OLDPWD; echo ready >&3; exec 3>&-; '
+_THERE = 'cd -- "$0" || exit 126; unset OLDPWD; '
+_TELL = "echo ready >&3; exec 3>&-; "
 # In the foreground: in the background it would ignore INT and QUIT. While it waits, the shell reaps orphans too.
-_WORK = _THERE + 'sh -c "$@"; exit $?'
-_BECOME = _THERE + EXECUTE
+_WORK = 'sh -c "$@"; exit $?'
+# The shell is found before the variables are there, which may name another PATH, or another IFS.
+_SHELL = 'set -- "$(command -v sh)" -c "$@"; '
+_TOLD = taken(VARIABLES)
+_WORK_TOLD = '"$@"; exit "$?"'
 # Told last: had the words in front of it failed, it would not be.
 _READY = ("sh", "-c", 'echo ready >&3; exec "$@" 3>&-', "init")
 _IDLING = ("sh", "-c", _IDLE)
 
 
-def insides(workdir: str) -> tuple[tuple[str, ...], ...]:
+def insides(workdir: str, *, told: bool) -> tuple[tuple[str, ...], ...]:
     """
     What an init becomes; the first two go on with the workload's words, and begin in its directory.
+
+    Args:
+        workdir: The directory.
+        told: The workload has its variables from the descriptor `VARIABLES`.
     """
+    work = f"{_THERE}{_SHELL}{_TOLD}{_TELL}{_WORK_TOLD}" if told else f"{_THERE}{_TELL}{_WORK}"
+    become = f"{_THERE}{_TOLD if told else ''}{_TELL}{EXECUTE}"
     return (
-        ("sh", "-c", _WORK, workdir, EXECUTE, "init"),
-        ("sh", "-c", _BECOME, workdir),
+        ("sh", "-c", work, workdir, EXECUTE, "init"),
+        ("sh", "-c", become, workdir),
         _IDLING,
         (*_READY, *_HOLD),
     )
@@ -169,8 +180,7 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
             files.append(file(f"{place}/resolv.conf", servers, why="the name servers, for /etc/resolv.conf inside"))
     variables = request.settings.get("env", {})
     if variables and request.command:
-        lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items())
-        files.append(file(f"{place}/env", lines, mode="0600", why="the workload's environment"))
+        files.append(file(f"{place}/env", text_of(variables), mode="0600", why="the workload's environment"))
     if set(isolate) - {"net"} or request.command:
         words = script(request, facts)
         files.append(file(f"{place}/{SCRIPT}", words, mode="0500", why=f"what the init of {name} sets up inside"))
@@ -194,7 +204,9 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
         return None
     flags = ("--mount", *(f"--{kind}" for kind in ("uts", "ipc", "pid") if kind in isolate))
     netns = name if "net" in isolate else None
-    working, becoming, idling, holding = insides(request.settings.get("workdir", "/"))
+    working, becoming, idling, holding = insides(
+        request.settings.get("workdir", "/"), told=bool(command and request.settings.get("env"))
+    )
     if "pid" in isolate:
         inside = (*working, *command) if command else idling
     else:

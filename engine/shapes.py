@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from nsctl.engine.effect import ProcessIs
-from nsctl.engine.init import SCRIPT, fixed_lines
+from nsctl.engine.init import SCRIPT, VARIABLES, fixed_lines
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
 from nsctl.engine.kit.netns import ATTACH, END_ALL
@@ -61,7 +61,7 @@ _LINES = [
     re.compile(line.replace("PATH", f"(?P<own>{_PATH})").replace("TOLD", f"(?P<told>{_PATH})").replace("MASKED", _PATH))
     for line in (
         r"exec 3>PATH",
-        r"env=\$\(cat PATH\)",
+        rf"exec {VARIABLES}<PATH",
         r"echo [a-z][a-z0-9_-]* >/proc/sys/kernel/hostname",
         r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| echo PATH /etc/(?P=name) none bind",
         r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| printf \"%s /etc/(?P=name) none bind\\n\" TOLD",
@@ -239,7 +239,8 @@ def _spawns(spawn: Spawn, place: str) -> bool:
             return False
         del argv[: cut + 1]
     begins = argv[3] if len(argv) > 3 and argv[3].startswith("/") else "/"  # noqa: PLR2004 - sh -c SCRIPT DIRECTORY
-    return any(tuple(argv[: len(inside)]) == inside for inside in insides(begins))
+    known = (inside for told in (False, True) for inside in insides(begins, told=told))
+    return any(tuple(argv[: len(inside)]) == inside for inside in known)
 
 
 def _is_init(script: str, place: str) -> bool:

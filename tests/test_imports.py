@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "nsctl"
 # The pure part of the engine: files or packages.
 PURE = frozenset(
     "carried effect effect_links enter errors etc events facts fuse hashing init inventory jumps kit lab mode names"
-    " options plan planner reach render resolvers sandbox settings shapes systemd values".split()
+    " options plan planner reach render resolvers sandbox settings shapes systemd values variables".split()
 )
 
 # What touches the system, or loads code that does.

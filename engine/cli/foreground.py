@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
@@ -113,10 +113,10 @@ def foreground(
     from nsctl.engine import enter as entering
     from nsctl.engine.probe.process import start_of
 
-    environment = entering.environment(row.settings, _terminal_type())
-    # Variables go by way of the environment: in the words of a command every user could read them.
+    variables = row.settings.get("env", {})
     there = replace(row, settings=row.settings | {"env": {}})
-    argv = list(entering.enter(there, pid, tuple(command), masked, _tool, here=_here()))
+    environment = entering.environment(there.settings, _terminal_type())
+    argv = list(entering.enter(there, pid, tuple(command), masked, _tool, here=_here(), told=bool(variables)))
     start = start_of(pid) if pid is not None else None
     cut = argv.index("--") if "--" in argv else len(argv)
     enters = "--pid" in argv[:cut]
@@ -125,7 +125,7 @@ def foreground(
         argv.remove("--pid")
     out.close()
     if not enters and not stay:
-        _become(argv, environment, typing=typing)
+        _become(argv, environment, variables, typing=typing)
     terminal = enters and _has_terminal()
     # TTOU: handing the terminal on is allowed from the background, too, while it is blocked.
     here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD, signal.SIGTTOU})
@@ -139,7 +139,7 @@ def foreground(
                 os.setpgid(0, 0)
                 _give_terminal(os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
-            _become(argv, environment, typing=typing)
+            _become(argv, environment, variables, typing=typing)
         try:
             return _wait(child, terminal)
         finally:
@@ -194,13 +194,14 @@ def _passed() -> set[signal.Signals]:
     return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
-def _become(argv: list[str], environment: dict[str, str], *, typing: bool) -> NoReturn:
+def _become(argv: list[str], environment: dict[str, str], variables: Mapping[str, str], *, typing: bool) -> NoReturn:
     """
     Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
 
     Args:
         argv: Its words; the first is the path of a tool.
         environment: Its environment.
+        variables: What is to be there besides, once it is within its bounds.
         typing: It may type into the terminal.
     """
     try:
@@ -209,11 +210,28 @@ def _become(argv: list[str], environment: dict[str, str], *, typing: bool) -> No
         os.umask(0o022)
         if not typing:
             forbid_typing()
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        kept = 3
+        if variables:
+            _tell(variables)
+            kept += 1
+        os.closerange(kept, os.sysconf("SC_OPEN_MAX"))
         os.execve(argv[0], argv, environment)  # noqa: S606 - no shell wanted
     except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up
         out.problem(f"{argv[0]} can't be run: {getattr(e, 'strerror', None) or e}")
         os._exit(127 if isinstance(e, FileNotFoundError) else 126 if isinstance(e, OSError) else FAILED)
+
+
+def _tell(variables: Mapping[str, str]) -> None:
+    # By a file in memory that has no name: a pipe would hold only so much.
+    from nsctl.engine.enter import VARIABLES
+    from nsctl.engine.variables import text_of
+
+    fd = os.memfd_create("variables", 0)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(text_of(variables).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    if fd != VARIABLES:
+        os.dup2(fd, VARIABLES)
 
 
 def _terminal_type() -> str:

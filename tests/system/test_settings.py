@@ -37,6 +37,44 @@ def status_of(text: str, *names: str) -> dict[str, list[str]]:
     return {name: found[name] for name in names}
 
 
+# Variables.
+
+ODD = {"A": "b c ", "B": """'"$(reboot)`x`\\n\\""", "C": "", "IFS": "0123456789 ", "PATH": "/usr/bin:/bin", "PWD": "/x"}
+
+
+@pytest.mark.parametrize("isolate", [*ISOLATED, "mount,pid"])
+def test_what_starts_a_command_obeys_none_of_its_variables(lab: Lab, isolate: str) -> None:
+    # It runs as root and without bounds, and what they name may be the user's who gets them.
+    for name in ("setpriv", "sh", "env", "nsenter", "unshare", "mount", "cat", "sleep"):
+        lab.write(f"/run/app/{name}", '#!/bin/sh\necho "$0" >>/run/app/ran\nexit 1\n', 0o755)
+    lab.write("/run/app/libcap-ng.so.0", "")  # of setpriv's, which would not start
+    variables = ("--env", "PATH=/run/app", "--env", "LD_LIBRARY_PATH=/run/app")
+    mode = "none" if "net" in isolate else "host"
+    up(lab, mode, "--name", "web", "--isolate", isolate, *variables, "--", "/bin/sleep", "99")
+    found = inside(lab, "web", "/usr/bin/env").splitlines()
+    assert {"PATH=/run/app", "LD_LIBRARY_PATH=/run/app"} <= set(found)
+    assert said(lab, "exec", *variables, "web", "--", "/bin/echo", "there") == "there\n"
+    ran = lab.nsctl("run", mode, "--isolate", isolate, *variables, "--", "/bin/echo", "there")
+    assert (ran.returncode, ran.stdout) == (0, "there\n"), ran
+    assert lab.run(["cat", "/run/app/ran"]).returncode == 1
+    said(lab, "down", "web")
+
+
+@pytest.mark.parametrize("isolate", ISOLATED)
+def test_variables_come_to_the_letter(lab: Lab, isolate: str) -> None:
+    options = [word for name, value in ODD.items() for word in ("--env", f"{name}={value}")]
+    up(lab, *ALONE, "--isolate", isolate, *options, "--", "sh", "-c", "env; exec sleep 99")
+    wanted = {f"{name}={value}" for name, value in ODD.items() if name not in {"IFS", "PWD"}}  # shells set these
+    log = inspect(lab, "web")["log"]
+    assert eventually(lambda: wanted <= set(lab.read(log).splitlines())), lab.read(log)
+    found = inside(lab, "web", "env").splitlines()
+    assert wanted <= set(found)
+    assert not [line for line in found if line.startswith("nsctl_")]
+    assert lab.nsctl("exec", "web", "--", "no-such-command").returncode == 127
+    assert lab.nsctl("exec", "web", "--", "sh", "-c", "exit 10").returncode == 10
+    assert inside(lab, "web", "ls", "/proc/self/fd").split() == ["0", "1", "2", "3"]  # 3 is ls's own
+
+
 # The user.
 
 

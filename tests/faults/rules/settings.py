@@ -19,6 +19,20 @@ RULES = (
         f"{_SETTINGS}::test_a_workload_is_the_users_and_keeps_no_capability[net]",
     ),
     Rule(
+        "what enters a sandbox obeys none of the variables of its command",
+        "engine/cli/foreground.py",
+        "environment(there.settings, ",
+        "environment(row.settings, ",
+        f"{_SETTINGS}::test_what_starts_a_command_obeys_none_of_its_variables[net]",
+    ),
+    Rule(
+        "an init obeys none of the variables of its workload",
+        "engine/init.py",
+        'f"exec {VARIABLES}<{at}/env"',
+        'f"set -a; . {at}/env; exec {VARIABLES}<{at}/env"',
+        f"{_SETTINGS}::test_what_starts_a_command_obeys_none_of_its_variables[net]",
+    ),
+    Rule(
         "a group given comes alone",
         "engine/cli/users.py",
         '"groups": entry is not None and not given',
