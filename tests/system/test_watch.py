@@ -71,6 +71,10 @@ class Watched:
         Change something that `check` finds, before the watcher hears of it.
         """
         self.process.send_signal(signal.SIGSTOP)
+        while self.children():  # a look that is being taken goes on, and would find it
+            self.process.send_signal(signal.SIGCONT)
+            assert eventually(lambda: not self.children(), NOTICED)
+            self.process.send_signal(signal.SIGSTOP)
         self.sh(script)
         assert not self.as_made()
         self.process.send_signal(signal.SIGCONT)
