@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("adopt:adopt", "take over what a script of --format sh has made"),
     "ls": ("listing:ls", "list the sandboxes"),
     "networks": ("networks:networks", "list the networks that sandboxes share"),
-    "inspect": ("listing:inspect", "everything known of a sandbox, as JSON"),
+    "inspect": ("listing:inspect", "what is known of a sandbox, as JSON"),
     "doctor": ("doctor:doctor", "look at what nsctl depends on, before anything is made"),
     "check": ("mend:check", "compare what nsctl made with the kernel"),
     "repair": ("mend:repair", "put back what is missing"),

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,9 +37,17 @@ def ls(
 def inspect(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The sandbox.", autocompletion=sandbox_names)],
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Each step with its commands, its undo and all it writes.", show_default=False
+        ),
+    ] = False,
 ) -> int:
     """
-    Show everything known of a sandbox, as JSON: options, processes, log, and each step with its undo.
+    Show what is known of a sandbox, as JSON: addresses, options, PID, log, and the steps that made it.
+
+    With --verbose, values of variables are among what steps write: read it before you pass it on.
     """
     from nsctl.engine.plan import step_to_json
 
@@ -63,8 +71,27 @@ def inspect(
             "log": row.info.get("log"),
             "lab": row.source or None,
             "steps": [
-                step_to_json(s.step) | {"state": s.state, "mark": s.mark, "tools": s.tools} for s in session.steps(name)
+                step_to_json(s.step) | {"state": s.state, "mark": s.mark, "tools": s.tools}
+                if verbose
+                else {"key": s.step.key, "state": s.state, "why": s.step.why}
+                for s in session.steps(name)
             ],
         }
-    out.data(json.dumps(found, indent=2))
+    out.data(json.dumps(found, indent=2) if verbose else _short(found))
     return 0
+
+
+def _short(found: dict[str, Any]) -> str:
+    """
+    An object as JSON in few lines: one for each list, and one for each step.
+    """
+    lines = []
+    for key, value in found.items():
+        if key == "steps":
+            shown = "[\n" + ",\n".join(f"    {json.dumps(step)}" for step in value) + "\n  ]"
+        elif isinstance(value, dict):
+            shown = json.dumps(value, indent=2).replace("\n", "\n  ")
+        else:
+            shown = json.dumps(value)
+        lines.append(f"  {json.dumps(key)}: {shown}")
+    return "{\n" + ",\n".join(lines) + "\n}"

@@ -54,7 +54,7 @@ def check(
     world: World = ctx.obj
     chosen = [check_name(name) for name in names or ()]
     need_root(world)
-    drifts, notes, verdicts = _looked(world, chosen)
+    up, drifts, notes, verdicts = _looked(world, chosen)
     elsewhere = [] if chosen else half_done_elsewhere(world.state_dir)
     mendable = bool(drifts)
     drifts += map(as_drift, elsewhere)
@@ -82,23 +82,24 @@ def check(
     if drifts or blocked:
         return DRIFT
     if not as_json:
-        out.done("everything is as it was made")
+        out.done("everything is as it was made" if up else "no sandbox is up, so there is nothing to compare")
     return 0
 
 
-def _looked(world: World, chosen: list[str]) -> tuple[list[Drift], list[str], dict[str, Verdict]]:
+def _looked(world: World, chosen: list[str]) -> tuple[bool, list[Drift], list[str], dict[str, Verdict]]:
+    # Whether there are sandboxes, and what was found of them.
     with world.look() as session:
         if session is None:
             if chosen:
                 raise no_sandbox(chosen[0], ())
-            return [], [], {}
+            return False, [], [], {}
         from nsctl.engine.cli.warnings import resolver_notes
         from nsctl.engine.executor.ways_out import ways_out as judged
 
         drifts = session.check(chosen)
         notes = [f"with down, {line}" for line in session.guests(chosen)]
         verdicts = judged(session.ctx, chosen)
-        return drifts, notes + resolver_notes(session, verdicts), verdicts
+        return bool(session.sandboxes()), drifts, notes + resolver_notes(session, verdicts), verdicts
 
 
 def repair(

@@ -30,6 +30,7 @@ CHECKS: dict[str, Callable[[Scene], Finding]] = {
     "resolvers": routes.resolvers,
     "subnets": routes.subnets,
     "way out": routes.way_out,
+    "settings": places.settings,
     "runtime": places.runtime,
     "store": places.store,
     "netns": places.names,

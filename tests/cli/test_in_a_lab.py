@@ -90,8 +90,13 @@ def test_ls_and_inspect_tell_what_is_up(lab: Lab) -> None:
     assert row.split()[:4] == ["web", "bridge", "10.0.3.2/24", "nsbr0"]
     assert row.split()[5] == "up"
     text = lab.nsctl("inspect", "web", check=True).stdout
-    assert "s3cret" not in text.replace("export TOKEN=s3cret", "")
+    assert "s3cret" not in text  # it is pasted into reports
     found = json.loads(text)
+    assert len(text.splitlines()) < len(found["steps"]) + 60
+    full = json.loads(lab.nsctl("inspect", "-v", "web", check=True).stdout)
+    assert full | {"steps": [], "age_seconds": 0} == found | {"steps": [], "age_seconds": 0}
+    assert [s["key"] for s in full["steps"]] == [s["key"] for s in found["steps"]]
+    assert all(s["undo"] or "no_undo" in s for s in full["steps"])
     assert found["pid"] == int(row.split()[4])
     assert (found["gateway"], found["command"]) == ("10.0.3.1", ["sleep", "3600"])
     assert found["isolate"] == list(NAMESPACES)
@@ -322,6 +327,7 @@ def test_a_terminal_that_closes_ends_run_and_the_sandbox_is_taken_down(lab: Lab)
 
 
 def test_check_repair_recover_and_confirm_say_what_they_find(lab: Lab) -> None:
+    assert lab.nsctl("check", check=True).stdout == "no sandbox is up, so there is nothing to compare\n"
     up(lab, "bridge", "--name", "web", "--subnet", "10.0.3.0/24")
     assert lab.nsctl("check", check=True).stdout == "everything is as it was made\n"
     assert lab.nsctl("repair", check=True).stdout == "nothing is missing\n"

@@ -47,6 +47,7 @@ ILLS = {
         "fail",
         "a bridge network can't be made: the host has leg",
     ),
+    "settings": ("mount -o bind,ro /proc/sys /proc/sys", "fail", "/proc/sys/net is read-only: no setting of a network"),
     "runtime": ("mount -o remount,ro /run", "fail", "/run is read-only"),
     "runtime-full": ("head -c 60M /dev/zero >/run/big", "warn", " MiB left"),
     "store": ("mkdir -m 0755 /run/nsctl", "fail", "/run/nsctl is not a directory that root alone may use"),
@@ -89,6 +90,21 @@ def test_what_is_in_the_way_is_found_with_a_hint(lab: Lab, ill: str) -> None:
     assert bool(found["hint"]) == (status != "ok"), found
 
 
+@pytest.mark.parametrize(
+    ("check", "ill"),
+    [
+        ("runtime", "mkdir -m 0700 /run/nsctl; mount -o remount,ro /run"),
+        ("settings", "mount -o bind,ro /proc/sys /proc/sys"),
+    ],
+)
+def test_the_hint_for_what_is_read_only_is_the_command_that_helps(lab: Lab, check: str, ill: str) -> None:
+    lab.run(["sh", "-ec", ill], check=True)
+    found = report(lab)[check]
+    assert found["status"] == "fail"
+    lab.run(["sh", "-ec", found["hint"].partition(";")[0]], check=True)
+    assert report(lab)[check]["status"] == "ok"
+
+
 def test_root_without_capabilities_is_told_from_root(lab: Lab) -> None:
     from tests.lab import nsctl_argv
 
@@ -117,6 +133,6 @@ def test_with_sandboxes_up_it_counts_them_and_finds_the_same(lab: Lab) -> None:
     up(lab, "bridge", "--name", "web")
     before = snapshot(lab)
     checks = {check["check"]: check for check in data(lab, "doctor", "--json")["checks"]}
-    assert checks["store"]["what"] == "/run/nsctl, 1 sandboxes up"
+    assert checks["store"]["what"] == "/run/nsctl, 1 sandbox up"
     assert {check["status"] for check in checks.values()} == {"ok"}
     assert snapshot(lab) == before

@@ -12,7 +12,7 @@ import pytest
 
 import nsctl
 from tests.lab import Lab, nsctl_argv
-from tests.system.support import data, down, init_of, inspect, refused, said, terminal, up
+from tests.system.support import data, down, init_of, refused, said, terminal, up
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 
@@ -52,7 +52,7 @@ def test_ls_as_json_says_the_same(lab: Lab) -> None:
 
 def test_inspect_tells_everything_that_is_known(lab: Lab) -> None:
     up(lab, *WEB, "--mtu", "1400", "--env", "SECRET=value", "--", "sleep", "1000")
-    found = inspect(lab, "web")
+    found = data(lab, "inspect", "-v", "web")
     assert (found["name"], found["mode"], found["gateway"], found["network"]) == ("web", "bridge", "10.0.3.1", "nsbr0")
     assert found["options"]["mtu"] == 1400
     assert found["command"] == ["sleep", "1000"]
