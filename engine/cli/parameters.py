@@ -30,13 +30,15 @@ class Common:
         None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
     )
     isolate: str | None = opt(
-        None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
+        None, "namespaces to unshare, of mount,ipc,pid,uts,net; by default the mode's", metavar="LIST"
     )
     env: tuple[str, ...] = opt((), "a variable for CMD; without =VALUE, taken from here", metavar="NAME[=VALUE]")
     user: str | None = opt(
-        None, "whose CMD is, with that group or with all of the user's; root if not given", metavar="USER[:GROUP]"
+        None, "run CMD as this user, with that group or all of the user's; by default root", metavar="USER[:GROUP]"
     )
-    workdir: str | None = opt(None, "the directory where CMD begins, which must be there", metavar="DIR")
+    workdir: str | None = opt(
+        None, "the directory CMD starts in; by default / for up, the current one for run", metavar="DIR"
+    )
     dns: tuple[str, ...] = opt((), "a name server, in place of the host's", metavar="ADDRESS")
     dns_search: tuple[str, ...] = opt(
         (), "a domain to search names in, in place of the host's; . for none", metavar="DOMAIN"
@@ -51,7 +53,7 @@ class Common:
     dry_run: bool = opt(default=False, help="show what would be done, and do nothing; needs no root")
     format: Literal["text", "sh", "json"] | None = opt(None, "how a dry run is shown; text if not given")
     step_timeout: str = opt("30s", "how long one step may take", metavar="TIME")
-    no_fuse: bool = opt(default=False, help="run the commands one by one rather than in batches")
+    no_batch: bool = opt(default=False, help="run the commands one by one rather than in batches")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
