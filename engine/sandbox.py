@@ -174,16 +174,23 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     files: list[Step] = []
     if "mount" in isolate:
         known = hosts(name, isolate, request.settings, facts, steps)
-        files.append(file(f"{place}/hosts", known, why=f"{name} and its address in /etc/hosts inside"))
+        files.append(file(f"{place}/hosts", known, why=f"/etc/hosts inside: {name} and its address"))
         servers = resolv_conf(facts.resolv_conf, request.settings)
         if servers is not None:
-            files.append(file(f"{place}/resolv.conf", servers, why="the name servers, for /etc/resolv.conf inside"))
+            files.append(file(f"{place}/resolv.conf", servers, why="/etc/resolv.conf inside: the name servers"))
     variables = request.settings.get("env", {})
     if variables and request.command:
         files.append(file(f"{place}/env", text_of(variables), mode="0600", why="the workload's environment"))
     if set(isolate) - {"net"} or request.command:
         words = script(request, facts)
-        files.append(file(f"{place}/{SCRIPT}", words, mode="0500", why=f"what the init of {name} sets up inside"))
+        files.append(
+            file(
+                f"{place}/{SCRIPT}",
+                words,
+                mode="0500",
+                why=f"the script of the init of {name}",
+            )
+        )
     init = _init(request, facts, [*steps, *files])
     left = [p for s in processes for p in spawn_paths(s)]
     if init is not None and isinstance(init.do, Spawn):
@@ -191,8 +198,8 @@ def _own(request: Request, facts: Facts, steps: Sequence[Step]) -> list[Step]:
     left += [s.effect.path for s in files if isinstance(s.effect, FileIs)]
     left += [f"{place}/{TABLE}"] if "mount" in isolate else []
     return [
-        directory(f"{facts.state_dir}/sandboxes", why="a place for what sandboxes need"),
-        directory(place, why=f"a place for what {name} needs", remove=tuple(left)),
+        directory(f"{facts.state_dir}/sandboxes", why="directory for the sandboxes' files"),
+        directory(place, why=f"directory for the files of {name}", remove=tuple(left)),
         *files,
         *([init] if init is not None else []),
     ]

@@ -26,8 +26,8 @@ __all__ = ["FITS", "ID_MOST", "ORDINARY", "SYSCTL", "check", "own_sysctls", "sho
 SYSCTL = re.compile(r"net(?:/[A-Za-z0-9_][A-Za-z0-9_.@:-]*){1,8}")
 """The key of a setting of the network, with slashes."""
 ORDINARY = {
-    "net/ipv4/ip_unprivileged_port_start": ("0", "1024", "whoever runs in {} may bind low ports"),
-    "net/ipv4/ping_group_range": ("0 2147483647", "1 0", "whoever runs in {} may ping"),
+    "net/ipv4/ip_unprivileged_port_start": ("0", "1024", "let ordinary users of {} bind ports below 1024"),
+    "net/ipv4/ping_group_range": ("0 2147483647", "1 0", "let ordinary users of {} ping"),
 }
 """As Docker has it since 20.10: value, that of a new namespace, reason. The ports and packets are the sandbox's own."""
 _WORD = re.compile(r"[a-z][a-z_]*")

@@ -43,9 +43,9 @@ class Options:
         metavar="BYTES",
     )
     internal: bool = opt(False, "the network has no way out: no default route, no masquerade, nothing forwarded")  # noqa: FBT003
-    allow_overlap: bool = opt(False, "take the subnet even if it gets in the way of a route of the host")  # noqa: FBT003
+    allow_overlap: bool = opt(False, "take the subnet even if it overlaps a route of the host")  # noqa: FBT003
     allow_address: tuple[IPv4Address, ...] = opt(
-        (), "an address of the subnet that it may send from besides, for one that is added inside (may be repeated)"
+        (), "another address of the subnet that it may send from, for one added inside (may be repeated)"
     )
     allow_spoofing: bool = opt(
         False,  # noqa: FBT003
@@ -93,7 +93,10 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     if ipv6:
         yield kit.link_set(bridge, "addrgenmode", "none", why=f"{bridge}: {quiet}")
         yield kit.sysctl(
-            facts, f"net/ipv6/conf/{bridge}/accept_ra", "0", why=f"{bridge}: believe no router that a sandbox plays"
+            facts,
+            f"net/ipv6/conf/{bridge}/accept_ra",
+            "0",
+            why=f"{bridge}: ignore router advertisements",
         )
         yield kit.sysctl(facts, f"net/ipv6/conf/{bridge}/disable_ipv6", "1", why=f"{bridge}: no IPv6")
     yield kit.address(bridge, gateway)
@@ -172,7 +175,7 @@ def notify(ifname: str, name: str, facts: Facts) -> Step | None:
     """
     The neighbours are told of an address when it comes up.
     """
-    key, why = f"net/ipv4/conf/{ifname}/arp_notify", "tell the neighbours when the address comes up"
+    key, why = f"net/ipv4/conf/{ifname}/arp_notify", "announce the address to the neighbours when it comes up"
     return kit.sysctl(facts, key, "1", netns=name, why=why)
 
 
@@ -339,7 +342,7 @@ def _forwarding(bridge: str, *, internal: bool) -> str:
 
 MODE = Mode(
     "bridge",
-    "a bridge of the host's: the host, the other sandboxes on it and the outside can be reached",
+    "a private network on a host bridge, shared with other sandboxes, with NAT to the outside",
     Options,
     steps,
     example="nsctl up bridge --name web --subnet 10.0.3.0/24 --workdir $(mktemp -d) -- python3 -m http.server 80",

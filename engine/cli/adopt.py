@@ -48,8 +48,9 @@ def adopt(
     from nsctl.hooks.manager import Plugins
 
     world: World = ctx.obj
+    text = read_text(file)
     try:
-        carried = carried_by(read_text(file))
+        carried = carried_by(text)
     except Invalid as e:
         raise Invalid(f"{display(file)}: {e.message}", hint=e.hint) from e
     plugins = Plugins.load("")

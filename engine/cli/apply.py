@@ -156,7 +156,7 @@ def read_text(file: str) -> str:
                 check_owned(file, opened.fileno())
                 text = opened.read(LARGEST + 1)
     except OSError as e:
-        raise Invalid(f"{display(file)} can't be read: {e.strerror}") from e
+        raise Invalid(f"{display(file)} can't be read: {e.strerror}", hint=f"see: ls -l {display(file)}") from e
     except UnicodeDecodeError as e:
         raise Invalid(f"{display(file)} is not UTF-8 text", hint=_WHAT) from e
     if len(text) > LARGEST:

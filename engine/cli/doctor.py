@@ -108,7 +108,9 @@ def _bridge(facts: Facts) -> Finding:
         cause = verdict.broken[0]
         return Finding(FAIL, f"a sandbox on a bridge would have no way out: {cause.what}", cause.hint)
     if verdict.causes:
-        return Finding(WARN, f"{verdict.causes[0].what}: nothing gets out, sandboxes or not", verdict.causes[0].hint)
+        return Finding(
+            WARN, f"{verdict.causes[0].what}: sandboxes get no further than the host itself", verdict.causes[0].hint
+        )
     if verdict.reached is None:
         what = f"whether a sandbox on a bridge would have a way out can't be told: {'; '.join(verdict.doubts)}"
         return Finding(WARN, what, "see: iptables-save; ip rule" if os.geteuid() == 0 else "sudo nsctl doctor")

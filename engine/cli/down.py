@@ -30,7 +30,7 @@ def down(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them.", show_default=False)] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Take down, too, the sandboxes that share them.", show_default=False)
+        bool, typer.Option("--force", help="Also take down the sandboxes that share their network.", show_default=False)
     ] = False,
     file: Annotated[
         str | None,
@@ -56,7 +56,10 @@ def down(
     world: World = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
     chosen = [check_name(name) for name in names or ()]
-    if bool(chosen) + every + (file is not None) != 1:
+    ways = ["NAME"] * bool(chosen) + ["--all"] * every + ["--file"] * (file is not None)
+    if len(ways) > 1:
+        raise Invalid(f"{' and '.join(ways)} do not go together", hint="leave all but one of them out")
+    if not ways:
         raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
     if dry_run:
         _show(world, chosen, every=every, force=force, file=file)

@@ -19,11 +19,16 @@ __all__ = ["execute", "shell"]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sandbox.", autocompletion=sandbox_names)]
 User = Annotated[
     str | None,
-    typer.Option("--user", "-u", metavar="USER[:GROUP]", help="Whose it is; the sandbox's user if not given."),
+    typer.Option("--user", "-u", metavar="USER[:GROUP]", help="Run CMD as this user; by default the sandbox's."),
 ]
 Workdir = Annotated[
     str | None,
-    typer.Option("--workdir", "-w", metavar="DIR", help="Where it begins; here, or in the sandbox's --workdir."),
+    typer.Option(
+        "--workdir",
+        "-w",
+        metavar="DIR",
+        help="Start in this directory; by default the caller's, or the sandbox's --workdir.",
+    ),
 ]
 Variables = Annotated[
     list[str] | None,

@@ -65,7 +65,7 @@ def log(
     ] = False,
 ) -> int:
     """
-    Show the audit trail: who did what, with which commands, and what came of it.
+    Show the audit trail: who did what, with which commands and results.
 
     What was rotated is read, too.
     """

@@ -46,8 +46,8 @@ def check(
     """
     Compare what nsctl made with the kernel: one line for each thing that is not as it was made, and exit status 4.
 
-    Sandboxes that were promised a way out and have none are told with what is to blame: a rule, a link, a setting.
-    Without names, what a killed nsctl left half done in another state directory is told, too.
+    Sandboxes that were promised a way out and have none are named with the cause: a rule, a link, a setting.
+    Without names, what a killed nsctl left half done in another state directory is shown, too.
     """
     from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
 
@@ -59,7 +59,7 @@ def check(
     mendable = bool(drifts)
     drifts += map(as_drift, elsewhere)
     blocked = ways_out.broken(verdicts)
-    notes += [f"{cause.what}: nothing gets out, sandboxes or not" for cause in ways_out.lacking(verdicts)]
+    notes += [f"{cause.what}: sandboxes get no further than the host itself" for cause in ways_out.lacking(verdicts)]
     if as_json:
         found = {"drift": [asdict(d) for d in drifts], "way_out": ways_out.as_json(verdicts), "notes": notes}
         out.data(json.dumps(found, indent=2))
@@ -75,7 +75,8 @@ def check(
     if mendable:
         out.note("hint: nsctl repair puts back what is missing")
     for hint in dict.fromkeys(cause.hint for cause in blocked if cause.hint):
-        out.note(f"hint: {hint}")
+        if not (mendable and hint.startswith("nsctl repair ")):  # said already
+            out.note(f"hint: {hint}")
     for one in elsewhere:
         out.note(f"hint: finish what was left half done: {one.command}")
     if drifts or blocked:
@@ -146,7 +147,7 @@ def recover(
     ctx: typer.Context,
     scan: Annotated[
         bool,
-        typer.Option("--scan", help="Look, too, for what nsctl made and no store knows of.", show_default=False),
+        typer.Option("--scan", help="Also look for leftovers of nsctl's that no sandbox holds.", show_default=False),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --scan: remove it.", show_default=False)] = False,
 ) -> int:
@@ -187,5 +188,5 @@ def confirm(
     check_name(name)
     with world.changing("confirm") as session:
         waited = session.confirm(name)
-    out.done(f"{name} stays" if waited else f"{name} stays (it was not waiting for this)")
+    out.done(f"{name} stays" if waited else f"{name} stays: it was not waiting for a confirmation")
     return 0

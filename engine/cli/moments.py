@@ -34,7 +34,7 @@ def moment(text: str, flag: str, now: datetime) -> datetime:
     found = _read(text, now)
     if found is None:
         raise Invalid(
-            f"{flag}: '{display(text)}' is no moment",
+            f"{flag}: '{display(text)}' is not a time",
             hint=f"write it like {flag} 10m (ago), {flag} today, {flag} 15:04, or {flag} 2026-01-31T15:04",
         )
     return found.astimezone(UTC)

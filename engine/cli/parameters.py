@@ -30,13 +30,15 @@ class Common:
         None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
     )
     isolate: str | None = opt(
-        None, "the namespaces it gets of its own, of mount,ipc,pid,uts,net; the mode's if not given", metavar="LIST"
+        None, "namespaces to unshare, of mount,ipc,pid,uts,net; by default the mode's", metavar="LIST"
     )
     env: tuple[str, ...] = opt((), "a variable for CMD; without =VALUE, taken from here", metavar="NAME[=VALUE]")
     user: str | None = opt(
-        None, "whose CMD is, with that group or with all of the user's; root if not given", metavar="USER[:GROUP]"
+        None, "run CMD as this user, with that group or all of the user's; by default root", metavar="USER[:GROUP]"
     )
-    workdir: str | None = opt(None, "the directory where CMD begins, which must be there", metavar="DIR")
+    workdir: str | None = opt(
+        None, "the directory CMD starts in; by default / for up, the current one for run", metavar="DIR"
+    )
     dns: tuple[str, ...] = opt((), "a name server, in place of the host's", metavar="ADDRESS")
     dns_search: tuple[str, ...] = opt(
         (), "a domain to search names in, in place of the host's; . for none", metavar="DOMAIN"

@@ -67,7 +67,7 @@ def refusal(error: Any, words: Sequence[str]) -> Invalid:
         message = f"option '{found[1]}' requires an argument"
     elif message == "Missing command":
         message = "which command?"
-        hint = "nsctl --help lists the commands"
+        hint = f"{path} --help lists the commands"
     return Invalid(message[:1].lower() + message[1:], hint=hint)
 
 

@@ -178,7 +178,7 @@ def _address(text: str, flag: str, example: str) -> str:
     except ValueError:
         found = None
     if found is None or "%" in text or found.is_multicast or found.is_unspecified:
-        raise Invalid(f"{flag}: '{display(text)}' is not the address of a machine", hint=f"write it like {example}")
+        raise Invalid(f"{flag}: '{display(text)}' is not the address of a host", hint=f"write it like {example}")
     return str(found)
 
 

@@ -42,8 +42,10 @@ def told(record: dict[str, Any], *, full: bool) -> str:
         case "trail_acknowledged":
             text = f"by uid {record.get('uid')}: {'; '.join(map(str, record.get('problems') or []))}"
         case "step_undone":
-            commands = "; ".join(_command(c, full) for c in record.get("undo", ()))
-            text = f"{record.get('step')}: {commands or 'with ' + str(record.get('goes_with'))}{_outcome(record)}"
+            # What went with something else was not run: its commands are shown where all is asked for.
+            run = full or not record.get("skipped")
+            commands = "; ".join(_command(c, full) for c in record.get("undo", ())) if run else ""
+            text = f"{record.get('step')}{': ' if commands else ''}{commands}{_outcome(record)}"
         case _:
             text = ""
     line = f"{head}  {text}".rstrip()

@@ -76,7 +76,7 @@ def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
         if cause.hint:
             out.note(f"hint: {cause.hint}")
     for cause in lacking(verdicts):
-        out.note(f"note: {cause.what}: nothing gets out, sandboxes or not")
+        out.note(f"note: {cause.what}: sandboxes get no further than the host itself")
     if out.verbose:
         for line in doubtful(verdicts):
             out.note(line)

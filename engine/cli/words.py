@@ -48,7 +48,7 @@ def seconds(text: str, flag: str) -> float:
     found = _SPAN.fullmatch(text)
     value = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if not 0 < value <= _LONGEST:
-        raise Invalid(f"{flag}: '{display(text)}' is not a span of time", hint="write it like 500ms, 60s, 5m or 1h")
+        raise Invalid(f"{flag}: '{display(text)}' is not a duration", hint="write it like 500ms, 60s, 5m or 1h")
     return value
 
 

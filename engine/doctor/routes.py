@@ -23,7 +23,9 @@ def uplinks(scene: Scene) -> Finding:
     """
     names = scene.facts.uplinks
     if not names:
-        return Finding(WARN, "no default route: nothing gets out, sandboxes or not", "see: ip route; ip rule")
+        return Finding(
+            WARN, "no default route: sandboxes get no further than the host itself", "see: ip route; ip rule"
+        )
     lame = [name for name in names if (link := scene.host.links.get(name)) is None or not (link.up and link.carrier)]
     if lame:
         return Finding(

@@ -221,7 +221,7 @@ def repair(
     renewing = {one.row.step.key for one in files if one.pid is None}
     todo = [s for s in todo if s.key not in renewing]  # their content is another from now on
     if dry_run:
-        return todo + [step for one in files for step in renewed(one)]
+        return todo + [renewed(one) for one in files]
     again = put_back(ctx, files, operation) if files else []
     if not (todo or refusals):
         return again

@@ -102,57 +102,41 @@ def _inside(pid: int, path: str) -> str | None:
     return None
 
 
-def renewed(one: Stale) -> list[Step]:
+def renewed(one: Stale) -> Step:
     """
-    The steps as `repair` does them: in place, so that whoever has the file open or mounted sees it; or mounted again.
+    The step as `repair` does it: in place, so that whoever has the file open or mounted sees it; or mounted again.
     """
-    key = one.row.step.key
+    step = one.row.step
     if one.pid is None:
-        path = key.removeprefix("file/")
-        empty = Command(("truncate", "-s", "0", path))
-        write = Command(("sh", "-c", 'cat >>"$0"', path), stdin=one.content)
-        return [
-            Step(key, f"empty what is /etc/{one.name} inside", empty, no_undo="as before"),
-            Step(key, f"the host's name servers, for /etc/{one.name} inside", write, no_undo="as before"),
-        ]
+        path = step.key.removeprefix("file/")
+        do = Command(("sh", "-c", 'cat >"$0"', path), stdin=one.content)
+        return Step(step.key, f"the host's name servers, for /etc/{one.name} inside", do, no_undo="as before")
     argv = ("nsenter", "-t", str(one.pid), "-m", "--", "sh", "-c", _PUT_BACK, NETNS_DIR, one.name)
-    return [Step(key, f"its own /etc/{one.name} again", Command(argv, stdin=one.content), no_undo="as before")]
+    return Step(step.key, f"its own /etc/{one.name} again", Command(argv, stdin=one.content), no_undo="as before")
 
 
 def put_back(ctx: Context, todo: list[Stale], operation: str = "repair") -> list[Step]:
     """
     Have running sandboxes see their files again, as they should be.
 
-    Returns:
-        One step for each of them.
+    Of one whose content is new, the journal is told afterwards: killed in between, it is found and written once more,
+    and it goes with its directory, whatever is in it.
 
     Raises:
         StepFailed: A command failed.
     """
     ident = new_transaction_id()
     steps = [renewed(one) for one in todo]
-    ctx.emit(PlanStarted(ident, "", operation, "", tuple(step for some in steps for step in some)))
-    for one, some in zip(todo, steps, strict=True):
-        key = one.row.step.key
+    ctx.emit(PlanStarted(ident, "", operation, "", tuple(steps)))
+    for one, step in zip(todo, steps, strict=True):
+        if not isinstance(step.do, Command):
+            raise TypeError(f"not a command: {step.do}")
+        result = ctx.runner.run(step.do)
+        if result.status != 0:
+            ctx.tell(PlanFinished(ident, "", operation, "left"))
+            raise StepFailed(f"{step.key}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
         if one.pid is None:
-            # Whenever this is killed, there is a beginning of what the journal has, which makes the file nsctl's: to
-            # mend, or to remove.
-            ctx.journal.started([(key, None, {})])
-        for step in some:
-            if step is some[-1] and one.pid is None:
-                ctx.journal.renew(one.row, one.content)
-            _run(ctx, step, ident, operation)
-        if one.pid is None:
-            ctx.journal.done([(key, None, {})])
+            ctx.journal.renew(one.row, one.content)
+        ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
     ctx.tell(PlanFinished(ident, "", operation, "done"))
-    return [some[-1] for some in steps]
-
-
-def _run(ctx: Context, step: Step, ident: str, operation: str) -> None:
-    if not isinstance(step.do, Command):
-        raise TypeError(f"not a command: {step.do}")
-    result = ctx.runner.run(step.do)
-    if result.status != 0:
-        ctx.tell(PlanFinished(ident, "", operation, "left"))
-        raise StepFailed(f"{step.key}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
-    ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
+    return steps

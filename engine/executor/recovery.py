@@ -85,9 +85,9 @@ def _watch_again(ctx: Context, rows: Iterable[SandboxRow]) -> None:
 
 def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
     if row.state != "up":
-        return "undone, since the nsctl that was at it died" if row.state == "building" else "taken down completely"
+        return "rolled back: the nsctl that was making it died" if row.state == "building" else "taken down completely"
     if row.owner is not None and start_of(row.owner[0]) != row.owner[1]:
-        return "taken down, since its `nsctl run` died"
+        return "taken down: its `nsctl run` died"
     if row.confirm_by is not None and boot_time() >= row.confirm_by:
         return "taken down, since it was not confirmed in time"
     if thorough and row.info.get("init") and pid_of(ctx.journal, row) is None:

@@ -61,7 +61,7 @@ class Session(Reading):
         self.recovered: list[str] = []
         """What a dead nsctl had left and this one cleaned up, for the user."""
         self.to_the_end = False
-        """Whether signals stay held after it: the process only tells what came of it, and ends."""
+        """Whether signals stay held after it: the process only reports the result, and ends."""
         self._emit = emit
         self._timeout = step_timeout
         self._fuse = fuse
@@ -321,7 +321,7 @@ class Session(Reading):
 
     def half_done_elsewhere(self) -> list[HalfDone]:
         """
-        What a killed nsctl left half done in other state directories; the lock is held, so nobody is at it.
+        What a killed nsctl left half done in other state directories; the lock is held, so no nsctl works on it.
         """
         return self.ctx.others.half_done()
 

@@ -77,9 +77,9 @@ def announce(link: str, mac: str, *, netns: str, after: tuple[str, ...] | None =
     check_link(link, netns)
     return Step(
         key=f"announce/{at(link, netns)}",
-        why=f"tell the neighbours of {link} where its address is now",
+        why=f"announce {link} to its neighbours (gratuitous ARP)",
         do=Command(("ip", "link", "set", "dev", link, "address", check_mac(mac)), netns=netns),
-        no_undo="what was said is said",
+        no_undo="an announcement can't be taken back",
         after=None if after is None else (*needs(link, netns), f"up/{at(link, netns)}", *after),
     )
 

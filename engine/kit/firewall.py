@@ -145,7 +145,7 @@ def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[
             "-j",
             name,
             owner=JUMP,
-            why=f"let {builtin} pass through it, behind the host's own rules",
+            why=f"jump to {name} from {builtin}, behind the host's own rules",
             family=family,
         ),
     )
@@ -176,11 +176,22 @@ def filter_network(bridge: str, *, internal: bool = False) -> tuple[Step, ...]:
         add("-i", bridge, "-o", bridge, "-j", "ACCEPT", why=f"accept what stays on {bridge}")
     else:
         state = ("-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED")
-        add("!", "-i", bridge, "-o", bridge, *state, "-j", "DROP", head=True, why=f"let only answers into {bridge}")
+        add(
+            "!",
+            "-i",
+            bridge,
+            "-o",
+            bridge,
+            *state,
+            "-j",
+            "DROP",
+            head=True,
+            why=f"let only answers into {bridge}",
+        )
         invalid = ("-m", "conntrack", "--ctstate", "INVALID")
-        add("-i", bridge, *invalid, "-j", "DROP", head=True, why=f"drop what belongs to no connection, from {bridge}")
-        add("-o", bridge, "-j", "ACCEPT", why=f"accept what the above let pass, to {bridge}")
-        add("-i", bridge, "-j", "ACCEPT", why=f"accept what comes from {bridge}")
+        add("-i", bridge, *invalid, "-j", "DROP", head=True, why=f"drop invalid packets from {bridge}")
+        add("-o", bridge, "-j", "ACCEPT", why=f"accept remaining traffic to {bridge}")
+        add("-i", bridge, "-j", "ACCEPT", why=f"accept traffic from {bridge}")
     return tuple(steps)
 
 
@@ -201,11 +212,17 @@ def own_sources(bridge: str, subnet: IPv4Network, *, internal: bool = False) -> 
     words = ("!", "-s", str(subnet), "-i", bridge, "-j", "DROP")
     steps = [
         *own_chain("raw", "PREROUTING", PREROUTING),
-        rule("raw", PREROUTING, *words, owner=bridge, why=f"drop what comes from {bridge} with a source not its own"),
+        rule(
+            "raw",
+            PREROUTING,
+            *words,
+            owner=bridge,
+            why=f"drop spoofed sources from {bridge}",
+        ),
     ]
     if internal:
         words = ("!", "-d", str(subnet), "-i", bridge, "-j", "DROP")
-        why = f"drop what comes from {bridge} and is for another network"
+        why = f"drop packets from {bridge} to other networks"
         steps.append(rule("raw", PREROUTING, *words, owner=bridge, why=why))
     return tuple(steps)
 
@@ -223,5 +240,5 @@ def masquerade(subnet: IPv4Network, *, unless_to: str) -> tuple[Step, ...]:
     spec = ("-s", str(subnet), "!", "-o", unless_to, "-j", "MASQUERADE")
     return (
         *own_chain("nat", "POSTROUTING", POSTROUTING),
-        rule("nat", POSTROUTING, *spec, owner=unless_to, why=f"let {subnet} go out with the host's address"),
+        rule("nat", POSTROUTING, *spec, owner=unless_to, why=f"masquerade {subnet} on other links"),
     )

@@ -50,7 +50,7 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
     closed = facts.sysctls.get(DEFAULT) == "0"  # else links that come later forward anyway
     every = uplink is None and closed
     names = (uplink,) if uplink is not None else tuple(dict.fromkeys((*facts.uplinks, *(facts.outer if every else ()))))
-    steps = [sysctl(facts, _LINK.format(n), "1", why=f"forward what comes back from {n}") for n in names]
+    steps = [sysctl(facts, _LINK.format(n), "1", why=f"forward answers that come in by {n}") for n in names]
     opened = {name: step for name, step in zip(names, steps, strict=True) if step is not None}
     others = tuple(dict.fromkeys((*names, *facts.outer)))
     # By a rule for all bridges, now and later, which would load br_netfilter where it is not; else by their names.
@@ -63,7 +63,7 @@ def way_back(bridge: str, facts: Facts, *, uplink: str | None = None) -> Iterato
     else:
         yield forward_back(bridge, tuple(opened), bridges=bridges, every_bridge=every_bridge)
     yield tuple(opened.values())
-    later = sysctl(facts, DEFAULT, "1", why="and from links that come later") if every else None
+    later = sysctl(facts, DEFAULT, "1", why="and by links that are added later") if every else None
     if later is not None:
         last = max((link.index for link in facts.links.values()), default=0)
         yield replace(later, undo=(Command(("sh", "-c", LATER_LINKS, str(last))), *later.undo))
@@ -96,21 +96,21 @@ def forward_back(
     check_ifname(bridge, "bridge name")
     steps = list(own_chain("filter", "FORWARD", GUARD))
     for link in forwarding:
-        why = f"what comes from {link} was forwarded before"
+        why = f"{link} was forwarding before: leave it as it was"
         steps.append(rule("filter", GUARD, "-i", link, "-j", "RETURN", owner=GUARDING, why=why, head=True))
-    why = "what stays on a bridge is not forwarded"
+    why = "pass what stays on one bridge: it is not routed"
     if every_bridge:
         words = ("-m", "physdev", "--physdev-is-bridged", "-j", "RETURN")
         steps.append(rule("filter", GUARD, *words, owner=GUARDING, why=why, head=True))
     for link in bridges:
         named = ("-i", link, "-o", link, "-j", "RETURN")
         steps.append(rule("filter", GUARD, *named, owner=GUARDING, why=why, head=True))
-    why = f"what goes to {bridge}, or comes from it, is judged elsewhere"
+    why = f"traffic of {bridge} is for NSCTL-FORWARD to decide"
     steps += [
         rule("filter", GUARD, way, bridge, "-j", "RETURN", owner=bridge, why=why, head=True) for way in ("-o", "-i")
     ]
     for link in uplinks:
-        why = f"forward nothing else that comes from {link}: the host did not before"
+        why = f"forward nothing else from {link}: the host did not before"
         steps.append(rule("filter", GUARD, "-i", link, "-j", "DROP", owner=link, why=why))
     if not others:
         why = "forward nothing else: the host did not before"

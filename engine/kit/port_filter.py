@@ -97,7 +97,7 @@ def port_table() -> Step:
     """
     return Step(
         key=TABLE_KEY,
-        why="let what is behind a port of a bridge send in its own name only",
+        why="filter sender addresses on the ports of nsctl's bridges",
         do=Command(("nft", "-f", "-"), stdin=TABLE),
         undo=(Command(("nft", "delete table bridge nsctl")),),
         effect=NftTable("bridge", "nsctl"),
@@ -111,7 +111,7 @@ def keep_groups(bridge: str) -> Step:
 
     Else the kernel hands them to the host right away, by no hook of the bridge's (br_handle_frame).
     """
-    why = f"{bridge}: judge what is for the group of LLDP, too"
+    why = f"{bridge}: filter LLDP frames as any others"
     return link_set(bridge, "group_fwd_mask", "0x4000", why=why)
 
 
@@ -135,7 +135,7 @@ def own_addresses(port: str, mac: str, *addresses: IPv4Address) -> tuple[Step, .
         port_table(),
         Step(
             key=port_key(port),
-            why=f"what comes in by {port} is from {mac}, and {' or '.join(found)}",
+            why=f"{port}: accept only {mac} with {' or '.join(found)} as the sender",
             do=Command(("nft", _statement("add", port, (mac,), found))),
             undo=(Command(("nft", _statement("delete", port, (mac,), found))),),
             effect=PortFilter(port, mac, found),

@@ -84,6 +84,14 @@ class Changes:
         with suppress(OSError):  # a kernel without nf_tables, where nothing of it can change
             self._netfilter = _joined(_NETFILTER, (_NFTABLES_GROUP,))
 
+    def close(self) -> None:
+        """
+        Hear no more.
+        """
+        for sock in (self._route, self._netfilter):
+            if sock is not None:
+                sock.close()
+
     @property
     def descriptors(self) -> list[int]:
         """

@@ -266,7 +266,9 @@ def _cable(host: Host, promise: Promise) -> list[Cause]:
 
 
 def _inside(promise: Promise, inside: Host, destination: int) -> list[Cause]:
-    cause = by_link(inside, promise.link, "the link inside")
+    cause = by_link(inside, promise.link, "inside, the link")
+    if cause is not None:  # no command for the host: it may have a link of that name, too
+        cause = cause._replace(whose="nsctl", hint=_REPAIR)
     if cause is None and promise.address not in addresses_of(inside, promise.link):
         what = f"its address {text(promise.address)} is not on {promise.link} inside"
         cause = Cause("address", what, text(promise.address), "nsctl", _REPAIR)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nsctl.engine.reach.model import LOCAL, Hop, Host, Packet, PolicyRule, TableRoute
 
-__all__ = ["Way", "addresses_of", "is_local", "lookup", "way_back"]
+__all__ = ["Way", "addresses_of", "in_table", "is_local", "lookup", "way_back"]
 
 _IGNORE_LINKDOWN = "net/ipv4/conf/all/ignore_routes_with_linkdown"
 _REFUSING = frozenset({"blackhole", "unreachable", "prohibit"})
@@ -57,7 +57,7 @@ def lookup(host: Host, packet: Packet) -> Way:
         elif rule.action in _REFUSING:
             return Way(rule.action, rule=rule, sure=sure)
         elif rule.action == "table":
-            found = _in_table(host, rule.table, packet)
+            found = in_table(host, rule.table, packet)
             if found is None or found.kind == "throw":
                 continue
             hops = _alive(host, found)
@@ -94,7 +94,7 @@ def is_local(host: Host, address: int) -> bool:
     """
     Whether an address is one of the host's own.
     """
-    found = _in_table(host, LOCAL, Packet(0, address))
+    found = in_table(host, LOCAL, Packet(0, address))
     return found is not None and found.kind == "local"
 
 
@@ -137,7 +137,10 @@ def _tests(rule: PolicyRule, packet: Packet) -> Iterable[bool | None]:
         yield None
 
 
-def _in_table(host: Host, table: int, packet: Packet) -> TableRoute | None:
+def in_table(host: Host, table: int, packet: Packet) -> TableRoute | None:
+    """
+    The route that one table has for a packet; None if it has none.
+    """
     best: TableRoute | None = None
     for route in host.tables.get(table, ()):
         if (packet.destination ^ route.destination) & _MASKS[route.length] or route.tos:

@@ -14,15 +14,17 @@ from nsctl.engine.reach.blame import (
     by_source_check,
     by_untracked,
     described_route,
+    described_rule,
 )
 from nsctl.engine.reach.chains import UNTRACKED, through
-from nsctl.engine.reach.model import Cause, Host, Packet, text
-from nsctl.engine.reach.routing import Way, addresses_of, lookup, way_back
+from nsctl.engine.reach.model import MAIN, Cause, Host, Packet, text
+from nsctl.engine.reach.routing import Way, addresses_of, in_table, lookup, way_back
 
 __all__ = ["Trace", "trace"]
 
 _RAW, _FILTER = ("raw", "mangle"), ("mangle", "filter", "security")
 _STRICT = 1
+_REPAIR = "nsctl repair puts the subnet's route back"
 _SOURCE_NAT = frozenset({"MASQUERADE", "SNAT", "NETMAP"})
 
 
@@ -262,17 +264,24 @@ class _Journey(NamedTuple):
             self.causes.append(by_route(way, f"back to {text(sandbox)}"))
             return
         if all(hop.link != bridge for hop in way.hops):
-            self.causes.append(_elsewhere(way, sandbox, bridge))
+            self.causes.append(_elsewhere(host, way, packet, bridge))
             return
         self.source(packet, about, bridge)
         packet = self.chains(_FILTER, "FORWARD", packet._replace(oif=bridge), about)
         self.chains(("mangle",), "POSTROUTING", packet, about)
 
 
-def _elsewhere(way: Way, sandbox: int, bridge: str) -> Cause:
+def _elsewhere(host: Host, way: Way, packet: Packet, bridge: str) -> Cause:
+    sandbox, rule = text(packet.destination), way.rule
     shown = described_route(way.route) if way.route is not None else "?"
-    what = f"answers to {text(sandbox)} do not go to {bridge}: the route is {shown}"
-    return Cause("route", what, shown, hint="nsctl repair puts the subnet's route back")
+    what = f"answers to {sandbox} do not go to {bridge}: the route is {shown}"
+    main = in_table(host, MAIN, packet)
+    if main is not None and rule is not None and all(hop.link == bridge for hop in main.hops):  # a VPN's, mostly
+        first = f"ip rule add to {text(main.destination)}/{main.length} lookup main priority {rule.priority - 1}"
+        hint = first if rule.priority > 1 else "see: ip rule"
+        return Cause("routing rule", f"{what}, by the rule {described_rule(rule)}", shown, hint=hint)
+    there = any(hop.link == bridge for route in host.tables.get(MAIN, ()) for hop in route.hops)
+    return Cause("route", what, shown, hint=f"see: ip route get {sandbox}" if there else _REPAIR)
 
 
 def _doubt(words: tuple[str, ...], builtin: str, table: str) -> str:

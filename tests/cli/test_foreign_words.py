@@ -68,6 +68,15 @@ def test_a_command_of_dockers_podmans_or_ips_gets_the_right_one_or_why_not(nsctl
     assert about_command([word.split(maxsplit=1)[0]])
 
 
+@pytest.mark.parametrize(
+    ("word", "begins"), [("netns", "nsctl ls "), ("docker", "leave it out"), ("ip", "nsctl exec ")]
+)
+def test_the_name_of_another_program_alone_is_not_taken_for_a_slip_of_the_keyboard(
+    nsctl: Nsctl, word: str, begins: str
+) -> None:
+    assert nsctl(word).stderr.splitlines()[1].startswith(f"hint: {begins}")
+
+
 @pytest.mark.parametrize("answer", sorted(set(ANSWERS)))
 def test_what_an_answer_names_is_there(answer: str) -> None:
     assert unknown_in(answer) == []

@@ -326,7 +326,7 @@ def test_check_repair_recover_and_confirm_say_what_they_find(lab: Lab) -> None:
     assert lab.nsctl("check", check=True).stdout == "everything is as it was made\n"
     assert lab.nsctl("repair", check=True).stdout == "nothing is missing\n"
     assert lab.nsctl("recover", check=True).stdout == "nothing to recover\n"
-    assert lab.nsctl("confirm", "web", check=True).stdout == "web stays (it was not waiting for this)\n"
+    assert lab.nsctl("confirm", "web", check=True).stdout == "web stays: it was not waiting for a confirmation\n"
     lab.run(["ip", "-n", "web", "route", "del", "default"], check=True)
     done = lab.nsctl("check")
     assert done.returncode == 4

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from nsctl.engine.cli import trail_lines
 from nsctl.engine.cli.moments import moment
+from nsctl.engine.cli.trail_told import told as as_line
 from nsctl.engine.errors import Invalid
 from nsctl.hooks import logs
 from tests.cli.conftest import Nsctl
@@ -169,8 +170,8 @@ def test_scripts_are_counted_and_with_v_shown(nsctl: Nsctl) -> None:
         ("log wep -n 3", "nothing is recorded of a sandbox 'wep'", "did you mean 'web'?"),
         ("log -n x", "-n: 'x' is not a number of lines", "-n 20"),
         ("log -n -1", "-n: '-1' is not a number of lines", "-n 20"),
-        ("log --since soon", "--since: 'soon' is no moment", "--since 10m"),
-        ("log --until tomorrow", "--until: 'tomorrow' is no moment", "--until 10m"),
+        ("log --since soon", "--since: 'soon' is not a time", "--since 10m"),
+        ("log --until tomorrow", "--until: 'tomorrow' is not a time", "--until 10m"),
         ("log --since 1h --until 2h", "--until is before --since", "--since 2h --until 1h"),
         ("log -f --until 1h", "--follow goes on, --until ends", "leave one"),
         ("log --json -v", "--json is all there is of a record", "leave one"),
@@ -229,3 +230,18 @@ def test_a_log_that_is_rotated_while_it_is_read_is_read_once(tmp_path: Path, mon
 
     monkeypatch.setattr(trail_lines, "older", late)
     assert list(trail_lines.trail_lines(str(path), follow=False)) == ["one\n", None]
+
+
+def test_commands_that_were_not_run_are_shown_only_where_all_is_asked_for() -> None:
+    record = {"event": "step_undone", "sandbox": "web", "step": "up/eth0", "undo": [{"argv": ["ip", "link"]}]}
+    alone = {
+        "event": "step_undone",
+        "step": "announce/eth0",
+        "undo": [],
+        "skipped": "an announcement can't be taken back",
+    }
+    skipped = record | {"skipped": "goes with netns/web"}
+    assert as_line(record, full=False).endswith("up/eth0: ip link  (0.0 ms)")
+    assert as_line(skipped, full=False).endswith("up/eth0  (goes with netns/web)")
+    assert as_line(skipped, full=True).endswith("up/eth0: ip link  (goes with netns/web)")
+    assert as_line(alone, full=True).endswith("announce/eth0  (an announcement can't be taken back)")

@@ -71,7 +71,7 @@ def test_what_is_wrong_with_an_option_is_said_and_how_it_is_right(
         ("apply FILE --dry-run --json --format sh", "--format and --json are two forms", "leave one of them out"),
         ("apply FILE --format sh", "--format says how a dry run is shown", "add --dry-run"),
         ("down --step-timeout 1s --step-timeout 2s web", "--step-timeout is given twice", "leave one of them out"),
-        ("down --all --file x", "which sandboxes?", "nsctl down --all"),
+        ("down --all --file x", "--all and --file do not go together", "leave all but one"),
         ("log -n 1 -n 2", "--lines is given twice", "leave one of them out"),
         ("log --lines 1 -n 2", "--lines is given twice", "leave one of them out"),
         ("logs web -n many", "-n: 'many' is not a number of lines", "-n 20"),

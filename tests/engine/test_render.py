@@ -73,10 +73,10 @@ def test_text_numbers_the_steps_with_reason_command_and_undo() -> None:
         "   undo:\n"
         "     nsenter --net=/run/netns/web -- sh -c 'exec pkill -KILL --ns $$ --nslist net'\n"
         "     ip netns del web\n"
-        "2. whoever runs in web may bind low ports\n"
+        "2. let ordinary users of web bind ports below 1024\n"
         "     nsenter --net=/run/netns/web -- sysctl -qw net/ipv4/ip_unprivileged_port_start=0\n"
         "   undo: goes with netns/web\n"
-        "3. whoever runs in web may ping\n"
+        "3. let ordinary users of web ping\n"
         "     nsenter --net=/run/netns/web -- sysctl -qw 'net/ipv4/ping_group_range=0 2147483647'\n"
         "   undo: goes with netns/web"
     )

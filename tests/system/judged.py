@@ -25,6 +25,7 @@ class Case(NamedTuple):
         kind: The kind of cause that is named; empty where nothing is broken.
         says: What the cause says.
         lost: The protocols that get no answer.
+        hint: What helps, where it is easily got wrong.
     """
 
     act: str
@@ -32,6 +33,7 @@ class Case(NamedTuple):
     kind: str = ""
     says: str = ""
     lost: tuple[str, ...] = ALL
+    hint: str = ""
 
 
 def fine(act: str, undo: str = "true", lost: tuple[str, ...] = ()) -> Case:
@@ -290,6 +292,13 @@ CASES = {
         "route",
         "10.0.3.2",
     ),
+    "vpn-that-takes-the-answers": Case(  # the main table is asked after it
+        "ip route add default via 192.0.2.2 table 51820; ip rule add not fwmark 51820 table 51820 priority 101",
+        "ip rule del priority 101; ip route flush table 51820",
+        "routing rule",
+        "by the rule 101: not from all fwmark 0xca6c lookup 51820",
+        hint="ip rule add to 10.0.3.0/24 lookup main priority 100",
+    ),
     "answers-refused": Case(
         "ip rule add to 10.0.3.0/24 iif eth0 prohibit priority 90", "ip rule del priority 90", "routing rule", "back to"
     ),
@@ -322,7 +331,7 @@ CASES = {
         "ip -n web link set eth0 down",
         "ip -n web link set eth0 up; ip -n web route add default via 10.0.3.1 metric 100",
         "link",
-        "link inside eth0 is down",
+        "inside, the link eth0 is down",
     ),
     "address-inside-gone": Case(
         "ip -n web address del 10.0.3.2/24 dev eth0",

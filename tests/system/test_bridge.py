@@ -113,7 +113,7 @@ def test_without_an_uplink_there_is_a_network_all_the_same(lab_factory: type[Lab
     lab = lab_factory(uplink=False)
     with unchanged(lab):
         done = lab.nsctl("up", "bridge", "--name", "web")
-        note = "note: the host has no default route: nothing gets out, sandboxes or not\n"
+        note = "note: the host has no default route: sandboxes get no further than the host itself\n"
         assert (done.returncode, done.stderr) == (0, note)
         assert "1 received" in lab.run(["ping", "-c", "1", "-W", "2", "10.77.0.2"]).stdout
         said(lab, "down", "web")

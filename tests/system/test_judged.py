@@ -121,6 +121,7 @@ def test_what_is_said_of_a_way_out_is_what_packets_find(ground: Ground, name: st
         ]
         assert bool(blamed) == bool(case.kind), said
         assert len(said["causes"]) == len(blamed), said
+        assert not case.hint or {cause["hint"] for cause in blamed} == {case.hint}, said
     finally:
         ground.sh(f"{case.undo}; iptables -t mangle -F; iptables-restore </run/rules")
     deadline = time.monotonic() + LONG

@@ -82,8 +82,8 @@ def test_new_name_servers_of_the_host_reach_a_running_sandbox(etc: Lab) -> None:
 
 
 @needs("strace")
-@pytest.mark.parametrize("when", range(1, 16, 2))
-def test_a_renewal_that_is_killed_leaves_a_file_that_is_nsctls(etc: Lab, when: int) -> None:
+@pytest.mark.parametrize("when", range(1, 18, 2))
+def test_a_renewal_that_is_killed_is_mended_and_goes_with_all_else(etc: Lab, when: int) -> None:
     before = snapshot(etc)
     up(etc, *NET)
     etc.write("/etc/resolv.conf", "nameserver 192.0.2.54\n")

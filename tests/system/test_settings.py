@@ -429,15 +429,15 @@ def test_the_hosts_new_name_servers_do_not_replace_chosen_ones(lab: Lab) -> None
     [
         (("none", "--dns", "127.0.0.1"), "--dns 127.0.0.1 is the sandbox's own loopback"),
         (("none", "--dns", "::1"), "--dns ::1 is the sandbox's own loopback"),
-        (("none", "--dns", "dns.example"), "--dns: 'dns.example' is not the address of a machine"),
-        (("none", "--dns", "224.0.0.1"), "is not the address of a machine"),
-        (("none", "--dns", "fe80::1%eth0"), "is not the address of a machine"),
+        (("none", "--dns", "dns.example"), "--dns: 'dns.example' is not the address of a host"),
+        (("none", "--dns", "224.0.0.1"), "is not the address of a host"),
+        (("none", "--dns", "fe80::1%eth0"), "is not the address of a host"),
         (("none", *(w for n in range(4) for w in ("--dns", f"192.0.2.{n + 1}"))), "ask the first 3 name servers"),
         (("none", "--isolate", "net", "--dns", "192.0.2.1"), "--dns needs a mount namespace of its own"),
         (("none", "--isolate", "net", "--add-host", "a:192.0.2.1"), "--add-host needs a mount namespace"),
         (("none", "--dns-search", "a b"), "--dns-search: 'a b' is not a domain"),
         (("none", "--add-host", "db"), "--add-host: 'db' is not a name and an address"),
-        (("none", "--add-host", "db:x"), "--add-host: 'x' is not the address of a machine"),
+        (("none", "--add-host", "db:x"), "--add-host: 'x' is not the address of a host"),
         (("none", "--name", "web", "--add-host", "web:192.0.2.1"), "'web' has its address already"),
         (("none", "--add-host", "localhost:192.0.2.1"), "'localhost' is always the loopback's name"),
         (("none", "--name", "web", "--add-host", "up:host-gateway"), "'web' has no gateway"),
@@ -485,7 +485,7 @@ def test_lab_files_have_them_too(lab: Lab) -> None:
     for old, new, says in (
         ('"nobody"', '"nosuch"', r"a.toml, line 3: 'user': there is no user 'nosuch'"),
         ('"/usr"', '"usr"', r"a.toml, line 4: 'workdir': 'usr' is not an absolute path"),
-        ('"192.0.2.53"', '"x"', r"a.toml, line 9: 'dns': 'x' is not the address of a machine"),
+        ('"192.0.2.53"', '"x"', r"a.toml, line 9: 'dns': 'x' is not the address of a host"),
         ('"1" }', '"x" }', r"a.toml, line 11: 'sysctl': net.ipv4.ip_forward=x: the kernel does not take that value"),
         ('["db:192.0.2.7"]', "7", r"a.toml, line 5: 'add_host' is a list of words"),
     ):

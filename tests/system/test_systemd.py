@@ -115,12 +115,12 @@ def test_an_installation_that_fails_leaves_nothing(host: Lab, verb: str) -> None
 
 
 @needs("strace")
-@pytest.mark.parametrize("when", [1, 3, 5, 7, 9, 11])
+@pytest.mark.parametrize("when", [1, 60, 88, 105, 120, 140, 158, 175])
 def test_an_installation_that_is_killed_is_undone_by_the_next_command(host: Lab, when: int) -> None:
     said(host, "systemd", "uninstall")
     killed = strace(host, nsctl_argv("systemd", "install"), inject=f"pwrite64:signal=KILL:when={when}")
     assert host.nsctl("recover").returncode == 0
-    if killed.injected:
+    if killed.process.returncode != 0:
         assert units(host) == []
         assert host.run(["pgrep", "-f", "cli.watching"]).returncode == 1
     assert host.nsctl("systemd", "install").returncode == 0

@@ -95,7 +95,7 @@ def test_a_host_without_a_default_route_is_a_note_until_it_has_one(lab: Lab) -> 
     sh(lab, "ip route del default")
     made = lab.nsctl(*WEB)
     assert made.returncode == 0
-    assert made.stderr == f"note: {LATE}: nothing gets out, sandboxes or not\n"
+    assert made.stderr == f"note: {LATE}: sandboxes get no further than the host itself\n"
     checked = lab.nsctl("check")
     assert (checked.returncode, checked.stdout) == (0, "everything is as it was made\n")
     assert f"note: {LATE}" in checked.stderr
@@ -106,6 +106,17 @@ def test_a_host_without_a_default_route_is_a_note_until_it_has_one(lab: Lab) -> 
     assert reaches(lab)
     checked = lab.nsctl("check")
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_what_repair_puts_back_gets_one_hint_and_no_command_for_a_link_of_the_hosts(lab: Lab) -> None:
+    up(lab, *WEB[1:])
+    sh(lab, "ip -n web link set eth0 down")
+    checked = lab.nsctl("check")
+    assert checked.returncode == 4
+    assert "web has no way out: inside, the link eth0 is down\n" in checked.stdout
+    assert checked.stderr == "hint: nsctl repair puts back what is missing\n"
+    lab.nsctl("repair", check=True)
+    assert reaches(lab)
 
 
 def test_an_internal_network_promises_no_way_out(lab: Lab) -> None:

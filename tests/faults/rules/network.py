@@ -187,8 +187,8 @@ RULES = (
     Rule(
         "links that come later forward, too",
         "engine/kit/forwarding.py",
-        'why="and from links that come later") if every else None',
-        'why="and from links that come later") if None else None',
+        'why="and by links that are added later") if every else None',
+        'why="and by links that are added later") if None else None',
         "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
         "[it moves to a link that comes late]",
     ),

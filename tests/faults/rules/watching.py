@@ -38,7 +38,7 @@ RULES = (
         "engine/probe/changes.py",
         "            found = True  # some were lost\n",
         "",
-        f"{_WATCH}::test_messages_that_were_lost_are_a_reason_to_look",
+        "tests/engine/probe/test_changes.py::test_what_was_lost_is_of_interest_and_what_was_not_only_if_it_is",
     ),
     Rule(
         "what is none of nsctl's is no reason to look",
@@ -74,13 +74,6 @@ RULES = (
         "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         f"{_WATCH}::test_a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way",
-    ),
-    Rule(
-        "a name server's file that is renewed is nsctl's at each moment",
-        "engine/executor/own_files.py",
-        "            ctx.journal.started([(key, None, {})])\n",
-        "            pass\n",
-        "tests/system/test_own_files.py::test_a_renewal_that_is_killed_leaves_a_file_that_is_nsctls",
     ),
     Rule(
         "a unit that was changed is not taken away",
