@@ -18,7 +18,7 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices, plan_files
 from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.cli.present import of_no_store
-from nsctl.engine.cli.stepping import NoFuse, StepTimeout
+from nsctl.engine.cli.stepping import NoBatch, StepTimeout
 from nsctl.engine.cli.up import described, ended_names, has_ended
 from nsctl.engine.cli.warnings import looked_after, warn
 from nsctl.engine.cli.words import seconds
@@ -72,7 +72,7 @@ def apply(
         bool, typer.Option("--json", help="Say as JSON what a lab file changes.", show_default=False)
     ] = False,
     step_timeout: StepTimeout = "30s",
-    no_fuse: NoFuse = False,
+    no_batch: NoBatch = False,
 ) -> int:
     """
     Carry out a saved plan, step for step, or bring the host to what a lab file says.
@@ -98,7 +98,7 @@ def apply(
             raise Invalid(f"{display(file)} is too large for a lab file", hint="count = N makes many alike")
         if dry_run:
             return show_lab(world, file, text, as_json=as_json, form=form or "text")
-        return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_fuse)
+        return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_batch)
     plan = parse_plan(file, text)
     if as_json:
         raise Invalid("--json says what a lab file changes, and this is a plan", hint="leave --json out")
@@ -115,7 +115,7 @@ def apply(
         out.warning(line)
     plugins.warnings.clear()
     plugins.review(plan)
-    with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_fuse) as session:
+    with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_batch) as session:
         ended = ended_names(session, plan.name)
         if plan.name in session.sandboxes() and not ended:
             raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")

@@ -10,7 +10,7 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import lab_files, sandbox_names
-from nsctl.engine.cli.stepping import NoFuse, StepTimeout
+from nsctl.engine.cli.stepping import NoBatch, StepTimeout
 from nsctl.engine.cli.world import need_root, no_sandbox, settled
 from nsctl.engine.errors import Invalid
 from nsctl.engine.names import check_name
@@ -46,7 +46,7 @@ def down(
         bool, typer.Option("--dry-run", help="Show what would be undone, and do nothing.", show_default=False)
     ] = False,
     step_timeout: StepTimeout = "30s",
-    no_fuse: NoFuse = False,
+    no_batch: NoBatch = False,
 ) -> int:
     """
     Take sandboxes down: undo what only these hold, last applied first.
@@ -64,7 +64,7 @@ def down(
     if dry_run:
         _show(world, chosen, every=every, force=force, file=file)
         return 0
-    with world.changing("down", step_timeout=timeout, fuse=not no_fuse) as session:
+    with world.changing("down", step_timeout=timeout, fuse=not no_batch) as session:
         # Only now: what a dead nsctl left has been taken down or brought back.
         if every or file is not None:
             chosen = _of(session.sandboxes(), file)

@@ -49,7 +49,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Sandbox": ("--name", "--confirm", "--all", "--file", "--force"),
     "Workload": ("--env", "--workdir", "--user"),
     "Isolation": ("--isolate", "--cap-add", "--cap-drop", "--privileged"),
-    "Steps": ("--dry-run", "--format", "--step-timeout", "--no-fuse", "--no-batch", "--scan", "--yes"),
+    "Steps": ("--dry-run", "--format", "--step-timeout", "--no-batch", "--scan", "--yes"),
     "Output": (
         "--json",
         "--quiet",

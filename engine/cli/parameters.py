@@ -53,7 +53,7 @@ class Common:
     dry_run: bool = opt(default=False, help="show what would be done, and do nothing; needs no root")
     format: Literal["text", "sh", "json"] | None = opt(None, "how a dry run is shown; text if not given")
     step_timeout: str = opt("30s", "how long one step may take", metavar="TIME")
-    no_fuse: bool = opt(default=False, help="run the commands one by one rather than in batches")
+    no_batch: bool = opt(default=False, help="run the commands one by one rather than in batches")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

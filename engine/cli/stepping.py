@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["NoFuse", "StepTimeout"]
+__all__ = ["NoBatch", "StepTimeout"]
 
 StepTimeout = Annotated[str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")]
-NoFuse = Annotated[
-    bool, typer.Option("--no-fuse", help="Run the commands one by one rather than in batches.", show_default=False)
+NoBatch = Annotated[
+    bool, typer.Option("--no-batch", help="Run the commands one by one rather than in batches.", show_default=False)
 ]

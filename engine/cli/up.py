@@ -182,7 +182,7 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
     if common.dry_run:
         _show(world, plugins, want, common.format)
         return 0
-    with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_fuse) as session:
+    with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_batch) as session:
         ended: list[str] = []
         if want.named:
             row = session.sandboxes().get(want.request.name)
@@ -263,7 +263,7 @@ def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]
         return 0
     from nsctl.engine.cli.foreground import run_in
 
-    return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_fuse)
+    return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_batch)
 
 
 def started(world: World, session: Session, want: Wish, plugins: Plugins) -> SandboxRow:

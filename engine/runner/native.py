@@ -1,7 +1,7 @@
 """
 Plain writes that need no process: a sysctl costs 0.008 ms written and 0.84 run.
 
-Each does exactly what its command would; `--no-fuse` runs the command.
+Each does exactly what its command would; `--no-batch` runs the command.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from scripts.benchmark.variants import VARIANTS
 
 __all__ = ["Report"]
 
-_SINGLY = ("nsctl", "nsctl-full", "nsctl-no-fuse", "script", "cni", "netavark", "podman", "docker", "netlink")
+_SINGLY = ("nsctl", "nsctl-full", "nsctl-no-batch", "script", "cni", "netavark", "podman", "docker", "netlink")
 _TOGETHER = (
-    *("nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-fuse"),
+    *("nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-batch"),
     *("script", "cni", "netavark", "podman", "docker", "netlink"),
 )
 """Orders of rows: the first is what the others are compared with."""

@@ -57,11 +57,11 @@ def test_one_command_measures_in_labs_and_writes_table_json_and_picture(tmp_path
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
     assert set(result["left out"]) <= {"netlink"}, result["left out"]
-    singly = {"nsctl", "nsctl-full", "nsctl-no-fuse", "script"}
+    singly = {"nsctl", "nsctl-full", "nsctl-no-batch", "script"}
     for metric in ("up, first", "up, n-th", "down, n-th", "down, last"):
         assert {row["variant"] for row in result["milliseconds"][metric]} >= singly
         assert metric in done.stdout
-    together = {"nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-fuse", "script"}
+    together = {"nsctl-lab", "nsctl-lab-full", "nsctl-lab-no-batch", "script"}
     for metric in ("up of 2, each", "down of 2, each"):
         assert {row["variant"] for row in result["milliseconds"][metric]} >= together
     assert all(row["gone"] for row in result["milliseconds"]["down of 2, each"])

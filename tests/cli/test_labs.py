@@ -77,7 +77,7 @@ def test_what_a_killed_apply_made_is_not_up_for_down_nor_for_a_dry_run(lab: Lab)
 
 def test_what_recovery_brings_back_goes_down_with_its_file(lab: Lab) -> None:
     apply(lab, TWO)
-    killed(lab, TWO.replace('["net"]', '["net", "uts"]'), "--no-fuse")
+    killed(lab, TWO.replace('["net"]', '["net", "uts"]'), "--no-batch")
     done = lab.nsctl("down", "--file", FILE)
     assert (done.returncode, done.stdout) == (0, "c-1 is down\nc-2 is down\n")
     assert lab.call(os.listdir, "/run/netns") == []

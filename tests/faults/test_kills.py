@@ -73,7 +73,7 @@ def kill_at(ground: Ground, tick: int, *argv: str) -> bool:
     + [("bridge", False, 40), ("container", False, 15), ("none", False, 10), ("host", False, 10)],
 )
 def test_up_that_is_killed_leaves_nothing(*, mode: str, fuse: bool, most: int, warm: Warm, tally: Tally) -> None:
-    argv = [*MODES[mode][:2], *([] if fuse else ["--no-fuse"]), *MODES[mode][2:]]
+    argv = [*MODES[mode][:2], *([] if fuse else ["--no-batch"]), *MODES[mode][2:]]
     generator = tally.random("up", mode, fuse)
     points = some(thinned(dry(partial(ground_for, warm, mode), argv), generator, inner=1), most, generator)
 
@@ -161,7 +161,7 @@ def test_recover_that_is_killed_and_killed_again_is_finished(mode: str, most: in
 @pytest.mark.parametrize("mode", ["bridge", "container"])
 @pytest.mark.parametrize("action", ["kill-parent-before", "kill-parent-after", "orphan"])
 def test_nsctl_that_dies_while_a_tool_runs_leaves_nothing(mode: str, action: str, warm: Warm, tally: Tally) -> None:
-    argv = [*MODES[mode][:2], "--no-fuse", *MODES[mode][2:]] if action != "orphan" else list(MODES[mode])
+    argv = [*MODES[mode][:2], "--no-batch", *MODES[mode][2:]] if action != "orphan" else list(MODES[mode])
     make = partial(ground_for, warm, mode, shims=True)
     ground = make()
     try:

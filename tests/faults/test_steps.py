@@ -44,7 +44,7 @@ def with_options(argv: Iterable[str], *options: str) -> list[str]:
 @pytest.mark.parametrize("mode", ["none", "host", "bridge", "container", FIREWALLD])
 def test_a_step_that_fails_or_hangs_leaves_the_host_as_it_was(mode: str, warm: Warm, tally: Tally) -> None:
     try_steps(
-        mode, ("--no-fuse",), calls_of(warm, mode, "--no-fuse"), ("fail-before", "fail-after", "hang"), warm, tally
+        mode, ("--no-batch",), calls_of(warm, mode, "--no-batch"), ("fail-before", "fail-after", "hang"), warm, tally
     )
 
 

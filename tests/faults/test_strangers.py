@@ -17,7 +17,7 @@ from tests.lab import Call
 
 LOOKS = ("iptables-save", "ip6tables-save")
 UP = MODES["bridge"]
-NET_ALONE = with_options(UP, "--isolate", "net", "--no-fuse")
+NET_ALONE = with_options(UP, "--isolate", "net", "--no-batch")
 """Without an init, whose programs go on to become one another, and with a process a step: each ends before the next."""
 NOT_THERE = ("the init is killed", "the sandbox's directory goes")
 """What only a sandbox with an init has."""

@@ -13,7 +13,7 @@ from tests.faults.tally import Tally
 from tests.faults.warm import Warm
 
 CONF = "/proc/sys/net/ipv4/conf"
-UP = ("up", "bridge", "--isolate", "net", "--no-fuse", "--name", "web", "--subnet", "10.0.3.0/24", "--uplink", "upx")
+UP = ("up", "bridge", "--isolate", "net", "--no-batch", "--name", "web", "--subnet", "10.0.3.0/24", "--uplink", "upx")
 PAIR = "ip link add upx type veth peer name farx && ip link set upx up && ip link set farx up"
 
 

@@ -57,7 +57,7 @@ def found(lab: Lab) -> list[tuple[str, str]]:
     return [(d["key"].rpartition("/")[0], d["found"]) for d in drifts]
 
 
-@pytest.mark.parametrize("option", [[], ["--no-fuse"]])
+@pytest.mark.parametrize("option", [[], ["--no-batch"]])
 @pytest.mark.parametrize("kind", BACK_ENDS)
 def test_on_rhels_default_rules_a_sandbox_reaches_the_outside_and_specific_rules_win(
     lab: Lab, kind: str, option: list[str]
@@ -120,7 +120,7 @@ def test_what_an_unconditional_accept_lets_pass_does_not_get_into_a_network(lab:
         assert ask_tcp(lab, INTERNET, "10.0.3.2", PORT) is None
 
 
-@pytest.mark.parametrize("option", [[], ["--no-fuse"]])
+@pytest.mark.parametrize("option", [[], ["--no-batch"]])
 @pytest.mark.parametrize("kind", BACK_ENDS)
 @pytest.mark.parametrize("mend", ["repair", "up"])
 def test_a_closing_rule_that_comes_before_it_later_is_named_and_it_is_moved(

@@ -88,7 +88,7 @@ def test_a_call_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> Non
 
 @pytest.mark.parametrize("mode", ["none", "host", "bridge", "container"])
 def test_a_step_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> None:
-    ground = Ground(lab, mode, "--no-fuse")
+    ground = Ground(lab, mode, "--no-batch")
     assert len(ground.calls) >= (25 if mode == "bridge" else 4)
     for number in range(1, len(ground.calls) + 1):
         ground.fails(number, "fail-after" if number % 2 else "fail-before")

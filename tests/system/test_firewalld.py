@@ -195,7 +195,7 @@ def test_a_zone_that_somebody_chose_since_is_named_and_left_alone(lab: Lab) -> N
     assert zones(lab) == {"nsbr0": "dmz"}
 
 
-@pytest.mark.parametrize("option", [[], ["--no-fuse"]])
+@pytest.mark.parametrize("option", [[], ["--no-batch"]])
 def test_when_a_later_step_fails_the_bridge_is_in_no_zone(lab: Lab, option: list[str]) -> None:
     start(lab)
     before, settings = snapshot(lab), configuration(lab)

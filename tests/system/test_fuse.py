@@ -37,7 +37,7 @@ BESIDE = ("beside", "second", "container")
 
 
 def down(lab: Lab, *names: str, fuse: bool) -> None:
-    lab.nsctl("down", *([] if fuse else ["--no-fuse"]), *names, check=True)
+    lab.nsctl("down", *([] if fuse else ["--no-batch"]), *names, check=True)
 
 
 def with_option(words: Sequence[str], *more: str) -> list[str]:
@@ -61,7 +61,7 @@ def test_fused_or_not_up_and_down_leave_the_same(lab: Lab, case: str) -> None:
     down(lab, "box", fuse=True)
     assert_back(lab, before)
 
-    lab.nsctl("up", *with_option(words, "--no-fuse"), check=True)
+    lab.nsctl("up", *with_option(words, "--no-batch"), check=True)
     assert_same(fused, alike(lab))
     assert lab.nsctl("check").returncode == 0
     down(lab, "box", fuse=False)
@@ -98,7 +98,7 @@ def life(lab: Lab, *, fuse: bool) -> list[Snapshot]:
     """
     A lab's life: made, partly taken down, completed and changed, changed back, gone; how the host looked in between.
     """
-    more = [] if fuse else ["--no-fuse"]
+    more = [] if fuse else ["--no-batch"]
     seen = []
     for text in (LAB, LAB.replace("1000", "2000"), LAB):
         lab.write("/run/lab.toml", text)
@@ -172,7 +172,7 @@ def test_what_a_tool_refuses_inside_a_batch_is_told_in_the_tools_own_words(lab: 
     before = snapshot(lab)
     plan = lab.nsctl("up", "bridge", *SUBNET, "--name", "web", "--isolate", "net", "--dry-run", "--format", "json")
     lab.write("/run/plan.json", plan.stdout.replace("10.0.3.2/24", "10.0.3.2/99"))
-    for more in ([], ["--no-fuse"]):
+    for more in ([], ["--no-batch"]):
         done = lab.nsctl("apply", "/run/plan.json", *more)
         assert (done.returncode, done.stdout) == (1, "")
         assert ") failed: ip -n web addr add 10.0.3.2/99 " in done.stderr

@@ -113,7 +113,7 @@ def switch(lab: Lab, to: str) -> None:
 
 @needs("iptables-legacy", "nft")
 @pytest.mark.parametrize(("first", "then"), [("legacy", "nft"), ("nft", "legacy")])
-@pytest.mark.parametrize("option", ["", "--no-fuse"])
+@pytest.mark.parametrize("option", ["", "--no-batch"])
 def test_rules_are_removed_with_the_back_end_that_made_them(lab: Lab, first: str, then: str, option: str) -> None:
     switch(lab, first)
     before = snapshot(lab)

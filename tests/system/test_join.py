@@ -175,7 +175,7 @@ def test_a_port_that_is_gone_is_made_again(lan: Lab) -> None:
     assert reaches(lan, "web", INTERNET_ADDRESS)
 
 
-@pytest.mark.parametrize("fuse", [(), ("--no-fuse",)])
+@pytest.mark.parametrize("fuse", [(), ("--no-batch",)])
 def test_a_failure_leaves_the_bridge_as_it_was(lan: Lab, fuse: tuple[str, ...]) -> None:
     before = snapshot(lan)
     lan.run(["mount", "-o", "bind,ro", "/proc/sys", "/proc/sys"], check=True)

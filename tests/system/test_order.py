@@ -74,7 +74,7 @@ def test_all_of_a_chain_is_put_in_order_by_one_command(lab: Lab) -> None:
     down(lab, "web", "db")
 
 
-@pytest.mark.parametrize("option", [[], ["--no-fuse"]])
+@pytest.mark.parametrize("option", [[], ["--no-batch"]])
 def test_up_puts_in_order_what_it_relies_on(lab: Lab, option: list[str]) -> None:
     before = snapshot(lab)
     up(lab, *NET)
@@ -125,7 +125,7 @@ def test_a_comment_alone_makes_no_rule_nsctls(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("tool", ["nft", pytest.param("legacy", marks=needs("iptables-legacy"))])
-@pytest.mark.parametrize("option", [[], ["--no-fuse"]])
+@pytest.mark.parametrize("option", [[], ["--no-batch"]])
 def test_what_is_there_twice_is_named_and_goes_with_down(lab: Lab, tool: str, option: list[str]) -> None:
     sh(lab, "cp -a /etc/alternatives /run/; mount --bind /run/alternatives /etc/alternatives")
     for name in ("iptables", "iptables-save", "iptables-restore"):

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
 NET = ("--subnet", "10.0.3.0/24")
 LEAVES = "setsid sleep 1000{} >/dev/null 2>&1 <&- & exit 0"
 """A workload that starts something and ends."""
-FUSED = pytest.mark.parametrize("fuse", [(), ("--no-fuse",)], ids=["fused", "one by one"])
+FUSED = pytest.mark.parametrize("fuse", [(), ("--no-batch",)], ids=["fused", "one by one"])
 
 
 def lives(lab: Lab, number: int) -> bool:

@@ -101,7 +101,7 @@ def test_it_is_built_used_and_taken_down_without_a_trace(pair: Environment, lab:
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
 def test_it_is_undone_whichever_of_its_steps_fails(pair: Environment, lab: Lab, *, fuse: bool) -> None:
-    wanted = ("up", "pair", *(() if fuse else ("--no-fuse",)))
+    wanted = ("up", "pair", *(() if fuse else ("--no-batch",)))
     before = snapshot(lab)
     shims = shim(lab, ("ip", "unshare"))
     said(pair, lab, *wanted)

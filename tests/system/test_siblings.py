@@ -406,7 +406,7 @@ def test_where_the_host_cannot_filter_on_bridges_that_is_said_and_nothing_fails(
     down(lab, "--all")
 
 
-@pytest.mark.parametrize("option", [(), ("--no-fuse",)])
+@pytest.mark.parametrize("option", [(), ("--no-batch",)])
 def test_a_table_that_cannot_be_made_is_blamed_and_all_is_undone(lab: Lab, option: tuple[str, ...]) -> None:
     before = snapshot(lab)
     shims = shim(lab, "nft", {"nft -f -": "fail"} if not option else {"nft add element*": "fail"})

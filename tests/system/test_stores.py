@@ -116,7 +116,7 @@ def test_what_another_store_holds_alone_is_refused_with_its_name(lab: Lab) -> No
 
 
 def test_what_a_killed_nsctl_left_half_done_in_another_store_is_told_with_what_finishes_it(lab: Lab) -> None:
-    words = ("up", "bridge", "--subnet", "10.0.4.0/24", "--no-fuse", "--name")
+    words = ("up", "bridge", "--subnet", "10.0.4.0/24", "--no-batch", "--name")
     shims = shim(lab, "ip", {"ip link set dev ns-bb up": "kill-parent-after"})
     before = snapshot(lab)
     assert lab.nsctl(*words, "bb", env=OTHER).returncode == -signal.SIGKILL
@@ -143,7 +143,7 @@ def test_what_a_killed_nsctl_left_half_done_in_another_store_is_told_with_what_f
 
 def test_what_another_nsctl_is_just_at_is_not_told_as_half_done(lab: Lab) -> None:
     shims = shim(lab, "ip", {"ip link set dev ns-bb up": "hang"})
-    words = ("up", "bridge", "--name", "bb", "--subnet", "10.0.4.0/24", "--no-fuse")
+    words = ("up", "bridge", "--name", "bb", "--subnet", "10.0.4.0/24", "--no-batch")
     child = lab.nsctl_popen(*words, env=OTHER)
     assert eventually(lambda: bool(shims.injected))
     assert lab.nsctl("check").returncode == 0

@@ -130,7 +130,7 @@ def test_it_is_with_single_commands_too_and_for_a_saved_plan(lab: Lab) -> None:
     before = snapshot(lab)
     words, command = ("up", "none", "--name", "web"), ("--", "nosuchprogram")
     plan = said(lab, *words, "--dry-run", "--format", "json", *command)
-    for done in (lab.nsctl(*words, "--no-fuse", *command), lab.nsctl("apply", "-", input=plan)):
+    for done in (lab.nsctl(*words, "--no-batch", *command), lab.nsctl("apply", "-", input=plan)):
         assert (done.returncode, done.stdout) == (127, "")
         assert "'nosuchprogram' was not found; everything was undone" in done.stderr
         assert_back(lab, before)

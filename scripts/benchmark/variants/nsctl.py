@@ -56,10 +56,10 @@ class NsctlUnfused(Nsctl):
     One process for each step.
     """
 
-    key = "nsctl-no-fuse"
-    title = "nsctl --no-fuse"
+    key = "nsctl-no-batch"
+    title = "nsctl --no-batch"
     note = "the same with one process for each step"
-    fusing = ("--no-fuse",)
+    fusing = ("--no-batch",)
 
 
 class NsctlFull(Nsctl):
@@ -126,11 +126,11 @@ class NsctlLabUnfused(NsctlLab):
     One process for each step.
     """
 
-    key = "nsctl-lab-no-fuse"
-    title = "nsctl apply --no-fuse"
+    key = "nsctl-lab-no-batch"
+    title = "nsctl apply --no-batch"
     note = "the same with one process for each step"
     quick = False
-    fusing = ("--no-fuse",)
+    fusing = ("--no-batch",)
 
 
 class NsctlLabFull(NsctlLab):
