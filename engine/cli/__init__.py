@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             out.traceback()
         status = FAILED if _is_for_a_child(words) else INTERNAL
     out.close()
-    _leave_signals(before, ignored=argv is None)
+    if argv is not None:
+        _give_back(before)  # else they stay held until the process ends
     return status
 
 
@@ -111,18 +112,17 @@ def _isolate(words: list[str]) -> None:
     os.execve(sys.executable, [sys.executable, "-I", "-X", called, "-m", "nsctl", *words], clean)  # noqa: S606 - no shell wanted
 
 
-def _leave_signals(before: Mapping[signal.Signals, Any], *, ignored: bool) -> None:
+def _give_back(before: Mapping[signal.Signals, Any]) -> None:
     """
-    Ignore the signals that a session still holds: a handler of Python's does not last until the process has ended.
+    Have signals that a session still holds do what they did before.
 
     Args:
-        before: What was done on signals when all began.
-        ignored: The process ends; else they do what they did before.
+        before: What was done on them.
     """
     held = [signum for signum, handler in before.items() if signal.getsignal(signum) is not handler]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     for signum in held:
-        signal.signal(signum, signal.SIG_IGN if ignored else before[signum] or signal.SIG_DFL)
+        signal.signal(signum, before[signum] or signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

@@ -12,8 +12,10 @@ from typing import NamedTuple, Protocol
 
 __all__ = [
     "DEFAULT",
+    "DESTINATION_NAT",
     "LOCAL",
     "MAIN",
+    "SOURCE_NAT",
     "BaseChain",
     "Cause",
     "Device",
@@ -29,6 +31,8 @@ __all__ = [
 
 LOCAL, MAIN, DEFAULT = 255, 254, 253
 """The routing tables that every network namespace begins with."""
+DESTINATION_NAT, SOURCE_NAT = -100, 100
+"""The priorities at which addresses are translated, in prerouting and in postrouting (netfilter_ipv4.h)."""
 
 
 class Hop(NamedTuple):
@@ -201,14 +205,16 @@ class BaseChain(NamedTuple):
         name: `inet filter forward`.
         hook: `prerouting`, `forward`, …
         owner: Whose it is, as far as that can be told (`firewalld`).
-        judge: What becomes of a packet in it: `accept`, `drop`, or None where that can't be told; and the rule, or the
-            policy, by which it does.
+        priority: Its place in the hook: the addresses are translated at `SOURCE_NAT`, or `DESTINATION_NAT`.
+        judge: What becomes of a packet in it: `accept`, `drop`, or None where that can't be told; the rule, or the
+            policy, by which it does; and the packet as it may be afterwards.
     """
 
     name: str
     hook: str
     owner: str
-    judge: Callable[[Packet], tuple[str | None, str]]
+    priority: int
+    judge: Callable[[Packet], tuple[str | None, str, Packet]]
 
 
 class Host(NamedTuple):

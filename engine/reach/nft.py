@@ -8,7 +8,7 @@ answers for each condition, and nobody is blamed for what can't be told.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,9 +20,7 @@ _DEEPEST = 16
 _FULL = 32
 _TERMINAL = {"accept": "accept", "drop": "drop", "reject": "drop", "masquerade": "accept", "snat": "accept"}
 _TERMINAL |= {"dnat": "accept", "redirect": "accept"}
-_GOING_ON = frozenset(
-    {"counter", "log", "mangle", "ct helper", "ct timeout", "ct expectation", "notrack", "quota", "flow"}
-)
+_GOING_ON = frozenset({"counter", "log", "ct helper", "ct timeout", "ct expectation", "notrack", "quota", "flow"})
 _VERDICTS = frozenset({"return", "jump", "goto", "vmap", "queue", "xt"})
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
 _UNKNOWN = object()
@@ -65,6 +63,7 @@ def base_chains(text: str, *, skip: Iterable[tuple[str, str]] = ()) -> list[Base
             f"{chain['family']} {chain['table']} {chain['name']}",
             chain["hook"],
             "firewalld" if chain["table"] == "firewalld" else "the host",
+            int(chain.get("prio", 0)),
             partial(_judge, rules, chain),
         )
         for chain in chains
@@ -72,22 +71,33 @@ def base_chains(text: str, *, skip: Iterable[tuple[str, str]] = ()) -> list[Base
     ]
 
 
-def _judge(rules: Rules, chain: Mapping[str, Any], packet: Packet) -> tuple[str | None, str]:
+def _judge(rules: Rules, chain: Mapping[str, Any], packet: Packet) -> tuple[str | None, str, Packet]:
     ends: list[_End] = []
+    marked: set[str] = set()
     key = (chain["family"], chain["table"], chain["name"])
-    if _walk(rules, key, packet, ends, 0):
+    if _walk(rules, key, packet, ends, marked, 0):
         ends.append(_End(chain.get("policy", "accept"), "the policy"))
     found = {end.verdict for end in ends}
+    after = _marked(packet, marked)
     if len(found) > 1 or None in found:
-        return None, ""
-    return ends[0].verdict, ends[0].by
+        return None, "", after
+    return ends[0].verdict, ends[0].by, after
 
 
-def _walk(rules: Rules, key: tuple[str, str, str], packet: Packet, ends: list[_End], depth: int) -> bool:
+def _marked(packet: Packet, marked: Container[str]) -> Packet:
+    # Which mark a rule sets is not worked out: it may be a map's.
+    if "meta" in marked:
+        packet = packet._replace(mark=None)
+    return packet._replace(connmark=None) if "ct" in marked else packet
+
+
+def _walk(
+    rules: Rules, key: tuple[str, str, str], packet: Packet, ends: list[_End], marked: set[str], depth: int
+) -> bool:
     # Whether the packet may come out at the chain's end.
     returned = False
     for rule in rules.get(key, ()):
-        matched, last = _conditions(rule["expr"], packet)
+        matched, last = _conditions(rule["expr"], _marked(packet, marked), marked)
         if matched is False or last is None:
             continue
         for sure, kind, value in _decisions(last, packet, sure=matched):
@@ -100,7 +110,7 @@ def _walk(rules: Rules, key: tuple[str, str, str], packet: Packet, ends: list[_E
                 if sure:
                     return True
             elif kind in {"jump", "goto"}:
-                after = depth >= _DEEPEST or _walk(rules, (*key[:2], value["target"]), packet, ends, depth + 1)
+                after = depth >= _DEEPEST or _walk(rules, (*key[:2], value["target"]), packet, ends, marked, depth + 1)
                 if sure and (kind == "goto" or not after):
                     return returned or after
             elif kind != "continue":  # a map of a name, a queue, an extension of iptables's
@@ -127,7 +137,7 @@ def _decisions(last: Mapping[str, Any], packet: Packet, *, sure: bool | None) ->
 
 
 def _conditions(
-    expressions: Iterable[Mapping[str, Any]], packet: Packet
+    expressions: Iterable[Mapping[str, Any]], packet: Packet, marked: set[str]
 ) -> tuple[bool | None, Mapping[str, Any] | None]:
     # Whether a packet matches, and the verdict that the rule then has, if it has one.
     matched: bool | None = True
@@ -140,6 +150,8 @@ def _conditions(
             matched = matched if found else None
         elif kind in _TERMINAL or kind in _VERDICTS:
             return matched, expression
+        elif kind == "mangle":
+            marked |= {what for what, of in value["key"].items() if isinstance(of, dict) and of.get("key") == "mark"}
         elif kind not in _GOING_ON:  # a limit, a quota, what nobody knows here
             matched = None
     return matched, None
@@ -199,7 +211,7 @@ def _meta(packet: Packet) -> dict[str, Any]:
         "l4proto": _PROTOCOLS.get(packet.protocol, packet.protocol),
         "nfproto": "ipv4",
         "protocol": "ip",
-        "pkttype": "unicast",
+        "pkttype": "host",
         "mark": _UNKNOWN if packet.mark is None else packet.mark,
     }
 

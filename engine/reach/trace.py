@@ -17,13 +17,14 @@ from nsctl.engine.reach.blame import (
     described_rule,
 )
 from nsctl.engine.reach.chains import UNTRACKED, through
-from nsctl.engine.reach.model import MAIN, Cause, Host, Packet, text
+from nsctl.engine.reach.model import DESTINATION_NAT, MAIN, SOURCE_NAT, Cause, Host, Packet, text
 from nsctl.engine.reach.routing import Way, addresses_of, in_table, lookup, way_back
 
 __all__ = ["Trace", "trace"]
 
 _RAW, _FILTER = ("raw", "mangle"), ("mangle", "filter", "security")
 _STRICT = 1
+_TRANSLATES = {"prerouting": DESTINATION_NAT, "postrouting": SOURCE_NAT}
 _REPAIR = "nsctl repair puts the subnet's route back"
 _SOURCE_NAT = frozenset({"MASQUERADE", "SNAT", "NETMAP"})
 
@@ -110,6 +111,7 @@ def _beyond(host: Host, packet: Packet, oif: str, about: str, *, translated: boo
         if found is None:
             return go.told(oif=oif)
         outside = found
+    go.translated("postrouting", packet._replace(source=outside), about)
     answer = packet._replace(
         source=packet.destination,
         destination=outside,
@@ -168,7 +170,7 @@ class _Journey(NamedTuple):
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == "NEW":
             packet = self.chains(("nat",), "PREROUTING", packet, about)
-        return packet
+        return self.translated("prerouting", packet, about)
 
     def source(self, packet: Packet, about: str, onward: str = "lo") -> None:
         """
@@ -201,15 +203,23 @@ class _Journey(NamedTuple):
                 if passage.untracked is not None:
                     self.causes.append(by_untracked(passage.untracked, about))
                 packet = passage.packet
-        if tables != ("nat",):
-            self._foreign(builtin.lower(), packet, about)
-        return packet
+        return packet if tables == ("nat",) else self._foreign(builtin.lower(), packet, about, late=False)
 
-    def _foreign(self, hook: str, packet: Packet, about: str) -> None:
+    def translated(self, hook: str, packet: Packet, about: str) -> Packet:
+        """
+        The chains of other tables of nftables that see a packet with its new addresses.
+        """
+        return self._foreign(hook, packet, about, late=True)
+
+    def _foreign(self, hook: str, packet: Packet, about: str, *, late: bool) -> Packet:
+        translates = _TRANSLATES.get(hook)
         for chain in self.host.base_chains:
-            if chain.hook != hook:
+            behind = translates is not None and chain.priority > translates
+            if chain.hook != hook or behind != late:
                 continue
-            verdict, by = chain.judge(packet)
+            verdict, by, packet = chain.judge(packet)
+            if verdict == "drop" and chain.priority == translates:
+                verdict = None  # which of the two comes first is for the order in which they were made
             if verdict == "drop":
                 what = f"{by} of the nftables chain '{chain.name}' drops {about}"
                 way = (
@@ -223,6 +233,7 @@ class _Journey(NamedTuple):
                 self.causes.append(Cause("nft chain", what, chain.name, chain.owner, hint))
             elif verdict is None:
                 self.doubts.append(f"the nftables chain '{chain.name}' may drop {about}")
+        return packet
 
     def source_nat(self, packet: Packet) -> int | None:
         """
@@ -257,7 +268,7 @@ class _Journey(NamedTuple):
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == UNTRACKED and packet.translated:
             return  # it is for the host's own address still, and ends here: the rule is blamed already
-        packet = packet._replace(destination=sandbox)
+        packet = self.translated("prerouting", packet._replace(destination=sandbox), about)
         self.forwards(packet.iif)
         way = lookup(host, packet)
         if way.kind != "unicast" or not way.hops:
@@ -268,7 +279,8 @@ class _Journey(NamedTuple):
             return
         self.source(packet, about, bridge)
         packet = self.chains(_FILTER, "FORWARD", packet._replace(oif=bridge), about)
-        self.chains(("mangle",), "POSTROUTING", packet, about)
+        packet = self.chains(("mangle",), "POSTROUTING", packet, about)
+        self.translated("postrouting", packet, about)
 
 
 def _elsewhere(host: Host, way: Way, packet: Packet, bridge: str) -> Cause:

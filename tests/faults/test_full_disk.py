@@ -42,7 +42,9 @@ def test_down_works_with_no_byte_free(mode: str, warm: Warm, tally: Tally) -> No
             done = ground.good("down", "web")
             assert ("audit trail" in done.stderr) == ("/var/log" in disks), str(done)
             ground.back()
-        assert "nothing to recover" in ground.good("recover").stdout
+        again = ground.good("recover").stdout
+        # Without room for a last line in the journal, it is for the next nsctl to find that all is done.
+        assert "nothing to recover" in again or not (ballast or "/run" not in disks), again
         ground.settled()
 
     cases = [(disks, ballast) for disks in DISKS for ballast in (True, False)]
@@ -60,8 +62,13 @@ def test_recover_works_with_no_byte_free(mode: str, warm: Warm, tally: Tally) ->
         ground.good("recover")
         assert not ground.settled()
 
+    with contextlib.closing(ground_for(warm, mode)) as ground:
+        ground.good(*MODES[mode])  # the first start of a fresh clone writes bytecode, too
+        ground.good("down", "web")
+        total = len(ground.good(*MODES[mode], at={}).ticks)
     generator = tally.random(mode)
-    cases = [(disks, generator.randint(40, 110)) for disks in DISKS for _ in range(4)]
+    # Of the earliest and the latest there is nothing to undo.
+    cases = [(disks, generator.randint(total // 4, total * 3 // 4)) for disks in DISKS for _ in range(4)]
     tally.sweep("disk full: recover", cases, partial(ground_for, warm, mode), attempt)
 
 

@@ -60,7 +60,7 @@ def test_a_setting_of_another_link_under_the_same_name_is_left_alone(lab: Lab) -
 
 def test_a_link_that_is_gone_and_made_anew_by_others_keeps_its_setting(lab: Lab) -> None:
     sh(lab, "ip link add up9 type veth peer name far9; ip link set up9 up; ip link set far9 up")
-    up(lab, "bridge", "--name", "web", *NET, "--uplink", "up9")
+    lab.nsctl("up", "bridge", "--name", "web", *NET, "--uplink", "up9", check=True)  # by which no default route leads
     sh(lab, "ip link del up9; ip link add up9 type veth peer name far9; echo 1 >/proc/sys/net/ipv4/conf/up9/forwarding")
     done = lab.nsctl("down", "web")
     assert done.returncode == 0

@@ -45,6 +45,51 @@ LETS = {
 }  # fmt: skip
 
 
+LATER = {
+    "what a mark lets pass": """
+        chain marks { type filter hook prerouting priority mangle; iifname "nsbr*" meta mark set 0x5; }
+        chain forward { type filter hook forward priority 0; policy drop;
+            meta mark 0x5 accept; ct state established accept; }""",
+    "what a connection's mark lets pass": """
+        chain marks { type filter hook prerouting priority mangle; iifname "nsbr*" ct mark set 0x5;
+            ct mark 0x5 meta mark set ct mark; }
+        chain forward { type filter hook forward priority 0; policy drop; meta mark 0x5 accept; }""",
+    "sources that are translated by then": """
+        chain leaks { type filter hook postrouting priority 300; oifname "eth0" ip saddr 10.0.0.0/8 drop; }""",
+    "answers to the host's address": """
+        chain bogons { type filter hook prerouting priority -150; iifname "eth0" ip daddr 10.0.0.0/8 drop; }""",
+    "answers to the sandbox's": """
+        chain own { type filter hook prerouting priority 0; policy drop; iifname "nsbr*" accept;
+            ip daddr 10.0.0.0/8 accept; }""",
+    "what is for this host": """
+        chain forward { type filter hook forward priority 0; policy drop; meta pkttype host accept; }""",
+}
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_a_packet_is_judged_as_it_is_by_then(lab: Lab, case: str) -> None:
+    load_chains(lab, LATER[case])
+    done = lab.nsctl("up", *WEB)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert reaches(lab)
+    assert lab.nsctl("check").returncode == 0
+    down(lab, "web")
+
+
+def test_one_that_drops_what_is_translated_by_then_is_named(lab: Lab) -> None:
+    drop = 'oifname "eth0" ip saddr 203.0.113.0/24 drop'
+    load_chains(lab, f"chain out {{ type filter hook postrouting priority 300; {drop}; }}")
+    done = lab.nsctl("up", *WEB)
+    assert done.returncode == 0
+    assert not reaches(lab)
+    assert "of the nftables chain 'inet fw out' drops" in done.stderr
+
+
+def load_chains(lab: Lab, chains: str) -> None:
+    text = f"table inet fw {{\n{chains}\n}}\n"
+    lab.run(["nft", "-f", "-"], input=text.replace("; }", ";\n}"), check=True)
+
+
 def load(lab: Lab, policy: str, rules: str, more: str) -> None:
     lab.run(["nft", "-f", "-"], input=TABLE.format(policy=policy, rules=rules, more=more), check=True)
 

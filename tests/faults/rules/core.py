@@ -326,10 +326,10 @@ RULES = (
         f"{_LATE}::test_a_result_that_waits_for_its_reader_is_still_told[SIGTERM]",
     ),
     Rule(
-        "signals stay ignored to the end of the process",
-        "engine/cli/__init__.py",
-        "    _leave_signals(before, ignored=argv is None)\n",
-        "",
+        "signals stay held to the end of the process",
+        "src/nsctl/__main__.py",
+        "    os._exit(status)",
+        "    sys.exit(status)",
         f"{_LATE}::test_from_its_first_line_on_signals_change_nothing",
     ),
     Rule(
