@@ -85,7 +85,7 @@ def _about_option(ctx: Any, option: str, own: list[str]) -> str:
         return hint
     if ctx.parent is None and option != "--":  # before the command: it may be the command's
         return "options of a command stand behind it: nsctl COMMAND [options]; see nsctl --help"
-    flags = [flag for param in ctx.command.get_params(ctx) if not param.hidden for flag in param.opts]
+    flags = [f for param in ctx.command.get_params(ctx) if not param.hidden for f in param.opts if f != "--help"]
     meant = nearest(option, flags) if len(option) > len("--x") else ""  # of one letter anything is near
     return f"did you mean {meant}?" if meant else ""
 

@@ -100,6 +100,7 @@ def test_defaults_and_types_are_in_the_help(nsctl: Nsctl) -> None:
         ("modes brige", "there is no mode 'brige'", "did you mean 'bridge'?"),
         ("apply /no/such/file", "can't be read: No such file", "ls -l /no/such/file"),
         ("adopt /no/such/file", "nsctl: /no/such/file can't be read: No such file", "ls -l /no/such/file"),
+        ("up none --ip 10.0.3.4", "there is no option '--ip'", "see nsctl up none --help"),
         ("systemd", "which command?", "nsctl systemd --help"),
         ("-v", "which command?", "nsctl --help"),
     ],
