@@ -62,7 +62,8 @@ def test_its_dry_run_shows_it_and_does_nothing(lab: Lab) -> None:
 )
 def test_it_is_refused_where_something_is_in_the_way(lab: Lab, in_the_way: list[str], says: str) -> None:
     plan = saved(lab, *WEB)
-    mac = plan["steps"][1]["do"]["argv"][6]
+    [bridge] = [step["do"]["argv"] for step in plan["steps"] if step["key"] == "link/nsbr0"]
+    mac = bridge[bridge.index("address") + 1]
     lab.run([word.format(mac=mac) for word in in_the_way], check=True)
     refused(lab, "apply", FILE, says=says)
 
