@@ -71,7 +71,7 @@ def forge(lab: Lab, source: str, target: str, payload: str) -> None:
 
 @pytest.mark.parametrize("source", ["10.0.4.2", "198.51.100.7", "203.0.113.9"])
 def test_nothing_with_a_source_of_another_network_leaves_a_bridge(lab: Lab, source: str) -> None:
-    up(lab, *WEB)
+    up(lab, *WEB, "--allow-spoofing")  # else it would not even get into the bridge
     up(lab, *DB)
     outside = sniffing(lab, wanted="feedbeef0001", neighbour=True)
     forge(lab, source, INTERNET_ADDRESS, "feedbeef0001")
@@ -80,6 +80,16 @@ def test_nothing_with_a_source_of_another_network_leaves_a_bridge(lab: Lab, sour
     outside = sniffing(lab, wanted="feedbeef0002", neighbour=True)
     forge(lab, "10.0.3.2", INTERNET_ADDRESS, "feedbeef0002")
     assert any("cb007102" + "cb007101" in frame for frame in seen(outside))
+
+
+def test_the_second_network_has_a_way_out_too_even_if_the_guard_comes_first(lab: Lab) -> None:
+    up(lab, *WEB)
+    up(lab, *DB)
+    for word in ("-D", "-A"):
+        jump = ("-m", "comment", "--comment", "nsctl:jump", "-j", "NSCTL-FORWARD")
+        lab.run(["iptables", word, "FORWARD", *jump], check=True)
+    for name in ("web", "db"):
+        assert lab.nsctl("exec", name, "--", "ping", "-c1", "-W3", INTERNET_ADDRESS).returncode == 0
 
 
 def test_an_internal_network_with_a_default_route_of_its_own_reaches_nothing_of_the_hosts(lab: Lab) -> None:

@@ -10,7 +10,6 @@ __all__ = ["RULES"]
 
 _NETWORK = "tests/system/test_network.py"
 _NO_PORT = "test_a_hardware_address_inside_is_that_of_no_port_of_the_bridge"
-_OTHERS = f"{_NETWORK}::test_the_host_forwards_between_other_links_neither_before_nor_meanwhile_nor_afterwards"
 
 _NETWORKS = "tests/system/test_networks.py"
 _CASE = "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/{}]"
@@ -119,7 +118,7 @@ RULES = (
         "engine/kit/forwarding.py",
         '"-j", "RETURN", owner=bridge, why=why, head=True)',
         '"-j", "RETURN", owner=bridge, why=why, head=False)',
-        f"{_OTHERS}[udp]",
+        f"{_NETWORK}::test_the_second_network_has_a_way_out_too_even_if_the_guard_comes_first",
     ),
     Rule(
         "a hardware address is one sandbox's only",
