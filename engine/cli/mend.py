@@ -111,7 +111,11 @@ def repair(
 ) -> int:
     """
     Put back exactly what is missing; what somebody else put in its place is left alone.
+
+    Sandboxes that have no way out even so are named with the cause, as by check.
     """
+    from nsctl.engine.executor.ways_out import ways_out as judged
+
     world: World = ctx.obj
     chosen = [check_name(name) for name in names or ()]
     need_root(world)
@@ -124,11 +128,16 @@ def repair(
     with world.changing("repair") as session:
         steps = session.repair(chosen)
         left = session.check(chosen)
+        blocked = ways_out.broken(judged(session.ctx, chosen))
     for step in steps:
         out.done(f"put back {step.key}: {step.why}")
     for d in left:
         out.note(f"left alone: {d.key}: {d.found}; expected: {d.expected}")
-    if left:
+    for cause, lost in blocked.items():
+        out.note(f"left alone: {ways_out.sentence(lost, cause)}")
+    for hint in dict.fromkeys(cause.hint for cause in blocked if cause.hint):
+        out.note(f"hint: {hint}")
+    if left or blocked:
         return DRIFT
     if not steps:
         out.done("nothing is missing")

@@ -179,3 +179,14 @@ def test_name_servers_on_the_hosts_loopback_are_warned_of(lab: Lab) -> None:
     lab.write("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.53\n")
     lab.run(["rm", "/etc/netns/web/resolv.conf"], check=True)
     up(lab, *WEB[1:])
+
+
+def test_repair_names_what_it_leaves_in_the_way(lab: Lab) -> None:
+    up(lab, *WEB[1:])
+    sh(lab, "iptables -I FORWARD -s 10.0.0.0/8 -j DROP")
+    done = lab.nsctl("repair")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"left alone: web has no way out: {DROP}" in done.stderr
+    assert done.stderr.count("hint: ") == 1
+    sh(lab, "iptables -D FORWARD 1")
+    assert lab.nsctl("repair", check=True).stdout == "nothing is missing\n"
