@@ -101,10 +101,7 @@ class Database:
         except sqlite3.OperationalError as e:
             if e.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
                 raise
-            # An nsctl was killed in mid-write: what it had begun has to be taken back before anybody can read.
-            self._conn.close()
-            self._conn = self._connect("rw")
-            self._conn.execute("PRAGMA query_only=ON")
+            self._take_back()
             version = self._conn.execute("PRAGMA user_version").fetchone()[0]
         self._conn.execute("PRAGMA temp_store=MEMORY")
         if not readonly:
@@ -121,6 +118,13 @@ class Database:
         if not readonly:
             self._conn.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
 
+    def _take_back(self) -> None:
+        # An nsctl was killed in mid-write: what it had begun has to be taken back before anybody can read. Or it has
+        # just begun: who may only read is told of that, too, since SQLite looks again only where it may write.
+        self._conn.close()
+        self._conn = self._connect("rw")
+        self._conn.execute("PRAGMA query_only=ON")
+
     def close(self) -> None:
         """
         Close the file.
@@ -135,7 +139,13 @@ class Database:
             Damaged, Unwritable: The file is not what it should be, or can't be read.
         """
         with self._faults():
-            return self._conn.execute(sql, values).fetchall()
+            try:
+                return self._conn.execute(sql, values).fetchall()
+            except sqlite3.OperationalError as e:
+                if getattr(e, "sqlite_errorcode", 0) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+                self._take_back()
+                return self._conn.execute(sql, values).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -69,7 +69,7 @@ def test_down_of_one_that_is_not_there_takes_none_down(lab: Lab) -> None:
     refused(lab, "down", "web", "db", says="there is no sandbox 'db'", hint="nsctl ls")
     refused(lab, "down", "wep", says="there is no sandbox 'wep'", hint="did you mean 'web'?")
     refused(lab, "down", says="which sandboxes", hint="nsctl down NAME..., nsctl down --all")
-    refused(lab, "down", "web", "--all", says="which sandboxes")
+    refused(lab, "down", "web", "--all", says="NAME and --all do not go together")
     assert [found["state"] for found in data(lab, "ls", "--json")] == ["up"]
 
 

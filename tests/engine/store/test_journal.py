@@ -254,6 +254,17 @@ def test_a_write_that_was_killed_half_way_is_taken_back(state_dir: Path, *, read
     again.close()
 
 
+def test_a_write_that_is_killed_while_somebody_looks_is_taken_back(state_dir: Path) -> None:
+    journal = Journal(state_dir)
+    bring_up(journal, "web")
+    journal.close()
+    looking = Journal(state_dir, readonly=True)
+    killed_in_mid_write(state_dir)
+    assert list(looking.sandboxes()) == ["web"]
+    assert keys(looking.steps()) == ["link/br0", "link/web"]
+    looking.close()
+
+
 # Writes that fail.
 
 
