@@ -8,6 +8,7 @@ import fnmatch
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator
 
 from tests.lab.network import Section
@@ -18,6 +19,11 @@ FILLER = ".nsctl-lab-filler"
 """The name of the file that fills a disk in a test; never part of a snapshot."""
 ESCAPED = "nsctl-lab-escaped"
 """Processes so named were made by a shim to outlive everything; never part of a snapshot."""
+
+IDLE = "sleep 2147483647 & wait"
+"""In the words of an init without a workload."""
+FORKNOEXEC = 0x40
+"""PF_FORKNOEXEC of linux/sched.h, in the ninth field of /proc/PID/stat (proc(5))."""
 
 # Write-only, unset (they fail), or a number that traffic changes.
 _VOLATILE_SYSCTLS = frozenset({"flush", "stable_secret", "nf_conntrack_count"})
@@ -83,7 +89,13 @@ def mounts() -> Section:
 def processes() -> Section:
     """
     All processes in the lab's PID namespace except its init: number and command line → namespaces.
+
+    An idle init's child that was forked a moment ago still goes by the words of its parent, and is given time.
     """
+    for _ in range(50):
+        if not any(_is_copy(number) for number in os.listdir("/proc") if number.isdigit()):
+            break
+        time.sleep(0.02)
     section: Section = {}
     for number in os.listdir("/proc"):
         if not number.isdigit() or number == "1":
@@ -99,6 +111,18 @@ def processes() -> Section:
         if ESCAPED not in command:
             section[f"{number} {command}"] = namespaces
     return section
+
+
+def _is_copy(number: str) -> bool:
+    try:
+        with open(f"/proc/{number}/stat", encoding="utf-8", errors="backslashreplace") as file:
+            flags = int(file.read().rpartition(")")[2].split()[6])
+        if not flags & FORKNOEXEC:
+            return False
+        with open(f"/proc/{number}/cmdline", encoding="utf-8", errors="backslashreplace") as file:
+            return IDLE in file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def trees(roots: Collection[str], state_directory: str, kept: Collection[str]) -> Section:
