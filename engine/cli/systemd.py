@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -160,8 +159,8 @@ def _what_runs() -> Iterator[str]:
 
     yield sys.executable
     yield os.__file__
-    for scheme in ("purelib", "platlib"):
-        folder = sysconfig.get_path(scheme)
+    # Where .pth files lead, too, and the system's packages, where a venv was made to have them.
+    for folder in filter(os.path.isdir, sys.path):
         yield folder
         yield from (entry.path for entry in os.scandir(folder))
     package = Path(nsctl.__file__).parent
