@@ -19,6 +19,9 @@ __all__ = ["ways_out"]
 _KINDS = ("route/", "addr/", "link/", f"rule/4/nat/{POSTROUTING}/", "sysctl/net/ipv4/conf/")
 """What the keys of the steps begin with that say what was promised, of the host and inside; and what nsctl switched."""
 
+_FEW = 10
+"""Sandboxes whose steps are read one by one: each has those that all share, too."""
+
 
 def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
     """
@@ -36,7 +39,8 @@ def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> 
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}
-    steps = _steps_of(ctx, with_gateway) if names else [r for kind in _KINDS for r in ctx.journal.steps_like(kind)]
+    few = names and len(with_gateway) <= _FEW
+    steps = _steps_of(ctx, with_gateway) if few else [r for kind in _KINDS for r in ctx.journal.steps_like(kind)]
     promises = promises_of(row.step for row in steps)
     chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
     backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")
