@@ -8,6 +8,7 @@ so every name and address passes one of these before it reaches an argument vect
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from nsctl.engine.errors import Invalid
 from nsctl.engine.hashing import sha256
@@ -21,6 +22,8 @@ __all__ = [
     "derived_mac",
     "display",
     "host_ifname",
+    "is_name",
+    "listed",
     "mask_of",
     "network_bridge",
     "port_mac",
@@ -81,12 +84,19 @@ def check_name(name: str, what: str = "name") -> str:
     Raises:
         Invalid: It is not lower-case letters, digits, `-` and `_`, beginning with a letter, at most 63 long.
     """
-    if len(name) <= NAME_MAX and _NAME.fullmatch(name):
+    if is_name(name):
         return name
     raise Invalid(
         f"{what} '{display(name)}' is not allowed",
         hint=f"use lower-case letters, digits, '-' and '_', beginning with a letter, at most {NAME_MAX}",
     )
+
+
+def is_name(word: str) -> bool:
+    """
+    Whether a sandbox may be called so.
+    """
+    return len(word) <= NAME_MAX and _NAME.fullmatch(word) is not None
 
 
 def check_ifname(name: str, what: str = "interface name") -> str:
@@ -191,3 +201,11 @@ def mask_of(name: str) -> str:
     By it, processes of a sandbox are known that outlive its init.
     """
     return f"{MASK}{name}"
+
+
+def listed(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """
+    Words for a sentence; of many, the first ones, and how many more there are.
+    """
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more

@@ -12,6 +12,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.tables import natural, table
 from nsctl.engine.cli.world import need_root
+from nsctl.engine.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
@@ -51,7 +52,7 @@ def networks(
             one["gateway"] or "-",
             "-" if one["joined"] else "yes" if one["internal"] else "no",
             "host" if one["joined"] else "nsctl",
-            _some(one["sandboxes"]),
+            listed(one["sandboxes"], _SHOWN),
         ]
         for one in found
     ]
@@ -63,8 +64,3 @@ def _found(session: Reading) -> list[dict[str, Any]]:
     from nsctl.engine.executor.inventory import networks as known
 
     return [one._asdict() for one in known(session.store[0])]
-
-
-def _some(names: list[Any]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_SHOWN])} and {more} more"

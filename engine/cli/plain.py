@@ -8,15 +8,12 @@ one of these forms to the letter (an option, a wrong name, a word too many) is f
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.world import World
 
 __all__ = ["plain"]
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 def plain(words: list[str]) -> int | None:
@@ -46,19 +43,25 @@ def plain(words: list[str]) -> int | None:
             from nsctl.engine.cli.tables import show as show_sandboxes
 
             done = show_sandboxes(_world(words))
-        case ["logs", name] if _NAME.fullmatch(name):
+        case ["logs", name] if _is_name(name):
             from nsctl.engine.cli.workload_output import show as show_output
 
             done = show_output(_world(words), name)
-        case ["shell", name] if _NAME.fullmatch(name):
+        case ["shell", name] if _is_name(name):
             from nsctl.engine.cli.entering import enter, own_shell
 
             done = enter(_world(words), name, (own_shell(),))
-        case ["exec", name, "--", program, *rest] if program and _NAME.fullmatch(name):
+        case ["exec", name, "--", program, *rest] if program and _is_name(name):
             from nsctl.engine.cli.entering import enter
 
             done = enter(_world(words), name, (program, *rest))
     return done
+
+
+def _is_name(word: str) -> bool:
+    from nsctl.engine.names import is_name
+
+    return is_name(word)
 
 
 def _world(words: list[str]) -> World:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nsctl.engine.errors import Conflict, Drifted
+from nsctl.engine.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
@@ -28,11 +29,10 @@ def all_as_made(session: Session, names: Sequence[str]) -> None:
     drifts = session.check(names) if names else []
     if not drifts:
         return
-    told = "; ".join(f"{drift.key}: {drift.found}" for drift in drifts[:_SHOWN])
-    more = f" and {len(drifts) - _SHOWN} more" if len(drifts) > _SHOWN else ""
+    told = listed([f"{drift.key}: {drift.found}" for drift in drifts], _SHOWN, "; ")
     what = f"'{names[0]}' is up already" if len(names) == 1 else f"{len(names)} sandboxes are up already"
     which = f" {names[0]}" if len(names) == 1 else ""
-    raise Drifted(f"{what}, and not as made: {told}{more}", hint=f"put it back: nsctl repair{which}")
+    raise Drifted(f"{what}, and not as made: {told}", hint=f"put it back: nsctl repair{which}")
 
 
 def none_to_confirm(name: str, confirm: float | None) -> None:

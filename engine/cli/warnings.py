@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.ways_out import listed
+from nsctl.engine.cli.ways_out import SHOWN
 from nsctl.engine.effect import FileIs, NetnsIs, RouteVia, ZoneIs
 from nsctl.engine.errors import NsctlError
+from nsctl.engine.names import listed
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
 
@@ -159,7 +160,10 @@ def _resolver_lines(deaf: Mapping[str, tuple[str, ...]]) -> list[str]:
     by_servers: dict[tuple[str, ...], list[str]] = {}
     for name, servers in deaf.items():
         by_servers.setdefault(servers, []).append(name)
-    return [f"names don't resolve in {listed(names)}: {no_resolver(servers)}" for servers, names in by_servers.items()]
+    return [
+        f"names don't resolve in {listed(names, SHOWN)}: {no_resolver(servers)}"
+        for servers, names in by_servers.items()
+    ]
 
 
 def _warn_of_resolvers(plans: Iterable[Plan]) -> None:

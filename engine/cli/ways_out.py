@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
+from nsctl.engine.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.reach.model import Cause
     from nsctl.engine.reach.promise import Verdict
 
-__all__ = ["as_json", "broken", "doubtful", "lacking", "listed", "sentence", "warn"]
+__all__ = ["SHOWN", "as_json", "broken", "doubtful", "lacking", "sentence", "warn"]
 
-_SHOWN = 3
+SHOWN = 3
+"""Sandboxes that a sentence names."""
 
 
 def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str:
@@ -28,14 +30,7 @@ def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str
         future: It is about what a plan would make.
     """
     has = "would have" if future else "has" if len(names) == 1 else "have"
-    return f"{listed(names)} {has} no way out: {cause.what}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """
-    Names for a sentence; of many, the first ones.
-    """
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return f"{listed(names, SHOWN)} {has} no way out: {cause.what}"
 
 
 def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:

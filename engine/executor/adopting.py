@@ -20,6 +20,7 @@ from nsctl.engine.executor.forward import Work, adopt_of_others, other_work
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.transaction import new_row, tell_sharers
 from nsctl.engine.executor.wiring import Wiring
+from nsctl.engine.names import listed
 from nsctl.engine.plan import Plan, Spawn, Step
 from nsctl.engine.probe.observe import Seen, observe
 from nsctl.engine.probe.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
@@ -167,8 +168,7 @@ def _refuse(plans: Sequence[Plan], stock: Stock) -> None:
             f"nothing of '{names}' is there to be adopted", hint="have it made: nsctl apply FILE, or sh FILE"
         )
     faults = [f"{key}: {found}" for key, found in (stock.wrong | stock.absent).items()]
-    rest = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     raise Conflict(
-        f"'{names}' is not as the plan makes it: {'; '.join(faults[:_SHOWN])}{rest}",
+        f"'{names}' is not as the plan makes it: {listed(faults, _SHOWN, '; ')}",
         hint="nothing was taken over; what the script has made, `sh SCRIPT down` takes away",
     )

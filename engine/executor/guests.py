@@ -14,6 +14,7 @@ from nsctl.engine.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs
 from nsctl.engine.errors import NsctlError
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.link import born_with, hardware_address_inside
+from nsctl.engine.names import listed
 from nsctl.engine.shapes import BUILT_IN
 from nsctl.engine.store import StepRow
 
@@ -69,11 +70,7 @@ def guests_of(ctx: Context, rows: Sequence[StepRow], going: Collection[str]) -> 
     by_kind: dict[str, list[str]] = {}
     for guest in found:
         by_kind.setdefault(guest.kind, []).append(f"{guest.name} ({guest.place})")
-    return [f"{kind}: {_some(names)}" for kind, names in by_kind.items()]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return [f"{kind}: {listed(names, _SHOWN)}" for kind, names in by_kind.items()]
 
 
 def _found(ctx: Context, rows: Iterable[StepRow], going: Collection[str]) -> Iterator[_Guest]:

@@ -18,6 +18,7 @@ from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
 from nsctl.engine.executor.inventory import info_of, pid_of
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.postconditions import all_in_place
+from nsctl.engine.names import listed
 from nsctl.engine.plan import Plan, Step
 from nsctl.engine.probe.process import start_of
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
@@ -132,9 +133,9 @@ def left_over(what: str, left: Sequence[str]) -> RollbackFailed:
     """
     The error that names what is left.
     """
-    rest = len(left) - _SHOWN
-    shown = "; ".join(left[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-    return RollbackFailed(f"{what}; left over: {shown}", hint="try again to undo it: nsctl recover")
+    return RollbackFailed(
+        f"{what}; left over: {listed(left, _SHOWN, '; ')}", hint="try again to undo it: nsctl recover"
+    )
 
 
 def confirm(ctx: Context, name: str) -> None:

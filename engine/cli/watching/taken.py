@@ -16,6 +16,7 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.watching.store import generation
 from nsctl.engine.cli.world import World
 from nsctl.engine.errors import NsctlError, RollbackFailed
+from nsctl.engine.names import listed
 
 __all__ = ["main"]
 
@@ -81,8 +82,7 @@ def _look(watcher: socket.socket, said: dict[str, object]) -> None:
     finally:
         said["mended"] = list(mended)
         if mended:
-            more = f" and {len(mended) - _SHOWN} more" if len(mended) > _SHOWN else ""
-            out.done(f"put back {', '.join(list(mended)[:_SHOWN])}{more}")
+            out.done(f"put back {listed(list(mended), _SHOWN)}")
 
 
 def _about_to_look(watcher: socket.socket) -> None:
