@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, State
+from nsctl.engine.effect import LinkIs, NetnsIs, State
 from nsctl.engine.errors import Conflict
 from nsctl.engine.events import PlanFinished, PlanStarted
-from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.forward import Work, adopt_of_others, other_work
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.results import Results
 from nsctl.engine.executor.transaction import new_row, tell_sharers
-from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.names import listed
 from nsctl.engine.plan import Plan, Spawn, Step
 from nsctl.engine.probe.observe import Seen, observe
@@ -108,7 +107,7 @@ def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
 
 
 def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
-    own, jumps, wiring = OwnRules(ctx, every), Jumps(ctx), Wiring(ctx.kernel)
+    results, jumps = Results(ctx, every), Jumps(ctx)
     # A veth's peer has no effect of its own: its address stands in the command that made it.
     macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.do.argv)
     pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
@@ -122,14 +121,7 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
             sight = _namespace(ctx, step.effect.name, macs, inits.get(step.effect.name))
         else:
             sight = observe(step.effect, ctx.kernel)
-        found = sight.drift if sight.state is State.OURS else sight.found
-        if not found and (fault := wiring.inside(step)):
-            found = fault.found
-        if isinstance(step.effect, ChainIs) and not found:
-            told = f"{step.effect.chain} holds a rule that is not nsctl's"
-            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step)]
-            if behind := own.misplaced(step):
-                found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
+        found = results.fault(step, sight)
         if not found and (before := jumps.stopped(step)):
             found = f"no packet gets past a rule before it: {before}"
         if found:

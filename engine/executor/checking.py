@@ -81,7 +81,8 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
     drifts = []
     missing: set[str] = set()
     under_way = ctx.journal.transaction() is not None
-    for row, sight in _sights(ctx, names):
+    rows = ctx.journal.steps(*names)
+    for row, sight in _sights(ctx, rows):
         key = row.step.key
         if row.state != DONE and under_way:
             found, state = "a transaction that never ended", "absent"
@@ -106,17 +107,16 @@ def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
             files.append(Drift(key, f"its own /etc/{one.name}", one.found, tuple(ctx.journal.holders(key)), "changed"))
     late = [
         Drift(one.step.key, one.step.why, "firewalld runs by now, and has it in no zone", one.holders, "absent")
-        for one in late_zones(ctx, _rows(ctx, names))
+        for one in late_zones(ctx, rows)
     ]
-    return [*drifts, *files, *_in_own_chains(ctx, names), *late, *_unwatched(ctx, names)]
+    return [*drifts, *files, *_in_own_chains(ctx, rows), *late, *_unwatched(ctx, names)]
 
 
 def _chosen(ctx: Context, names: Sequence[str]) -> dict[str, SandboxRow]:
     return {name: row for name, row in ctx.journal.sandboxes().items() if not names or name in names}
 
 
-def _in_own_chains(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
-    rows = _rows(ctx, names)
+def _in_own_chains(ctx: Context, rows: Sequence[StepRow]) -> Iterator[Drift]:
     own, jumps = OwnRules(ctx, (row.step for row in rows)), Jumps(ctx)
     for row in rows:
         step, backend = row.step, row.tools.get("iptables", "")
@@ -144,20 +144,12 @@ def _unwatched(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
             yield Drift(f"confirm/{name}", expected, "nothing waits for the confirmation", (name,), "absent")
 
 
-def _rows(ctx: Context, names: Sequence[str]) -> list[StepRow]:
-    if not names:
-        return ctx.journal.steps()
-    rows = {r.step.key: r for name in names for r in ctx.journal.steps(name)}
-    return sorted(rows.values(), key=lambda r: r.seq)
-
-
-def _sights(ctx: Context, names: Sequence[str]) -> list[tuple[StepRow, Seen | None]]:
-    ordered = _rows(ctx, names)
+def _sights(ctx: Context, rows: Sequence[StepRow]) -> list[tuple[StepRow, Seen | None]]:
     ctx.kernel.forget()
-    ctx.kernel.expect(row.step.effect for row in ordered)
-    ctx.kernel.visit(row.step.effect for row in ordered)
+    ctx.kernel.expect(row.step.effect for row in rows)
+    ctx.kernel.visit(row.step.effect for row in rows)
     wiring = Wiring(ctx.kernel)
-    return [(r, _sight(ctx, r, wiring) if r.step.effect is not None else None) for r in ordered]
+    return [(r, _sight(ctx, r, wiring) if r.step.effect is not None else None) for r in rows]
 
 
 def _sight(ctx: Context, row: StepRow, wiring: Wiring) -> Seen | None:
@@ -198,7 +190,7 @@ def repair(
         ended: Whether processes that have ended, and what has gone with them, are made again, too.
     """
     ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
-    sights = _sights(ctx, names)
+    sights = _sights(ctx, ctx.journal.steps(*names))
     named = [step for row, sight in sights if sight is not None and (step := name_again(ctx, row, sight)) is not None]
     if named:
         if dry_run:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import ChainIs, ProcessIs, State
+from nsctl.engine.effect import ProcessIs
 from nsctl.engine.errors import StepFailed
-from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.forward import Work
 from nsctl.engine.executor.jumps import Jumps
-from nsctl.engine.executor.wiring import Wiring
+from nsctl.engine.executor.results import Results
 from nsctl.engine.plan import Plan
 from nsctl.engine.probe.observe import observe
 
@@ -42,7 +41,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
     ctx.kernel.forget()
     ctx.kernel.expect(step.effect for step in steps.values())
     ctx.kernel.visit(step.effect for step in steps.values())
-    own, wiring, jumps = OwnRules(ctx, steps.values()), Wiring(ctx.kernel), Jumps(ctx)
+    results, jumps = Results(ctx, steps.values()), Jumps(ctx)
     done = {step.key: step for step in (*work.new, *work.mend)}
     for number, (key, step) in enumerate(steps.items(), 1):
         if step.effect is None:
@@ -51,18 +50,11 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         mark = ctx.marks.get(key) or (row.mark if row is not None else None)
         backend = row.tools.get("iptables", "") if row is not None else ""
         sight = observe(step.effect, ctx.kernel, mark, backend=backend)
-        found = sight.drift if sight.state is State.OURS else sight.found
-        if not found and (fault := wiring.inside(step)):
-            found = fault.found
+        found = results.fault(step, sight, backend)
         if not found and (ahead := jumps.stopped(step, backend)):
             found = f"a rule before it decides for all: {ahead}"
         if not found and key in done and (passed := jumps.astray(done[key])):
             found = f"it stands before a rule that it belongs behind: {passed}"
-        if isinstance(step.effect, ChainIs):
-            told = f"{step.effect.chain} holds a rule that is not nsctl's"
-            ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in own.strange(step, backend)]
-            if not found and (behind := own.misplaced(step, backend)):
-                found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
         if found and not sight.gone and not (key in workloads and isinstance(step.effect, ProcessIs)):
             raise StepFailed(
                 f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {found}",

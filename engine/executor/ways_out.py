@@ -12,15 +12,12 @@ from nsctl.engine.kit.firewall import POSTROUTING
 from nsctl.engine.plan import Step
 from nsctl.engine.probe.snapshot import insides, read_host
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
-from nsctl.engine.store import SandboxRow, StepRow
+from nsctl.engine.store import SandboxRow
 
 __all__ = ["ways_out"]
 
 _KINDS = ("route/", "addr/", "link/", f"rule/4/nat/{POSTROUTING}/", "sysctl/net/ipv4/conf/")
 """What the keys of the steps begin with that say what was promised, of the host and inside; and what nsctl switched."""
-
-_FEW = 10
-"""Sandboxes whose steps are read one by one: each has those that all share, too."""
 
 
 def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
@@ -39,8 +36,8 @@ def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> 
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}
-    few = names and len(with_gateway) <= _FEW
-    steps = _steps_of(ctx, with_gateway) if few else [r for kind in _KINDS for r in ctx.journal.steps_like(kind)]
+    holders = with_gateway if names else ()
+    steps = [row for kind in _KINDS for row in ctx.journal.steps_like(kind, holders)]
     promises = promises_of(row.step for row in steps)
     chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
     backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")
@@ -68,8 +65,3 @@ def _owner(ctx: Context, row: SandboxRow) -> str:
         seen.add(shared)
         row = other
     return row.name if row.info.get("gateway") else ""
-
-
-def _steps_of(ctx: Context, names: Iterable[str]) -> list[StepRow]:
-    found = {row.step.key: row for name in names for row in ctx.journal.steps(name)}
-    return list(found.values())

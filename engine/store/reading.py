@@ -4,7 +4,7 @@ The journal, as far as it is read; and whether what it says can be believed, her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -221,19 +221,21 @@ class Records:
         """
         return [k for (k,) in self._rows("SELECT key FROM steps ORDER BY seq")]
 
-    def steps(self, name: str | None = None) -> list[StepRow]:
+    def steps(self, *names: str) -> list[StepRow]:
         """
-        The steps that a sandbox holds (or all), in order of application.
+        The steps that some sandboxes hold (all, if none is named), each once, in order of application.
         """
-        if name is None:
-            return list(self._steps("ORDER BY seq"))
-        return list(self._steps("WHERE key IN (SELECT key FROM holders WHERE name = ?) ORDER BY seq", (name,)))
+        return self.steps_like("", names)
 
-    def steps_like(self, beginning: str) -> list[StepRow]:
+    def steps_like(self, beginning: str, names: Collection[str] = ()) -> list[StepRow]:
         """
-        The steps whose keys begin so, in order of application.
+        Those of them whose keys begin so.
         """
-        return list(self._steps("WHERE substr(key, 1, ?) = ? ORDER BY seq", (len(beginning), beginning)))
+        which, values = "WHERE substr(key, 1, ?) = ?", (len(beginning), beginning)
+        if not names:
+            return list(self._steps(f"{which} ORDER BY seq", values))
+        held = "key IN (SELECT key FROM holders WHERE name IN (SELECT value FROM json_each(?)))"
+        return list(self._steps(f"{which} AND {held} ORDER BY seq", (*values, dumps(list(names)))))
 
     def unsettled(self) -> list[StepRow]:
         """

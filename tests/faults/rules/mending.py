@@ -101,9 +101,9 @@ RULES = (
     ),
     Rule(
         "what is said to be up is in order",
-        "engine/executor/postconditions.py",
-        "if not found and (behind := ",
-        "if False and (behind := ",
+        "engine/executor/results.py",
+        "if not found and (behind := self._own",
+        "if False and (behind := self._own",
         "tests/system/test_postconditions.py::test_a_rule_that_others_move_behind_what_it_has_to_precede_is_noticed",
     ),
     Rule(
@@ -136,9 +136,9 @@ RULES = (
     ),
     Rule(
         "an end inside is looked at before it is said to be up",
-        "engine/executor/postconditions.py",
-        "if not found and (fault := wiring.inside(step)):",
-        "if False and (fault := wiring.inside(step)):",
+        "engine/executor/results.py",
+        "if not found and (fault := self._wiring.inside(step)):",
+        "if False and (fault := self._wiring.inside(step)):",
         "tests/system/test_postconditions.py::test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone"
         "[ip -n web link set eth0 address 02:00:00:00:00:99]",
     ),

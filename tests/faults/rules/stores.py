@@ -98,7 +98,7 @@ RULES = (
     ),
     Rule(
         "a rule of others' in a chain of nsctl's is told when it is up",
-        "engine/executor/postconditions.py",
+        "engine/executor/results.py",
         "if isinstance(step.effect, ChainIs):",
         "if False:",
         "tests/faults/test_strangers.py::test_a_rule_of_others_is_told",

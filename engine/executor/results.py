@@ -1,0 +1,50 @@
+"""
+What is wrong with the result of a step: by its effect, and by what came along with it and has no effect of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nsctl.engine.effect import ChainIs, State
+from nsctl.engine.executor.chains import OwnRules
+from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.wiring import Wiring
+from nsctl.engine.plan import Step
+from nsctl.engine.probe.seen import Seen
+
+__all__ = ["Results"]
+
+
+class Results:
+    """
+    The results of some steps, as the kernel has been read.
+
+    Args:
+        ctx: The context; a stranger's rule in a chain of nsctl's becomes one of its warnings.
+        steps: The steps.
+    """
+
+    def __init__(self, ctx: Context, steps: Iterable[Step]) -> None:
+        self._ctx = ctx
+        self._own = OwnRules(ctx, steps)
+        self._wiring = Wiring(ctx.kernel)
+
+    def fault(self, step: Step, sight: Seen, backend: str = "") -> str:
+        """
+        What is wrong; empty, if nothing is.
+
+        Args:
+            step: The step.
+            sight: What its effect is compared with.
+            backend: The back end of iptables that it was made with; empty: the one in use.
+        """
+        found = sight.drift if sight.state is State.OURS else sight.found
+        if not found and (fault := self._wiring.inside(step)):
+            found = fault.found
+        if isinstance(step.effect, ChainIs):
+            told = f"{step.effect.chain} holds a rule that is not nsctl's"
+            self._ctx.warnings += [f"{told}: {' '.join(spec)}" for spec in self._own.strange(step, backend)]
+            if not found and (behind := self._own.misplaced(step, backend)):
+                found = f"a rule stands behind what it has to precede: {' '.join(next(iter(behind)))}"
+        return found
