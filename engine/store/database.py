@@ -96,13 +96,7 @@ class Database:
         return sqlite3.connect(where, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
 
     def _prepare(self, *, readonly: bool) -> None:
-        try:
-            version = self._conn.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.OperationalError as e:
-            if e.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise
-            self._take_back()
-            version = self._conn.execute("PRAGMA user_version").fetchone()[0]
+        version = self._read("PRAGMA user_version")[0][0]
         self._conn.execute("PRAGMA temp_store=MEMORY")
         if not readonly:
             self._conn.execute("PRAGMA journal_mode=PERSIST")
@@ -118,12 +112,18 @@ class Database:
         if not readonly:
             self._conn.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
 
-    def _take_back(self) -> None:
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._conn.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as e:
+            if getattr(e, "sqlite_errorcode", 0) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
         # An nsctl was killed in mid-write: what it had begun has to be taken back before anybody can read. Or it has
         # just begun: who may only read is told of that, too, since SQLite looks again only where it may write.
         self._conn.close()
         self._conn = self._connect("rw")
         self._conn.execute("PRAGMA query_only=ON")
+        return self._conn.execute(sql, values).fetchall()
 
     def close(self) -> None:
         """
@@ -139,13 +139,7 @@ class Database:
             Damaged, Unwritable: The file is not what it should be, or can't be read.
         """
         with self._faults():
-            try:
-                return self._conn.execute(sql, values).fetchall()
-            except sqlite3.OperationalError as e:
-                if getattr(e, "sqlite_errorcode", 0) != sqlite3.SQLITE_READONLY_ROLLBACK:
-                    raise
-                self._take_back()
-                return self._conn.execute(sql, values).fetchall()
+            return self._read(sql, values)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
