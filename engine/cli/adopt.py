@@ -54,9 +54,7 @@ def adopt(
     except Invalid as e:
         raise Invalid(f"{display(file)}: {e.message}", hint=e.hint) from e
     plugins = Plugins.load("")
-    for line in plugins.warnings:
-        out.warning(line)
-    plugins.warnings.clear()
+    out.warnings_of(plugins)
     for plan in carried.plans:
         planner.validate(plan)
         check_kept(plan, str(world.state_dir))  # what `down` would not run is not taken over

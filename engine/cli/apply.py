@@ -111,9 +111,7 @@ def apply(
         out.data(shown.removesuffix("\n"), exact=form == "sh")
         return 0
     plugins = Plugins.load("")
-    for line in plugins.warnings:
-        out.warning(line)
-    plugins.warnings.clear()
+    out.warnings_of(plugins)
     plugins.review(plan)
     with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_batch) as session:
         ended = ended_names(session, plan.name)

@@ -88,7 +88,9 @@ def _bridge(facts: Facts) -> Finding:
     Plan a bridge network, and judge its way out.
     """
     from nsctl.engine import planner
+    from nsctl.engine.cli.free_names import first_free
     from nsctl.engine.cli.warnings import forecast
+    from nsctl.engine.cli.ways_out import no_further
     from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding
     from nsctl.engine.errors import NsctlError
     from nsctl.engine.mode import Request
@@ -98,7 +100,7 @@ def _bridge(facts: Facts) -> Finding:
     if loaded is None:
         return Finding(FAIL, "the mode 'bridge' can't be loaded", "see: nsctl modes")
     mode = loaded.mode
-    request = Request(_free_name(facts), mode.options(), mode.isolate, (), {})
+    request = Request(first_free("doctor", facts.netns), mode.options(), mode.isolate, (), {})
     try:
         plan = planner.plan(mode, request, facts)
         [verdict] = forecast({step.key: step for step in plan.steps}, facts, facts.steps).values()
@@ -108,14 +110,8 @@ def _bridge(facts: Facts) -> Finding:
         cause = verdict.broken[0]
         return Finding(FAIL, f"a sandbox on a bridge would have no way out: {cause.what}", cause.hint)
     if verdict.causes:
-        return Finding(
-            WARN, f"{verdict.causes[0].what}: sandboxes get no further than the host itself", verdict.causes[0].hint
-        )
+        return Finding(WARN, no_further(verdict.causes[0]), verdict.causes[0].hint)
     if verdict.reached is None:
         what = f"whether a sandbox on a bridge would have a way out can't be told: {'; '.join(verdict.doubts)}"
         return Finding(WARN, what, "see: iptables-save; ip rule" if os.geteuid() == 0 else "sudo nsctl doctor")
     return Finding(OK, "a sandbox on a bridge would have a way out")
-
-
-def _free_name(facts: Facts) -> str:
-    return next(name for n in range(1, 1 << 20) if (name := f"doctor-{n}") not in facts.netns)

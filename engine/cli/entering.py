@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.cli.world import need_root, sandbox_in
 from nsctl.engine.errors import Refused
 
 if TYPE_CHECKING:
@@ -49,12 +49,9 @@ def enter(
 
     need_root(world)
     with world.read() as session:
-        rows = {} if session is None else session.sandboxes()
-        if session is None or name not in rows:
-            raise no_sandbox(name, rows)
-        row = rows[name]
-        pid = session.pid(row)
-        masked = masks_for(session, row, pid)
+        store, row = sandbox_in(session, name)
+        pid = store.pid(row)
+        masked = masks_for(store, row, pid)
     if row.state != "up":
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
     if pid is None and row.info.get("init"):

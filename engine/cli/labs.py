@@ -121,9 +121,7 @@ def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) ->
 
 def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
     lab, plugins = load_lab(path, text)
-    for line in plugins.warnings:
-        out.warning(line)
-    plugins.warnings.clear()
+    out.warnings_of(plugins)
     return lab, plugins
 
 

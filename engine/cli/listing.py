@@ -12,7 +12,7 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
 from nsctl.engine.cli.tables import show, summary
-from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.cli.world import need_root, sandbox_in
 from nsctl.engine.names import check_name
 
 if TYPE_CHECKING:
@@ -55,11 +55,8 @@ def inspect(
     check_name(name)
     need_root(world)
     with world.read() as session:
-        rows = {} if session is None else session.sandboxes()
-        if session is None or name not in rows:
-            raise no_sandbox(name, rows)
-        row = rows[name]
-        found = summary(session, row)
+        store, row = sandbox_in(session, name)
+        found = summary(store, row)
         found |= {
             "isolate": list(row.isolate),
             "options": row.options,
@@ -74,7 +71,7 @@ def inspect(
                 step_to_json(s.step) | {"state": s.state, "mark": s.mark, "tools": s.tools}
                 if verbose
                 else {"key": s.step.key, "state": s.state, "why": s.step.why}
-                for s in session.steps(name)
+                for s in store.steps(name)
             ],
         }
     out.data(json.dumps(found, indent=2) if verbose else _short(found))

@@ -59,7 +59,7 @@ def check(
     mendable = bool(drifts)
     drifts += map(as_drift, elsewhere)
     blocked = ways_out.broken(verdicts)
-    notes += [f"{cause.what}: sandboxes get no further than the host itself" for cause in ways_out.lacking(verdicts)]
+    notes += [ways_out.no_further(cause) for cause in ways_out.lacking(verdicts)]
     if as_json:
         found = {"drift": [asdict(d) for d in drifts], "way_out": ways_out.as_json(verdicts), "notes": notes}
         out.data(json.dumps(found, indent=2))

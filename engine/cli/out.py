@@ -8,11 +8,26 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli.called import spoken
 
-__all__ = ["OutputFailedError", "Raw", "close", "data", "done", "note", "problem", "traceback", "verbose", "warning"]
+if TYPE_CHECKING:
+    from nsctl.hooks.manager import Plugins
+
+__all__ = [
+    "OutputFailedError",
+    "Raw",
+    "close",
+    "data",
+    "done",
+    "note",
+    "problem",
+    "traceback",
+    "verbose",
+    "warning",
+    "warnings_of",
+]
 
 verbose = 0
 """How often -v was given."""
@@ -110,6 +125,15 @@ def warning_once(text: str) -> None:
     The same, of what concerns many alike.
     """
     warning(text)
+
+
+def warnings_of(plugins: Plugins) -> None:
+    """
+    What was wrong with plugins, once.
+    """
+    for line in plugins.warnings:
+        warning(line)
+    plugins.warnings.clear()
 
 
 def problem(text: str, hint: str = "") -> None:

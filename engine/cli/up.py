@@ -178,7 +178,7 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
     want, common = wish(mode, given, words_after_dashes(ctx), UpCommon)
     timeout = seconds(common.step_timeout, "--step-timeout")
     confirm = None if common.confirm is None else seconds(common.confirm, "--confirm")
-    _warn(plugins)
+    out.warnings_of(plugins)
     if common.dry_run:
         _show(world, plugins, want, common.format)
         return 0
@@ -193,11 +193,7 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
                 all_as_made(session, [row.name])
                 out.done(f"{described(row)} (already)")
                 return 0
-        facts = session.facts(without=ended)
-        with of_no_store(session, want.request.name):
-            with session.planning():
-                plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
-            [row] = session.up([plan], replace=ended, confirm=confirm)
+        plan, row = _made(world, session, want, plugins, ended, confirm=confirm)
         over, found = has_ended(session, row), looked_after(session, [plan])
     out.done(described(row, ended=over))
     warn([plan], found)
@@ -234,6 +230,25 @@ def has_ended(session: Session, row: SandboxRow) -> bool:
     return bool(row.command) and session.pid(row) is None
 
 
+def _made(
+    world: World,
+    session: Session,
+    want: Wish,
+    plugins: Plugins,
+    ended: list[str],
+    *,
+    confirm: float | None = None,
+    ephemeral: bool = False,
+) -> tuple[Plan, SandboxRow]:
+    # What is asked for, planned and carried out, in place of those that have ended.
+    facts = session.facts(without=ended)
+    with of_no_store(session, want.request.name):
+        with session.planning():
+            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
+        [row] = session.up([plan], replace=ended, confirm=confirm, ephemeral=ephemeral)
+    return plan, row
+
+
 def _same(row: SandboxRow, want: Wish) -> None:
     differs = difference(row, want)
     if differs:
@@ -241,12 +256,6 @@ def _same(row: SandboxRow, want: Wish) -> None:
             f"'{row.name}' is up already, with other options: {differs}",
             hint=f"take it down first (nsctl down {row.name}), or use another --name",
         )
-
-
-def _warn(plugins: Plugins) -> None:
-    for line in plugins.warnings:
-        out.warning(line)
-    plugins.warnings.clear()
 
 
 def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
@@ -257,7 +266,7 @@ def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]
     # The command is no workload: it runs in the foreground, in a sandbox that has nothing but its init.
     want, common = wish(mode, given, (), Common)
     timeout = seconds(common.step_timeout, "--step-timeout")
-    _warn(plugins)
+    out.warnings_of(plugins)
     if common.dry_run:
         _show(world, plugins, want, common.format)
         return 0
@@ -277,11 +286,7 @@ def started(world: World, session: Session, want: Wish, plugins: Plugins) -> San
     ended = ended_names(session, name) if want.named else []
     if want.named and name in session.sandboxes() and not ended:
         raise Conflict(f"'{name}' is up already", hint="use another --name, or leave it out")
-    facts = session.facts(without=ended)
-    with of_no_store(session, name):
-        with session.planning():
-            plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
-        [row] = session.up([plan], replace=ended, ephemeral=True)
+    plan, row = _made(world, session, want, plugins, ended, ephemeral=True)
     warn([plan], looked_after(session, [plan]))
     return row
 

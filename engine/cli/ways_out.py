@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nsctl.engine.reach.model import Cause
     from nsctl.engine.reach.promise import Verdict
 
-__all__ = ["SHOWN", "as_json", "broken", "doubtful", "lacking", "sentence", "warn"]
+__all__ = ["SHOWN", "as_json", "broken", "doubtful", "lacking", "no_further", "sentence", "warn"]
 
 SHOWN = 3
 """Sandboxes that a sentence names."""
@@ -52,6 +52,13 @@ def lacking(verdicts: Mapping[str, Verdict]) -> Iterator[Cause]:
     yield from dict.fromkeys(causes)
 
 
+def no_further(cause: Cause) -> str:
+    """
+    What it means for sandboxes that the host itself has no way out.
+    """
+    return f"{cause.what}: sandboxes get no further than the host itself"
+
+
 def doubtful(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
     """
     What can't be told, a line for each sandbox of which it is not known whether it has a way out.
@@ -71,7 +78,7 @@ def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
         if cause.hint:
             out.note(f"hint: {cause.hint}")
     for cause in lacking(verdicts):
-        out.note(f"note: {cause.what}: sandboxes get no further than the host itself")
+        out.note(f"note: {no_further(cause)}")
     if out.verbose:
         for line in doubtful(verdicts):
             out.note(line)

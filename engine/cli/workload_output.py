@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.world import need_root, no_sandbox
+from nsctl.engine.cli.world import need_root, sandbox_in
 from nsctl.engine.errors import Refused
 from nsctl.engine.names import check_name
 
@@ -68,17 +68,14 @@ def _opened(world: World, name: str) -> tuple[int, int | None]:
     from nsctl.engine.probe.process import start_of
 
     with world.read() as session:
-        rows = {} if session is None else session.sandboxes()
-        if session is None or name not in rows:
-            raise no_sandbox(name, rows)
-        row = rows[name]
+        store, row = sandbox_in(session, name)
         path = row.info.get("log")
         if path is None or (not row.command and row.info.get("init") == f"init/{name}"):
             raise Refused(
                 f"'{name}' has no workload whose output is kept",
                 hint="nsctl up MODE -- CMD... makes one; what exec, shell and run start prints where they are called",
             )
-        pid = session.pid(row)
+        pid = store.pid(row)
         start = None if pid is None else start_of(pid)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

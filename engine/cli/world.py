@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.values import dataclass
 
-__all__ = ["World", "need_root", "no_sandbox", "settled"]
+__all__ = ["World", "need_root", "no_sandbox", "sandbox_in", "settled"]
 
 _MAKING = frozenset({"up", "run", "apply", "adopt"})
 _UNDOING = frozenset({"down", "recover", "check", "repair", "confirm", "watch"})
@@ -249,6 +249,19 @@ def settled(session: Session | None) -> dict[str, SandboxRow]:
     if session.unfinished:
         out.note("note: another nsctl is at work, or was killed: shown as if nothing of that came to be")
     return {name: row for name, row in session.sandboxes().items() if row.state == "up"}
+
+
+def sandbox_in(session: Reading | None, name: str) -> tuple[Reading, SandboxRow]:
+    """
+    A sandbox, and the store that it is in.
+
+    Raises:
+        Invalid: There is no such sandbox.
+    """
+    rows = {} if session is None else session.sandboxes()
+    if session is None or name not in rows:
+        raise no_sandbox(name, rows)
+    return session, rows[name]
 
 
 def no_sandbox(name: str, names: Iterable[str]) -> Invalid:
