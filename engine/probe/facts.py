@@ -21,10 +21,10 @@ from nsctl.engine.probe.kernel import Kernel, Reader
 from nsctl.engine.probe.netlink import Netlink, socket_in
 from nsctl.engine.probe.routing import policy_rules, table_routes
 from nsctl.engine.probe.zones import Zones
-from nsctl.engine.reach.model import LOCAL, TableRoute
+from nsctl.engine.reach.model import LOCAL, MAIN, TableRoute
 from nsctl.engine.resolvers import only_loopback
 
-__all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf", "ways_out"]
+__all__ = ["RESOLV_CONFS", "default_routes", "gather", "resolv_conf"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,7 +33,6 @@ _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
 """What `resolv_conf` reads."""
-_DEFAULT = IPv4Network("0.0.0.0/0")
 _HALF = 1
 _GIVEN = 3
 """NET_ADDR_SET (linux/netdevice.h)."""
@@ -93,8 +92,7 @@ def gather(
         read: Runs `iptables-save`; without it, nothing is known of the firewall's rules.
     """
     kernel = Kernel(_no_commands)
-    routes = _routes(kernel)
-    ways = ways_out(kernel)
+    routes, ways = _routing(kernel)
     return Facts(
         links=_Lazy[str, Link](kernel.link, lambda: iter(kernel.links())),
         routes=routes,
@@ -150,21 +148,11 @@ def _firewall(read: Reader | None) -> Firewall:
     return replace(found, chains=chains, policies=_Lazy[str, str](policy, keys))
 
 
-def _routes(kernel: Kernel) -> tuple[Route, ...]:
-    routes = []
-    for row in kernel.routes():
-        link = kernel.link_by_index(row.ifindex)
-        if link is not None:
-            destination = _DEFAULT if row.destination == "default" else IPv4Network(row.destination)
-            routes.append(Route(destination, link.name, row.via, row.metric))
-    return tuple(routes)
-
-
-def ways_out(kernel: Kernel) -> tuple[Route, ...]:
+def _routing(kernel: Kernel) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
     """
-    The default routes, or both halves of one, of the main table and of those that routing rules lead to.
+    The routes of the main table; and the default routes, or both halves of one, of it and of others that rules lead to.
 
-    In the order in which the tables are asked, of each table the best metric first.
+    The latter in the order in which the tables are asked, of each table the best metric first.
     Rules for what the host itself sends (`iif lo`) lead nobody else out.
 
     Args:
@@ -175,13 +163,18 @@ def ways_out(kernel: Kernel) -> tuple[Route, ...]:
         link = kernel.link_by_index(index)
         return link.name if link is not None else None
 
-    found: list[Route] = []
     with Netlink(socket_in()) as netlink:
         rules = [rule for rule in policy_rules(netlink) if rule.action == "table" and rule.iif != "lo"]
-        for table in dict.fromkeys(rule.table for rule in rules):
-            if table != LOCAL:
-                found += default_routes(table_routes(netlink, name_of, table))
-    return tuple(found)
+        asked = [table for table in dict.fromkeys(rule.table for rule in rules) if table != LOCAL]
+        tables = {table: table_routes(netlink, name_of, table) for table in dict.fromkeys((MAIN, *asked))}
+    routes = (
+        Route(IPv4Network((route.destination, route.length)), hop.link, hop.via, route.metric)
+        for route in tables[MAIN]
+        if route.kind == "unicast" and not route.tos
+        for hop in route.hops
+        if hop.link
+    )
+    return tuple(routes), tuple(way for table in asked for way in default_routes(tables[table]))
 
 
 def default_routes(routes: Iterable[TableRoute]) -> tuple[Route, ...]:

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import TypeVar
 
 from nsctl.engine.probe.netlink import Netlink, attributes
+from nsctl.engine.probe.rtnl import gateway, next_hops
 from nsctl.engine.reach.model import MAIN, Hop, PolicyRule, TableRoute, text
 
 __all__ = ["policy_rules", "table_routes"]
@@ -19,14 +20,13 @@ T = TypeVar("T")
 _AF_INET, _GETROUTE, _GETRULE = 2, 26, 34
 _ROUTE = Struct("=BBBBBBBBI")  # family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _RULE = Struct("=BBBBBBBBI")  # family, dst_len, src_len, tos, table, res1, res2, action, flags
-_NEXT_HOP = Struct("=HBBi")  # length, flags, hops, index
 _ATTRIBUTE = Struct("=HH")
 _U32 = Struct("=I")
 _BE32 = Struct(">I")
 _PORTS = Struct("=HH")
 
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_METRICS, _RTA_MULTIPATH = 1, 4, 5, 6, 7, 8, 9
-_RTA_TABLE, _RTA_VIA, _RTAX_MTU = 15, 18, 2
+_RTA_DST, _RTA_OIF, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_METRICS, _RTA_MULTIPATH = 1, 4, 6, 7, 8, 9
+_RTA_TABLE, _RTAX_MTU = 15, 2
 _RTM_F_CLONED, _RTNH_F_DEAD, _RTNH_F_LINKDOWN = 0x200, 1, 16
 _KINDS = {
     1: "unicast",
@@ -120,7 +120,7 @@ def _route(data: bytes, name_of: Callable[[int], str | None]) -> TableRoute | No
         return None
     found = attributes(data, _ROUTE.size)
     if _RTA_MULTIPATH in found:
-        hops = tuple(_hops(found[_RTA_MULTIPATH], name_of))
+        hops = tuple(_hop(index, hop, flags, name_of) for flags, index, hop in next_hops(found[_RTA_MULTIPATH]))
     elif _RTA_OIF in found:
         hops = (_hop(_u32(found, _RTA_OIF), found, flags, name_of),)
     else:
@@ -140,26 +140,7 @@ def _route(data: bytes, name_of: Callable[[int], str | None]) -> TableRoute | No
 
 
 def _hop(index: int, found: dict[int, bytes], flags: int, name_of: Callable[[int], str | None]) -> Hop:
-    via = None
-    if _RTA_GATEWAY in found:
-        via = text(_address(found[_RTA_GATEWAY]))
-    elif _RTA_VIA in found:  # a gateway of another family: two bytes of family before the address
-        from socket import AF_INET6, inet_ntop
-
-        via = inet_ntop(AF_INET6, found[_RTA_VIA][2:])
-    return Hop(name_of(index) or "", via, bool(flags & _RTNH_F_LINKDOWN), bool(flags & _RTNH_F_DEAD))
-
-
-def _hops(data: bytes, name_of: Callable[[int], str | None]) -> list[Hop]:
-    hops = []
-    offset = 0
-    while offset + _NEXT_HOP.size <= len(data):
-        length, flags, _, index = _NEXT_HOP.unpack_from(data, offset)
-        if length < _NEXT_HOP.size:
-            break
-        hops.append(_hop(index, attributes(data[offset : offset + length], _NEXT_HOP.size), flags, name_of))
-        offset += (length + 3) & ~3
-    return hops
+    return Hop(name_of(index) or "", gateway(found), bool(flags & _RTNH_F_LINKDOWN), bool(flags & _RTNH_F_DEAD))
 
 
 def _u32(found: dict[int, bytes], kind: int, default: int = 0) -> int:

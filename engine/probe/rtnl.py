@@ -5,6 +5,7 @@ Links, addresses and routes, asked for and decoded (linux/rtnetlink.h, if_link.h
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from errno import ENODEV
 from struct import Struct
 from typing import NamedTuple
@@ -19,10 +20,12 @@ __all__ = [
     "carrier",
     "conf",
     "far_end",
+    "gateway",
     "link_attribute",
     "link_by_index",
     "link_by_name",
     "links",
+    "next_hops",
     "port_state",
     "routes",
     "settled",
@@ -331,25 +334,30 @@ def routes(netlink: Netlink, family: int = 4) -> list[RouteRow]:
         destination = f"{_ip(found[_RTA_DST])}/{length}" if _RTA_DST in found else "default"
         metric = _number(found.get(_RTA_PRIORITY))
         if _RTA_MULTIPATH in found:
-            rows += [RouteRow(destination, via, index, metric) for via, index in _next_hops(found[_RTA_MULTIPATH])]
+            hops = next_hops(found[_RTA_MULTIPATH])
+            rows += [RouteRow(destination, gateway(hop), index, metric) for _, index, hop in hops]
         else:
-            rows.append(RouteRow(destination, _gateway(found), _number(found.get(_RTA_OIF)), metric))
+            rows.append(RouteRow(destination, gateway(found), _number(found.get(_RTA_OIF)), metric))
     return rows
 
 
-def _next_hops(data: bytes) -> list[tuple[str | None, int]]:
-    hops = []
+def next_hops(data: bytes) -> Iterator[tuple[int, int, dict[int, bytes]]]:
+    """
+    The next hops of a route that has several: of each its flags, the link's index, and its attributes.
+    """
     offset = 0
     while offset + _NEXT_HOP.size <= len(data):
-        length, _, _, index = _NEXT_HOP.unpack_from(data, offset)
+        length, flags, _, index = _NEXT_HOP.unpack_from(data, offset)
         if length < _NEXT_HOP.size:
             break
-        hops.append((_gateway(attributes(data[offset : offset + length], _NEXT_HOP.size)), index))
+        yield flags, index, attributes(data[offset : offset + length], _NEXT_HOP.size)
         offset += (length + 3) & ~3
-    return hops
 
 
-def _gateway(found: dict[int, bytes]) -> str | None:
+def gateway(found: dict[int, bytes]) -> str | None:
+    """
+    The gateway that a route, or one of its next hops, has by its attributes.
+    """
     if _RTA_GATEWAY in found:
         return _ip(found[_RTA_GATEWAY])
     if _RTA_VIA in found:  # a gateway of another family: two bytes of family before the address
