@@ -20,7 +20,7 @@ from nsctl.engine.kit.firewall import JUMP, OWN_CHAINS, rule_key
 from nsctl.engine.names import display, rule_tag
 from nsctl.engine.plan import Command, Step
 
-__all__ = ["Chains", "Spec", "anew", "closing", "grown", "inserted", "is_jump", "place", "placed"]
+__all__ = ["Chains", "Spec", "anew", "closing", "grown", "inserted", "is_jump", "place", "placed", "position"]
 
 Spec = tuple[str, ...]
 """A rule, as the words that follow `-A CHAIN`."""
@@ -159,12 +159,23 @@ def grown(steps: Iterable[Step], facts: Facts) -> dict[str, list[Spec]]:
         if isinstance(step.effect, RuleTagged) and is_jump(step):
             key = _key(step.effect)
             rules = found.setdefault(key, list(facts.firewall.chains.get(key, ())))
-            match step.do.argv:
-                case (_, "-w", "-t", _, "-I", _, number, *_) if number.isdecimal():
-                    rules.insert(int(number) - 1, step.effect.spec)
-                case _:
-                    rules.append(step.effect.spec)
+            rules.insert(position(step, len(rules)), step.effect.spec)
     return found
+
+
+def position(step: Step, end: int) -> int:
+    """
+    Where the rule that a step adds will stand, counted from 0, by its command.
+
+    Args:
+        step: The step.
+        end: How many rules the chain has by then.
+    """
+    words = step.do.argv
+    if "-I" not in words:
+        return end
+    number = words[words.index("-I") + 2 : words.index("-I") + 3]
+    return int(number[0]) - 1 if number and number[0].isdecimal() else 0
 
 
 def _key(effect: RuleTagged) -> str:

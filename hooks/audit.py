@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from nsctl.engine.errors import Refused
@@ -29,7 +28,7 @@ from nsctl.hooks.logs import files_of, read_lines
 from nsctl.hooks.records import UNDOING, record_of
 from nsctl.hooks.spec import hookimpl
 from nsctl.hooks.trail import Verdict, check
-from nsctl.hooks.writer import MISSING, Chain, TrailFile, is_named, reason
+from nsctl.hooks.writer import MISSING, Chain, TrailFile, is_named, now, reason
 
 __all__ = ["AuditTrail", "copy_name", "files_of", "read_lines", "verify"]
 
@@ -67,7 +66,7 @@ class AuditTrail(TrailFile):
         """
         if isinstance(event, StepStarted):
             return
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        when = now()
         name, fields = record_of(event)
         if isinstance(event, PlanStarted):
             fields["plugin"] = self._plugin(event.mode)

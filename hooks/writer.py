@@ -23,7 +23,7 @@ from nsctl.hooks.logs import end_of, last_of, older
 from nsctl.hooks.records import argv_of
 from nsctl.hooks.trail import heads_differ, seal
 
-__all__ = ["MISSING", "Chain", "TrailFile", "is_named", "reason"]
+__all__ = ["MISSING", "Chain", "TrailFile", "is_named", "now", "reason"]
 
 SCHEMA = 1
 MISSING = "the copy of the file beside the log, kept apart, is missing, although the machine did not start anew since"
@@ -57,7 +57,7 @@ class TrailFile:
         Raises:
             Refused: It can't be written.
         """
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        when = now()
         if "argv" in fields:
             fields["argv"] = argv_of(fields["argv"])
         self._waiting.append((name, {"time": when, "sandbox": sandbox, **fields}))
@@ -227,6 +227,13 @@ def _line(path: str) -> str:
 
 def _boot_id() -> str:
     return _line("/proc/sys/kernel/random/boot_id")
+
+
+def now() -> str:
+    """
+    The time as records have it: UTC, to the microsecond.
+    """
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def is_named(record: dict[str, Any], copy: str) -> bool:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nsctl.engine.effect import NetnsIs, State
-from nsctl.engine.errors import StepFailed
-from nsctl.engine.events import PlanFinished, PlanStarted, StepDone
-from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.context import Context
+from nsctl.engine.executor.one_by_one import one_by_one
 from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.observe import Seen
@@ -63,15 +62,6 @@ def give_names(ctx: Context, steps: Sequence[Step], operation: str = "repair") -
     Raises:
         StepFailed: One failed.
     """
-    ident = new_transaction_id()
-    ctx.emit(PlanStarted(ident, "", operation, "", tuple(steps)))
-    for step in steps:
-        if not isinstance(step.do, Command):
-            raise TypeError(f"not a command: {step.do}")
-        result = ctx.runner.run(step.do)
-        if result.status != 0:
-            ctx.tell(PlanFinished(ident, "", operation, "left"))
-            raise StepFailed(f"{step.why}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
-        ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
-    ctx.tell(PlanFinished(ident, "", operation, "done"))
+    for _ in one_by_one(ctx, [(step.why, step) for step in steps], operation):
+        pass
     ctx.kernel.forget()

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from nsctl.engine import etc
 from nsctl.engine.effect import FileIs
-from nsctl.engine.errors import StepFailed
-from nsctl.engine.events import PlanFinished, PlanStarted, StepDone
-from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.inventory import pid_of
+from nsctl.engine.executor.one_by_one import one_by_one
 from nsctl.engine.namespaces import NETNS_DIR
 from nsctl.engine.plan import Command, Step
 from nsctl.engine.probe.facts import RESOLV_CONFS, resolv_conf
@@ -125,18 +124,8 @@ def put_back(ctx: Context, todo: list[Stale], operation: str = "repair") -> list
     Raises:
         StepFailed: A command failed.
     """
-    ident = new_transaction_id()
     steps = [renewed(one) for one in todo]
-    ctx.emit(PlanStarted(ident, "", operation, "", tuple(steps)))
-    for one, step in zip(todo, steps, strict=True):
-        if not isinstance(step.do, Command):
-            raise TypeError(f"not a command: {step.do}")
-        result = ctx.runner.run(step.do)
-        if result.status != 0:
-            ctx.tell(PlanFinished(ident, "", operation, "left"))
-            raise StepFailed(f"{step.key}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
-        if one.pid is None:
+    for number in one_by_one(ctx, [(step.key, step) for step in steps], operation):
+        if (one := todo[number]).pid is None:
             ctx.journal.renew(one.row, one.content)
-        ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
-    ctx.tell(PlanFinished(ident, "", operation, "done"))
     return steps

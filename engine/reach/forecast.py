@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nsctl.engine.effect import AddrOn, ChainIs, LinkIs, LinkUp, RuleTagged, SysctlIs
+from nsctl.engine.jumps import position
 from nsctl.engine.plan import Step
 from nsctl.engine.reach.model import LOCAL, MAIN, Device, Hop, Host, TableRoute, text
 from nsctl.engine.reach.rules import prefix
@@ -71,7 +72,7 @@ class PlannedRules:
             self._rules(effect.table, effect.chain)
         elif isinstance(effect, RuleTagged):
             rules = self._rules(effect.table, effect.chain)
-            rules.insert(_place(step, len(rules)), effect.spec)
+            rules.insert(position(step, len(rules)), effect.spec)
 
     def _rules(self, table: str, chain: str) -> list[tuple[str, ...]]:
         key = f"4/{table}/{chain}"
@@ -81,14 +82,6 @@ class PlannedRules:
 
 
 _BUILT_IN = frozenset("PREROUTING INPUT FORWARD OUTPUT POSTROUTING".split())
-
-
-def _place(step: Step, end: int) -> int:
-    words = step.do.argv
-    if "-I" not in words:
-        return end
-    number = words[words.index("-I") + 2 : words.index("-I") + 3]
-    return int(number[0]) - 1 if number and number[0].isdecimal() else 0
 
 
 def planned(host: Host, rules: PlannedRules | None, steps: Iterable[Step]) -> Host:
