@@ -1,3 +1,1 @@
-"""
-The hook specifications, the plugin manager, and the observers that come with nsctl.
-"""
+"""The hook specifications, the plugin manager, and the observers that come with nsctl."""

@@ -1,6 +1,4 @@
-"""
-The head of an audit trail, which names its last record: as it stands beside the log, and its copy, kept apart.
-"""
+"""The head of an audit trail, which names its last record: as it stands beside the log, and its copy, kept apart."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import errno
 import os
 import re
 
-from nsctl.engine.hashing import sha256
+from nsctl.engine.model.hashing import sha256
 
 __all__ = ["copy_is_missing", "copy_name", "read_copy", "read_head", "remember_apart", "text_of"]
 
@@ -16,31 +14,23 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def copy_name(path: str) -> str:
-    """
-    What the file with the copy of a log's head is called.
-    """
+    """What the file with the copy of a log's head is called."""
     return f"trail-{sha256(path.encode(errors='surrogateescape')).hexdigest()[:12]}.head"
 
 
 def text_of(seq: int, last: str) -> bytes:
-    """
-    A head's text: the number and the hash of the last record.
-    """
+    """A head's text: the number and the hash of the last record."""
     return f"{seq:020d} {last}\n".encode()
 
 
 def read_head(fd: int) -> tuple[int, str] | None:
-    """
-    Number and hash of the last record, as a head names them; None where it names none.
-    """
+    """Number and hash of the last record, as a head names them; None where it names none."""
     found = re.fullmatch(rb"([0-9]{20}) ([0-9a-f]{64})\n", os.pread(fd, 128, 0))
     return (int(found[1]), found[2].decode()) if found else None
 
 
 def read_copy(path: str) -> tuple[int, str] | None:
-    """
-    The same of the copy; None, too, where there is none.
-    """
+    """The same of the copy; None, too, where there is none."""
     if not path:
         return None
     try:
@@ -54,9 +44,7 @@ def read_copy(path: str) -> tuple[int, str] | None:
 
 
 def copy_is_missing(path: str) -> bool:
-    """
-    Whether there is no copy, or none that can be made out; False where that can't be told, as without root.
-    """
+    """Whether there is no copy, or none that can be made out; False where that can't be told, as without root."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as e:

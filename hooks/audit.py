@@ -20,8 +20,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from nsctl.engine.errors import Refused
-from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepStarted
 from nsctl.hooks.apart import copy_is_missing, copy_name, read_copy, read_head
 from nsctl.hooks.lean import load_structlog
 from nsctl.hooks.logs import files_of, read_lines
@@ -103,9 +103,7 @@ class AuditTrail(TrailFile):
 
 
 class _Lines:
-    """
-    What structlog writes to: a list.
-    """
+    """What structlog writes to: a list."""
 
     def __init__(self, lines: list[str]) -> None:
         self.msg = lines.append

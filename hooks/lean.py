@@ -1,6 +1,4 @@
-"""
-structlog without what the audit trail never uses: its developer console, rich's tracebacks, asyncio.
-"""
+"""structlog without what the audit trail never uses: its developer console, rich's tracebacks, asyncio."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from nsctl.engine.lean import OnDemand
+from nsctl.engine.lazy_imports import OnDemand
 
 __all__ = ["load_structlog"]
 
@@ -19,9 +17,7 @@ _LATER = ("asyncio", "structlog.dev")
 
 
 class _Console:
-    """
-    Stands in for structlog's ConsoleRenderer among its defaults.
-    """
+    """Stands in for structlog's ConsoleRenderer among its defaults."""
 
     def __init__(self, **options: Any) -> None:
         self._options = options

@@ -1,6 +1,4 @@
-"""
-The files of an audit trail: the log, and the older ones beside it.
-"""
+"""The files of an audit trail: the log, and the older ones beside it."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ __all__ = ["end_of", "files_of", "last_of", "older", "read_lines"]
 
 
 def files_of(path: str) -> list[str]:
-    """
-    The log and the older ones beside it that were rotated (`….1`, `…-20260101`, `….2.gz`), the oldest first.
-    """
+    """The log and the older ones beside it that were rotated (`….1`, `…-20260101`, `….2.gz`), the oldest first."""
     folder, name = os.path.split(path)
     try:
         beside = [n for n in os.listdir(folder) if re.fullmatch(re.escape(name) + r"([.-][0-9]+(\.gz)?)?", n)]
@@ -52,16 +48,12 @@ def read_lines(path: str) -> Iterator[bytes]:
 
 
 def older(path: str) -> list[str]:
-    """
-    The files that were rotated, the oldest first.
-    """
+    """The files that were rotated, the oldest first."""
     return [file for file in files_of(path) if file != path]
 
 
 def last_of(path: str) -> tuple[dict[str, Any], str] | None:
-    """
-    The last record of a log, and its hash; None where its last line is no whole record.
-    """
+    """The last record of a log, and its hash; None where its last line is no whole record."""
     last = None
     with suppress(OSError):
         for line in read_lines(path):
@@ -70,9 +62,7 @@ def last_of(path: str) -> tuple[dict[str, Any], str] | None:
 
 
 def _first_seq(path: str) -> tuple[int, int]:
-    """
-    The number of a log's first record; a log without one comes last, the current one after all.
-    """
+    """The number of a log's first record; a log without one comes last, the current one after all."""
     with suppress(OSError):  # whoever reads it is told
         for line in islice(read_lines(path), 2):
             found = sealed(line.removesuffix(b"\n"))
@@ -82,9 +72,7 @@ def _first_seq(path: str) -> tuple[int, int]:
 
 
 def end_of(fd: int) -> tuple[int, str, bool, dict[str, Any]]:
-    """
-    Number and hash of the last whole record in a log, whether the log ends with it, and the record; empty for none.
-    """
+    """Number and hash of the last whole record, whether the log ends with it, and the record; empty for none."""
     size = os.fstat(fd).st_size
     take = 1 << 16
     while True:

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
 
-from nsctl.engine.errors import NsctlError, Refused
-from nsctl.engine.mode import Mode
-from nsctl.engine.names import check_name, display, said_by
-from nsctl.engine.options import fields_of
-from nsctl.engine.plan import NAMESPACES, Plan
+from nsctl.engine.model.errors import NsctlError, Refused
+from nsctl.engine.model.mode import Mode
+from nsctl.engine.model.names import check_name, display, said_by
+from nsctl.engine.model.options import fields_of
+from nsctl.engine.model.plan import NAMESPACES, Plan
 from nsctl.hooks import spec
 
 if TYPE_CHECKING:
-    from nsctl.engine.events import Event
+    from nsctl.engine.model.events import Event
 
 __all__ = ["Broken", "EntryPoint", "LoadedMode", "Plugins", "entry_points", "why_unsafe"]
 
@@ -61,16 +61,12 @@ class EntryPoint(NamedTuple):
 
     @property
     def built_in(self) -> bool:
-        """
-        Whether it comes with nsctl.
-        """
+        """Whether it comes with nsctl."""
         return self.distribution == "nsctl"
 
 
 class LoadedMode(NamedTuple):
-    """
-    A mode and where it came from.
-    """
+    """A mode and where it came from."""
 
     mode: Mode
     distribution: str
@@ -78,9 +74,7 @@ class LoadedMode(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """
-    A plugin that can't be used, and why.
-    """
+    """A plugin that can't be used, and why."""
 
     name: str
     distribution: str
@@ -205,9 +199,7 @@ class Plugins:
         return plugins
 
     def add(self, point: EntryPoint) -> None:
-        """
-        Load one plugin; what is wrong with it ends up in `broken` and `warnings`.
-        """
+        """Load one plugin; what is wrong with it ends up in `broken` and `warnings`."""
         try:
             # What a plugin prints while it is loaded must not end up among the data on stdout.
             with redirect_stdout(sys.stderr):
@@ -220,15 +212,11 @@ class Plugins:
             self._fail(point, e)
 
     def modes(self) -> Mapping[str, LoadedMode]:
-        """
-        The modes that were loaded, by name.
-        """
+        """The modes that were loaded, by name."""
         return self._modes
 
     def watch(self, observer: object, name: str) -> None:
-        """
-        Register an observer of nsctl's own (the audit trail, the progress display), in place of an earlier one.
-        """
+        """Register an observer of nsctl's own (the audit trail, the progress display), in place of an earlier one."""
         if self._pm.has_plugin(name):
             self._pm.unregister(name=name)
         self._pm.register(observer, name=name)
@@ -269,7 +257,7 @@ class Plugins:
         Raises:
             Refused: One of them raised on `PlanStarted`: nothing must be changed.
         """
-        from nsctl.engine.events import PlanStarted
+        from nsctl.engine.model.events import PlanStarted
 
         for impl in self._pm.hook.nsctl_event.get_hookimpls():
             name = impl.plugin_name
@@ -355,9 +343,7 @@ class Plugins:
 
 
 def _call(impl: HookImpl, **values: Any) -> Any:
-    """
-    One plugin's answer: each is called by itself, so that one's failure is not the others'.
-    """
+    """One plugin's answer: each is called by itself, so that one's failure is not the others'."""
     function: Callable[..., Any] = impl.function
     return function(*(values[name] for name in impl.argnames))
 

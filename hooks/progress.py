@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from typing import Any, TextIO
 
-from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepStarted
-from nsctl.engine.names import display
+from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepStarted
+from nsctl.engine.model.names import display
 from nsctl.hooks.spec import hookimpl
 
 __all__ = ["Progress", "wanted"]
@@ -26,9 +26,7 @@ REFRESH = 0.1
 
 
 def wanted(stream: TextIO | None = None) -> bool:
-    """
-    Whether stderr is a terminal that can redraw a line.
-    """
+    """Whether stderr is a terminal that can redraw a line."""
     stream = stream or sys.stderr
     try:
         return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -53,9 +51,7 @@ class Progress:
 
     @hookimpl
     def nsctl_event(self, event: Event) -> None:
-        """
-        Draw, if it is time to.
-        """
+        """Draw, if it is time to."""
         now = time.monotonic()
         with suppress(OSError, ValueError):
             if isinstance(event, PlanStarted):
@@ -68,9 +64,7 @@ class Progress:
                 self.close()
 
     def close(self) -> None:
-        """
-        Take the bar away.
-        """
+        """Take the bar away."""
         bar, self._bar = self._bar, None
         if bar is not None:
             with suppress(OSError, ValueError):
@@ -83,9 +77,7 @@ class Progress:
 
             class Quiet(Console):
                 def on_broken_pipe(self) -> None:
-                    """
-                    Go on without a display, where rich would end the process in the middle of a change.
-                    """
+                    """Go on without a display, where rich would end the process in the middle of a change."""
                     raise BrokenPipeError
 
             self._bar = Progress(

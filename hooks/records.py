@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
-from nsctl.engine.hashing import sha256
-from nsctl.engine.plan import Command, Spawn, Step
+from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
+from nsctl.engine.model.hashing import sha256
+from nsctl.engine.model.plan import Command, Spawn, Step
 
 __all__ = ["UNDOING", "argv_of", "record_of"]
 
@@ -24,9 +24,7 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=.*", re.DOTALL)
 
 
 def record_of(event: Event) -> tuple[str, dict[str, Any]]:
-    """
-    An event's name in the trail, and its fields.
-    """
+    """An event's name in the trail, and its fields."""
     match event:
         case PlanStarted():
             undoing = event.operation in UNDOING
@@ -70,14 +68,12 @@ def _undo(step: Step) -> dict[str, Any]:
     return {
         "step": step.key,
         "undo": [_do(c) for c in step.undo],
-        **({"goes_with": step.goes_with} if step.goes_with else {}),
+        **({"removed_with": step.removed_with} if step.removed_with else {}),
     }
 
 
 def argv_of(words: Sequence[str]) -> list[str]:
-    """
-    The words, the values of variables that `env` sets left out: they may be secrets.
-    """
+    """The words, the values of variables that `env` sets left out: they may be secrets."""
     if "env" not in " ".join(words):  # the usual case, thousands of times in a lab
         return list(words)
     shown: list[str] = []

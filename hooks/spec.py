@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
-    from nsctl.engine.events import Event
-    from nsctl.engine.mode import Mode
-    from nsctl.engine.plan import Plan
+    from nsctl.engine.model.events import Event
+    from nsctl.engine.model.mode import Mode
+    from nsctl.engine.model.plan import Plan
 
 __all__ = ["hookimpl", "nsctl_event", "nsctl_modes", "nsctl_review"]
 
@@ -24,9 +24,7 @@ hookimpl = HookimplMarker("nsctl")
 
 @hookspec
 def nsctl_modes() -> list[Mode]:  # type: ignore[empty-body]  # a specification has no body
-    """
-    The modes that this plugin brings.
-    """
+    """The modes that this plugin brings."""
 
 
 @hookspec
@@ -55,5 +53,5 @@ def nsctl_event(event: Event) -> None:
     While sandboxes are taken down no plugin is loaded (a broken one must not be in the way): it is told afterwards.
 
     Args:
-        event: The event, see `nsctl.engine.events`.
+        event: The event, see `nsctl.engine.model.events`.
     """

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.hashing import sha256
+from nsctl.engine.model.hashing import sha256
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["START", "Verdict", "check", "heads_differ", "seal", "sealed"]
 
@@ -56,9 +56,7 @@ def seal(text: str) -> tuple[str, str]:
 
 
 def sealed(line: bytes) -> tuple[dict[str, Any], str] | None:
-    """
-    A record and its hash; None where the line is not a record whose hash is right.
-    """
+    """A record and its hash; None where the line is not a record whose hash is right."""
     found = _SEALED.fullmatch(line)
     if found is None or sha256(found[1] + b"}").hexdigest().encode() != found[2]:
         return None
@@ -117,9 +115,7 @@ def check(
 
 
 def heads_differ(head: tuple[int, str] | None, copy: tuple[int, str] | None) -> str:
-    """
-    How the head beside the log contradicts its copy, which may be older; nothing, if it does not.
-    """
+    """How the head beside the log contradicts its copy, which may be older; nothing, if it does not."""
     if head is None or copy is None or copy[0] < head[0] or copy == head:
         return ""
     if copy[0] == head[0]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nsctl._version import __version__
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from nsctl.hooks.apart import copy_is_missing, read_copy, read_head, remember_apart, text_of
 from nsctl.hooks.logs import end_of, last_of, older
 from nsctl.hooks.records import argv_of
@@ -71,9 +71,7 @@ class TrailFile:
             ) from e
 
     def flush(self) -> None:
-        """
-        Write what waits. This never raises; what can't be written goes on waiting, and `failures` says so.
-        """
+        """Write what waits. This never raises; what can't be written goes on waiting, and `failures` says so."""
         try:
             self._write()
         except (OSError, Refused) as e:
@@ -146,9 +144,7 @@ class TrailFile:
 
 
 class Chain:
-    """
-    Numbers a record, renders it canonically (sorted, compact, ASCII), and seals it.
-    """
+    """Numbers a record, renders it canonically (sorted, compact, ASCII), and seals it."""
 
     def __init__(self, seq: int, last: str) -> None:
         self.seq = seq
@@ -156,9 +152,7 @@ class Chain:
         self._render = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str).encode
 
     def line(self, record: MutableMapping[str, Any]) -> str:
-        """
-        The record as it stands in the log.
-        """
+        """The record as it stands in the log."""
         self.seq += 1
         record["seq"] = self.seq
         record["prev_hash"] = self.last
@@ -167,9 +161,7 @@ class Chain:
 
 
 class Plain:
-    """
-    A logger for a record or two: what structlog's would write, without loading it (7 ms).
-    """
+    """A logger for a record or two: what structlog's would write, without loading it (7 ms)."""
 
     def __init__(self, lines: list[str], chain: Chain, bound: Mapping[str, Any] | None = None) -> None:
         self._lines = lines
@@ -177,22 +169,16 @@ class Plain:
         self._bound = dict(bound or {})
 
     def bind(self, **fields: Any) -> Plain:
-        """
-        The same, with more in each record.
-        """
+        """The same, with more in each record."""
         return Plain(self._lines, self._chain, self._bound | fields)
 
     def msg(self, event: str, **fields: Any) -> None:
-        """
-        Write a record.
-        """
+        """Write a record."""
         self._lines.append(self._chain.line({**self._bound, **fields, "event": event}))
 
 
 def _identity() -> dict[str, Any]:
-    """
-    Who, where and what: `loginuid` is who logged in, `sudo_user` only what the environment claims.
-    """
+    """Who, where and what: `loginuid` is who logged in, `sudo_user` only what the environment claims."""
     tty = None
     for fd in (0, 2):
         with suppress(OSError):
@@ -230,16 +216,12 @@ def _boot_id() -> str:
 
 
 def now() -> str:
-    """
-    The time as records have it: UTC, to the microsecond.
-    """
+    """The time as records have it: UTC, to the microsecond."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def is_named(record: dict[str, Any], copy: str) -> bool:
-    """
-    Whether a record says that this copy of the head was there, in this boot.
-    """
+    """Whether a record says that this copy of the head was there, in this boot."""
     # A record of before there were copies names none, and one that was written where the trail lay elsewhere another.
     return record.get("head_copy") == os.path.basename(copy) and record.get("boot_id") == _boot_id()
 
@@ -250,17 +232,13 @@ def _number_and_hash(path: str) -> tuple[int, str] | None:
 
 
 def reason(error: Exception) -> str:
-    """
-    Why the log could not be written, in short.
-    """
+    """Why the log could not be written, in short."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[int, int]]:
-    """
-    The log and its head, open and locked.
-    """
+    """The log and its head, open and locked."""
     folder, name = os.path.split(path)
     with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
@@ -298,9 +276,7 @@ def _check_owner(status: os.stat_result, path: str) -> None:
 
 
 def _append(fd: int, text: str) -> None:
-    """
-    All or nothing, as far as that can be had: half a record is taken back.
-    """
+    """All or nothing, as far as that can be had: half a record is taken back."""
     before = os.fstat(fd).st_size
     data = memoryview(text.encode())
     try:

@@ -1,6 +1,4 @@
-"""
-A bridge of the host's: sandboxes on it reach each other, the host, and the outside with the host's address.
-"""
+"""A bridge of the host's: sandboxes on it reach each other, the host, and the outside with the host's address."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ IPV6_MTU = 1280
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """
-    What can be chosen.
-    """
+    """What can be chosen."""
 
     network: str | None = opt(
         None, "the network; by default the one that all share who name none: nsbr0, if that is free", metavar="NAME"
@@ -57,18 +53,14 @@ class Options:
 
 
 def steps(request: Request, facts: Facts) -> Steps:
-    """
-    Plan.
-    """
+    """Plan."""
     o = split_prefix(request.options)
     check(o, facts)
     yield from joined_steps(request.name, o, facts) if o.join is not None else network_steps(request.name, o, facts)
 
 
 def network_steps(name: str, o: Options, facts: Facts) -> Steps:
-    """
-    Plan a place on a network of nsctl's.
-    """
+    """Plan a place on a network of nsctl's."""
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
@@ -134,9 +126,7 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
 
 
 def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
-    """
-    Plan a place on somebody else's bridge: a port is added, and nothing of the bridge is set.
-    """
+    """Plan a place on somebody else's bridge: a port is added, and nothing of the bridge is set."""
     bridge, ifname, end = o.join or "", o.ifname, kit.host_ifname(name, o.ifname)
     cable = kit.port_mac(name, end)
     check_end(end, bridge, name, facts)
@@ -172,9 +162,7 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
 
 
 def notify(ifname: str, name: str, facts: Facts) -> Step | None:
-    """
-    The neighbours are told of an address when it comes up.
-    """
+    """The neighbours are told of an address when it comes up."""
     key, why = f"net/ipv4/conf/{ifname}/arp_notify", "announce the address to the neighbours when it comes up"
     return kit.sysctl(facts, key, "1", netns=name, why=why)
 
@@ -197,9 +185,7 @@ def split_prefix(o: Options) -> Options:
 
 
 def plain_ip(o: Options) -> IPv4Address | None:
-    """
-    The address asked for, without a prefix length.
-    """
+    """The address asked for, without a prefix length."""
     return o.ip.ip if isinstance(o.ip, IPv4Interface) else o.ip
 
 
@@ -351,7 +337,5 @@ MODE = Mode(
 
 @hookimpl
 def nsctl_modes() -> list[Mode]:
-    """
-    The mode.
-    """
+    """The mode."""
     return [MODE]

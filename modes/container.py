@@ -1,6 +1,4 @@
-"""
-Another's network: that of a sandbox, or of any process.
-"""
+"""Another's network: that of a sandbox, or of any process."""
 
 from __future__ import annotations
 
@@ -13,17 +11,13 @@ __all__ = ["MODE", "Options", "steps"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """
-    Whose network.
-    """
+    """Whose network."""
 
     target: str = opt(help="the sandbox, or the PID of the process, whose network is shared", metavar="NAME|PID")
 
 
 def steps(request: Request, facts: Facts) -> Steps:
-    """
-    Plan.
-    """
+    """Plan."""
     target: str = request.options.target
     if target.isascii() and target.isdigit():
         yield _process(request.name, target, facts)
@@ -59,9 +53,7 @@ def _process(name: str, target: str, facts: Facts) -> Step:
 
 
 def _owner(netns: int, facts: Facts) -> str | None:
-    """
-    The sandbox that a network namespace was made for.
-    """
+    """The sandbox that a network namespace was made for."""
     for name, sandbox in facts.sandboxes.items():
         made = facts.steps.get(f"netns/{name}")
         if sandbox.pid is None or made is None or (isinstance(made.effect, effects.NetnsIs) and made.effect.source):
@@ -83,7 +75,5 @@ MODE = Mode(
 
 @hookimpl
 def nsctl_modes() -> list[Mode]:
-    """
-    The mode.
-    """
+    """The mode."""
     return [MODE]

@@ -1,6 +1,4 @@
-"""
-The host's own network: everything else is the sandbox's own.
-"""
+"""The host's own network: everything else is the sandbox's own."""
 
 from __future__ import annotations
 
@@ -13,15 +11,11 @@ __all__ = ["MODE", "Options", "steps"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """
-    None.
-    """
+    """None."""
 
 
 def steps(request: Request, facts: Facts) -> Steps:  # noqa: ARG001 - every mode is given both
-    """
-    Plan: there is nothing to do but what every sandbox gets.
-    """
+    """Plan: there is nothing to do but what every sandbox gets."""
     return ()
 
 
@@ -37,7 +31,5 @@ MODE = Mode(
 
 @hookimpl
 def nsctl_modes() -> list[Mode]:
-    """
-    The mode.
-    """
+    """The mode."""
     return [MODE]

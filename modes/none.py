@@ -1,6 +1,4 @@
-"""
-No network: a namespace with nothing but a loopback that is down.
-"""
+"""No network: a namespace with nothing but a loopback that is down."""
 
 from __future__ import annotations
 
@@ -13,15 +11,11 @@ __all__ = ["MODE", "Options", "steps"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """
-    None.
-    """
+    """None."""
 
 
 def steps(request: Request, facts: Facts) -> Steps:  # noqa: ARG001 - every mode is given facts
-    """
-    Plan.
-    """
+    """Plan."""
     yield kit.netns(request.name)
 
 
@@ -36,7 +30,5 @@ MODE = Mode(
 
 @hookimpl
 def nsctl_modes() -> list[Mode]:
-    """
-    The mode.
-    """
+    """The mode."""
     return [MODE]

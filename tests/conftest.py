@@ -32,9 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def _labs() -> Iterator[None]:
-    """
-    Skips where labs don't work; at the session's end nothing of them may be left on the machine.
-    """
+    """Skips where labs don't work; at the session's end nothing of them may be left on the machine."""
     if reason := missing_for_labs():
         pytest.skip(reason)
     yield
@@ -43,16 +41,12 @@ def _labs() -> Iterator[None]:
 
 @pytest.fixture
 def lab_factory(_labs: None) -> Iterator[Callable[..., Lab]]:
-    """
-    Makes any number of labs (with the arguments of `Lab`) and takes them away after the test.
-    """
+    """Makes any number of labs (with the arguments of `Lab`) and takes them away after the test."""
     with ExitStack() as stack:
         yield lambda *, uplink=True: stack.enter_context(Lab(uplink=uplink))
 
 
 @pytest.fixture
 def lab(lab_factory: Callable[..., Lab]) -> Lab:
-    """
-    A lab host of the test's own.
-    """
+    """A lab host of the test's own."""
     return lab_factory()

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nsctl.engine.errors import Interrupted, NsctlError
+from nsctl.engine.model.errors import Interrupted, NsctlError
 
 __all__ = ["main"]
 
@@ -127,9 +127,7 @@ def _give_back(before: Mapping[signal.Signals, Any]) -> None:
 
 
 def _open_standard_streams() -> None:
-    """
-    See to it that 0, 1 and 2 are open: else the store's file would become somebody's stdout.
-    """
+    """See to it that 0, 1 and 2 are open: else the store's file would become somebody's stdout."""
     for fd in range(3):
         try:
             os.fstat(fd)

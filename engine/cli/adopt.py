@@ -1,6 +1,4 @@
-"""
-`adopt`: what a script of nsctl's has made becomes nsctl's.
-"""
+"""`adopt`: what a script of nsctl's has made becomes nsctl's."""
 
 from __future__ import annotations
 
@@ -8,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nsctl.engine.carried import carried_by
 from nsctl.engine.cli import out
 from nsctl.engine.cli.apply import read_text
 from nsctl.engine.cli.complete import plan_files
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.up import described, has_ended
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.names import display
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.planning.carried import carried_by
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.executor import Session
-    from nsctl.engine.plan import Plan
+    from nsctl.engine.model.plan import Plan
 
 __all__ = ["adopt"]
 
@@ -42,12 +40,12 @@ def adopt(
     Every step of its plan is compared with the kernel. If something is missing, or is somebody else's, nothing is taken
     over.
     """
-    from nsctl.engine import planner
     from nsctl.engine.executor import adopting
     from nsctl.engine.executor.authority import check_kept
+    from nsctl.engine.planning import planner
     from nsctl.hooks.manager import Plugins
 
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     text = read_text(file)
     try:
         carried = carried_by(text)
@@ -59,7 +57,7 @@ def adopt(
         planner.validate(plan)
         check_kept(plan, str(world.state_dir))  # what `down` would not run is not taken over
         plugins.review(plan)
-    with world.changing("adopt", plugins) as session:
+    with world.open_for_change("adopt", plugins) as session:
         there = session.sandboxes()
         known = [plan for plan in carried.plans if plan.name in there]
         if known and all(plan.name in there and _is_held(session, plan) for plan in carried.plans):

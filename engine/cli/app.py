@@ -1,6 +1,4 @@
-"""
-The commands: a table, so that the help needs none of them and a command only itself.
-"""
+"""The commands: a table, so that the help needs none of them and a command only itself."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.command import Command
+from nsctl.engine.cli.context import AppContext
 from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, grouped, write_sections
-from nsctl.engine.cli.world import World
-from nsctl.engine.errors import Invalid
+from nsctl.engine.model.errors import Invalid
 
 __all__ = ["COMMANDS", "Leaf", "command_of", "root_command", "run", "words_after_dashes"]
 
@@ -26,18 +24,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up:up", "make a sandbox: up MODE [options] [-- CMD...]"),
     "down": ("down:down", "take sandboxes down, undoing what only they hold"),
     "run": ("up:run", "up, a command in the foreground, down"),
-    "exec": ("inside:execute", "run a command in a sandbox"),
-    "shell": ("inside:shell", "open a shell in a sandbox"),
+    "exec": ("exec:execute", "run a command in a sandbox"),
+    "shell": ("exec:shell", "open a shell in a sandbox"),
     "apply": ("apply:apply", "carry out a saved plan or a lab file"),
     "adopt": ("adopt:adopt", "take over what a script of --format sh has made"),
     "ls": ("listing:ls", "list the sandboxes"),
     "networks": ("networks:networks", "list the networks that sandboxes share"),
     "inspect": ("listing:inspect", "what is known of a sandbox, as JSON"),
     "doctor": ("doctor:doctor", "look at what nsctl depends on, before anything is made"),
-    "check": ("mend:check", "compare what nsctl made with the kernel"),
-    "repair": ("mend:repair", "put back what is missing"),
-    "recover": ("mend:recover", "finish what a killed nsctl left half done"),
-    "confirm": ("mend:confirm", "keep a sandbox made with --confirm"),
+    "check": ("maintenance:check", "compare what nsctl made with the kernel"),
+    "repair": ("maintenance:repair", "put back what is missing"),
+    "recover": ("maintenance:recover", "finish what a killed nsctl left half done"),
+    "confirm": ("maintenance:confirm", "keep a sandbox made with --confirm"),
     "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
     "systemd": ("systemd:systemd", "install, or take away, units for a watcher and for labs at boot"),
     "logs": ("logs:logs", "what the workload of a sandbox printed"),
@@ -58,14 +56,10 @@ EPILOG = "Start with: nsctl modes; nsctl up bridge --dry-run; nsctl up --help"
 
 
 class Root(TyperGroup):
-    """
-    The group of all commands, which imports the one that is called.
-    """
+    """The group of all commands, which imports the one that is called."""
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
-        """
-        The names, in the order of the help.
-        """
+        """The names, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: object, cmd_name: str) -> Any:
@@ -80,7 +74,7 @@ class Root(TyperGroup):
                 return None
             from nsctl.engine.cli.refusals import no_command
 
-            world: World = ctx.obj  # type: ignore[attr-defined]  # click's context
+            world: AppContext = ctx.obj  # type: ignore[attr-defined]  # click's context
             raise no_command(cmd_name, world.words, list(COMMANDS))
         place, summary = COMMANDS[cmd_name]
         module, _, attribute = place.partition(":")
@@ -88,9 +82,7 @@ class Root(TyperGroup):
         return command_of(target, cmd_name, summary)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """
-        The commands that begin so, without importing them.
-        """
+        """The commands that begin so, without importing them."""
         from nsctl.engine.cli.complete import Candidate
 
         if incomplete.startswith("-"):
@@ -98,17 +90,13 @@ class Root(TyperGroup):
         return [Candidate(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
-        """
-        The commands in the help, without importing them.
-        """
+        """The commands in the help, without importing them."""
         groups = grouped(COMMANDS, COMMAND_GROUPS, OTHER_COMMANDS)
         write_sections(formatter, {head: [(n, COMMANDS[n][1]) for n in names] for head, names in groups.items()})
 
 
 def _plain(words: list[str]) -> list[str]:
-    """
-    The command line as nsctl has it: `help` and `version` are options here.
-    """
+    """The command line as nsctl has it: `help` and `version` are options here."""
     at = next((n for n, word in enumerate(words) if not word.startswith("-")), len(words))
     if not words:
         return ["--help"]
@@ -118,16 +106,12 @@ def _plain(words: list[str]) -> list[str]:
 
 
 class Leaf(Command):
-    """
-    A command that takes another command after `--`; what stands there is never read as nsctl's.
-    """
+    """A command that takes another command after `--`; what stands there is never read as nsctl's."""
 
     takes_command = True
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """
-        Put what follows `--` aside.
-        """
+        """Put what follows `--` aside."""
         if "--" in args:
             cut = args.index("--")
             ctx.meta["nsctl.command"] = tuple(args[cut + 1 :])
@@ -137,24 +121,18 @@ class Leaf(Command):
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """
-        The usage line.
-        """
+        """The usage line."""
         return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]
 
 
 def words_after_dashes(ctx: typer.Context) -> tuple[str, ...]:
-    """
-    What followed `--`.
-    """
+    """What followed `--`."""
     found: tuple[str, ...] = ctx.meta.get("nsctl.command", ())
     return found
 
 
 def command_of(target: Any, name: str, summary: str) -> Any:
-    """
-    A click command from a function, or from a typer application that is a group.
-    """
+    """A click command from a function, or from a typer application that is a group."""
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)
     app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
@@ -188,15 +166,11 @@ def _root(
         ),
     ] = 0,
 ) -> None:
-    """
-    Only the options' callbacks do something.
-    """
+    """Only the options' callbacks do something."""
 
 
 def root_command() -> Any:
-    """
-    The click command of all of nsctl.
-    """
+    """The click command of all of nsctl."""
     app = typer.Typer(
         cls=Root,
         rich_markup_mode=None,
@@ -210,7 +184,7 @@ def root_command() -> Any:
     return typer.main.get_command(app)
 
 
-def run(words: list[str], world: World | None = None) -> int:
+def run(words: list[str], world: AppContext | None = None) -> int:
     """
     Run a command.
 
@@ -221,7 +195,7 @@ def run(words: list[str], world: World | None = None) -> int:
         NsctlError: It was refused, or failed.
     """
     command = root_command()
-    world = world or World()
+    world = world or AppContext()
     world.words = words
     if "_NSCTL_COMPLETE" in os.environ:
         from nsctl.engine.cli.complete import answer

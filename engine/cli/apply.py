@@ -1,6 +1,4 @@
-"""
-`apply`: a saved plan, step for step; or a lab file, as one plan.
-"""
+"""`apply`: a saved plan, step for step; or a lab file, as one plan."""
 
 from __future__ import annotations
 
@@ -17,18 +15,18 @@ import typer
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices, plan_files
 from nsctl.engine.cli.owned import check_owned
+from nsctl.engine.cli.parsers import seconds
 from nsctl.engine.cli.present import of_no_store
 from nsctl.engine.cli.stepping import NoBatch, StepTimeout
 from nsctl.engine.cli.up import described, ended_names, has_ended
 from nsctl.engine.cli.warnings import looked_after, warn
-from nsctl.engine.cli.words import seconds
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.names import display
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Plan
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["apply", "parse_plan", "read_plan", "read_text"]
 
@@ -79,10 +77,10 @@ def apply(
 
     A plan is refused if the host no longer fits it; a lab file takes away what it made earlier and no longer names.
     """
-    from nsctl.engine import planner
     from nsctl.engine.executor.authority import check_kept
+    from nsctl.engine.planning import planner
 
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
     if form is not None and form not in FORMS:
         raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
@@ -105,7 +103,7 @@ def apply(
     planner.validate(plan)
     check_kept(plan, str(world.state_dir))  # what `down` would not run is not begun
     if dry_run:
-        from nsctl.engine import render
+        from nsctl.engine.planning import render
 
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan)
         out.data(shown.removesuffix("\n"), exact=form == "sh")
@@ -113,7 +111,7 @@ def apply(
     plugins = Plugins.load("")
     out.warnings_of(plugins)
     plugins.review(plan)
-    with world.changing("apply", plugins, step_timeout=timeout, fuse=not no_batch) as session:
+    with world.open_for_change("apply", plugins, step_timeout=timeout, fuse=not no_batch) as session:
         ended = ended_names(session, plan.name)
         if plan.name in session.sandboxes() and not ended:
             raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
@@ -163,9 +161,7 @@ def read_text(file: str) -> str:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """
-    Open a file; of a FIFO nobody knows whether there is anybody at its other end, ever.
-    """
+    """Open a file; of a FIFO nobody knows whether there is anybody at its other end, ever."""
     fd = os.open(path, flags | os.O_NONBLOCK)
     # What a shell makes of <(COMMAND) is no file of a name, and the command is there.
     if stat.S_ISFIFO(os.fstat(fd).st_mode) and not os.path.realpath(path).startswith("/proc/"):

@@ -12,7 +12,7 @@ import shlex
 import sys
 from functools import cache
 
-from nsctl.engine.names import display
+from nsctl.engine.model.names import display
 
 __all__ = ["OPTION", "program", "spoken"]
 
@@ -26,9 +26,7 @@ _WITHOUT_ROOT = frozenset({"modes", "schema", "completion", "doctor", "help"})
 
 @cache
 def program() -> str:
-    """
-    The word to call nsctl by: its name where the caller's path has it, else the path by which it was called.
-    """
+    """The word to call nsctl by: its name where the caller's path has it, else the path by which it was called."""
     given = sys._xoptions.get(OPTION)  # noqa: SLF001 - documented under -X, and has no other name
     path = given if isinstance(given, str) else sys.argv[0]
     folder, name = os.path.split(path)
@@ -47,9 +45,7 @@ def _found(folders: list[str]) -> str:
 
 
 def _as_root() -> str:
-    """
-    The words that call it as root.
-    """
+    """The words that call it as root."""
     name = program()
     if os.geteuid() == 0 and "SUDO_UID" not in os.environ:
         return name
@@ -61,9 +57,7 @@ def _as_root() -> str:
 
 
 def spoken(text: str) -> str:
-    """
-    A line for people, its commands of nsctl's as they have to be typed: `nsctl ls` becomes `sudo scripts/nsctl ls`.
-    """
+    """A line for people, its commands as they have to be typed: `nsctl ls` becomes `sudo scripts/nsctl ls`."""
     if "nsctl" not in text:
         return text
     root = _as_root()

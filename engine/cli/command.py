@@ -1,6 +1,4 @@
-"""
-A command of nsctl's: as typer's, but nothing that was typed is ignored in silence.
-"""
+"""A command of nsctl's: as typer's, but nothing that was typed is ignored in silence."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typer.core import TyperOption
 
 from nsctl.engine.cli.foreign_words import ALWAYS_SO
 from nsctl.engine.cli.groups import GroupedCommand
-from nsctl.engine.errors import Invalid
+from nsctl.engine.model.errors import Invalid
 
 __all__ = ["Command"]
 
@@ -19,14 +17,10 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class Command(GroupedCommand):
-    """
-    A command that refuses an option given twice, of which one would count, and takes switches that are always so.
-    """
+    """A command that refuses an option given twice, of which one would count, and takes switches that are always so."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """
-        The parameters, with the switches that change nothing.
-        """
+        """The parameters, with the switches that change nothing."""
         top = ctx
         while top.parent is not None and top.parent.parent is not None:
             top = top.parent

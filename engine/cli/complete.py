@@ -15,11 +15,11 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nsctl.engine.errors import NsctlError
+from nsctl.engine.model.errors import NsctlError
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
-    from nsctl.engine.options import Field
+    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.model.options import Field
 
 __all__ = [
     "VARIABLE",
@@ -44,7 +44,7 @@ _LAB = (".toml",)
 _PLAN = (".toml", ".json", ".sh")
 
 
-def answer(command: Any, world: World) -> int:
+def answer(command: Any, world: AppContext) -> int:
     """
     Print the candidates for the words in the environment.
 
@@ -82,23 +82,19 @@ def answer(command: Any, world: World) -> int:
 
 
 class Candidate(NamedTuple):
-    """
-    A word, and what it means.
-    """
+    """A word, and what it means."""
 
     value: str
     help: str = ""
 
 
 def sandbox_names(incomplete: str) -> list[str]:
-    """
-    The sandboxes that are up; without root those that have a network namespace, whose names anybody may read.
-    """
-    from nsctl.engine.cli.world import World
+    """The sandboxes that are up; without root those that have a network namespace, whose names anybody may read."""
+    from nsctl.engine.cli.context import AppContext
 
-    world = World()
+    world = AppContext()
     if world.hidden:
-        from nsctl.engine.namespaces import NETNS_DIR
+        from nsctl.engine.host.setns import NETNS_DIR
 
         with suppress(OSError):
             return _starting(incomplete, os.listdir(NETNS_DIR))
@@ -108,39 +104,29 @@ def sandbox_names(incomplete: str) -> list[str]:
 
 
 def mode_names(incomplete: str) -> list[str]:
-    """
-    The modes.
-    """
+    """The modes."""
     from nsctl.hooks.manager import Plugins
 
     return _starting(incomplete, Plugins.load().modes())
 
 
 def lab_files(incomplete: str) -> list[str]:
-    """
-    Lab files, and directories.
-    """
+    """Lab files, and directories."""
     return _files(incomplete, _LAB)
 
 
 def plan_files(incomplete: str) -> list[str]:
-    """
-    Lab files, saved plans and scripts, and directories.
-    """
+    """Lab files, saved plans and scripts, and directories."""
     return _files(incomplete, _PLAN)
 
 
 def choices(*words: str) -> Callable[[str], list[str]]:
-    """
-    A completion with some fixed words, in their order.
-    """
+    """A completion with some fixed words, in their order."""
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def completer(field: Field) -> Callable[[str], Any] | None:
-    """
-    What completes an option of a mode, by its type or its name; a plugin's like any other.
-    """
+    """What completes an option of a mode, by its type or its name; a plugin's like any other."""
     if field.choices:
         return choices(*field.choices)
     return _any_file if field.metavar in _OF_A_FILE else _VALUES.get(field.name)
@@ -173,10 +159,10 @@ def _files(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:
 
 
 def _links(incomplete: str, wanted: Callable[[Any], bool]) -> list[str]:
-    from nsctl.engine.probe.netlink import Netlink, RestlessError, socket_in
-    from nsctl.engine.probe.rtnl import links
+    from nsctl.engine.host.netlink import DumpInterruptedError, Netlink, socket_in
+    from nsctl.engine.host.rtnl import links
 
-    with suppress(RestlessError, OSError), Netlink(socket_in()) as host:
+    with suppress(DumpInterruptedError, OSError), Netlink(socket_in()) as host:
         return _starting(incomplete, (row.name for row in links(host) if wanted(row)))
     return []
 
@@ -190,14 +176,14 @@ def _uplinks(incomplete: str) -> list[str]:
 
 
 def _capabilities(incomplete: str) -> list[str]:
-    from nsctl.engine.cli.words import CAPABILITIES
+    from nsctl.engine.cli.parsers import CAPABILITIES
 
     upper = incomplete.isupper()
     return _starting(incomplete, (name.upper() if upper else name for name in CAPABILITIES))
 
 
 def _namespaces(incomplete: str) -> list[str]:
-    from nsctl.engine.plan import NAMESPACES
+    from nsctl.engine.model.plan import NAMESPACES
 
     before, comma, last = incomplete.rpartition(",")
     given = before.split(",")
@@ -205,9 +191,9 @@ def _namespaces(incomplete: str) -> list[str]:
 
 
 def _networks(incomplete: str) -> list[str]:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
-    with suppress(NsctlError, OSError), World().look() as session:
+    with suppress(NsctlError, OSError), AppContext().open_readonly() as session:
         if session is not None:
             from nsctl.engine.executor.inventory import networks
 

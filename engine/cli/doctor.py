@@ -1,6 +1,4 @@
-"""
-`doctor`: what of this host nsctl depends on.
-"""
+"""`doctor`: what of this host nsctl depends on."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ import typer
 from nsctl.engine.cli import out
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.doctor.finding import Finding, Scene
     from nsctl.engine.executor import Session
-    from nsctl.engine.facts import Facts
+    from nsctl.engine.model.facts import Facts
 
 __all__ = ["doctor"]
 
@@ -36,8 +34,8 @@ def doctor(
     """
     from nsctl.engine.doctor.examine import examine
 
-    world: World = ctx.obj
-    with world.look() as session:
+    world: AppContext = ctx.obj
+    with world.open_readonly() as session:
         found = list(examine(_scene(world, session)))
     worst = next((status for status in ("fail", "warn") if any(f.status == status for _, f in found)), "ok")
     if as_json:
@@ -52,10 +50,10 @@ def doctor(
     return FAILING if worst == "fail" else 0
 
 
-def _scene(world: World, session: Session | None) -> Scene:
+def _scene(world: AppContext, session: Session | None) -> Scene:
     from nsctl.engine.doctor.finding import Scene
-    from nsctl.engine.probe.kernel import Kernel
-    from nsctl.engine.probe.snapshot import read_host
+    from nsctl.engine.host.kernel import Kernel
+    from nsctl.engine.host.snapshot import read_host
     from nsctl.engine.runner import Runner
 
     runner = Runner()
@@ -73,8 +71,8 @@ def _scene(world: World, session: Session | None) -> Scene:
     )
 
 
-def _trail(world: World) -> tuple[str, str] | None:
-    from nsctl.engine.errors import Invalid
+def _trail(world: AppContext) -> tuple[str, str] | None:
+    from nsctl.engine.model.errors import Invalid
 
     try:
         world.check_trail()
@@ -84,16 +82,14 @@ def _trail(world: World) -> tuple[str, str] | None:
 
 
 def _bridge(facts: Facts) -> Finding:
-    """
-    Plan a bridge network, and judge its way out.
-    """
-    from nsctl.engine import planner
+    """Plan a bridge network, and judge its way out."""
     from nsctl.engine.cli.free_names import first_free
     from nsctl.engine.cli.warnings import forecast
     from nsctl.engine.cli.ways_out import no_further
     from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding
-    from nsctl.engine.errors import NsctlError
-    from nsctl.engine.mode import Request
+    from nsctl.engine.model.errors import NsctlError
+    from nsctl.engine.model.mode import Request
+    from nsctl.engine.planning import planner
     from nsctl.hooks.manager import Plugins
 
     loaded = Plugins.load("bridge").modes().get("bridge")

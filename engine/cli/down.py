@@ -1,6 +1,4 @@
-"""
-`down`.
-"""
+"""`down`."""
 
 from __future__ import annotations
 
@@ -10,13 +8,13 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import lab_files, sandbox_names
+from nsctl.engine.cli.context import need_root, no_sandbox, settled
 from nsctl.engine.cli.stepping import NoBatch, StepTimeout
-from nsctl.engine.cli.world import need_root, no_sandbox, settled
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import check_name
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.store import SandboxRow
 
 __all__ = ["down"]
@@ -48,12 +46,10 @@ def down(
     step_timeout: StepTimeout = "30s",
     no_batch: NoBatch = False,
 ) -> int:
-    """
-    Take sandboxes down: undo what only these hold, last applied first.
-    """
-    from nsctl.engine.cli.words import seconds
+    """Take sandboxes down: undo what only these hold, last applied first."""
+    from nsctl.engine.cli.parsers import seconds
 
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     timeout = seconds(step_timeout, "--step-timeout")
     chosen = [check_name(name) for name in names or ()]
     ways = ["NAME"] * bool(chosen) + ["--all"] * every + ["--file"] * (file is not None)
@@ -64,7 +60,7 @@ def down(
     if dry_run:
         _show(world, chosen, every=every, force=force, file=file)
         return 0
-    with world.changing("down", step_timeout=timeout, fuse=not no_batch) as session:
+    with world.open_for_change("down", step_timeout=timeout, fuse=not no_batch) as session:
         # Only now: what a dead nsctl left has been taken down or brought back.
         if every or file is not None:
             chosen = _of(session.sandboxes(), file)
@@ -90,12 +86,12 @@ def _nothing(file: str | None) -> str:
     return "nothing is up" if file is None else "nothing is up that this file made"
 
 
-def _show(world: World, chosen: list[str], *, every: bool, force: bool, file: str | None) -> None:
-    from nsctl.engine.render import shell_of
+def _show(world: AppContext, chosen: list[str], *, every: bool, force: bool, file: str | None) -> None:
+    from nsctl.engine.planning.render import shell_of
 
     if world.hidden:
         need_root(world)
-    with world.look() as session:
+    with world.open_readonly() as session:
         rows = settled(session)
         for name in chosen:
             if name not in rows:
@@ -107,6 +103,6 @@ def _show(world: World, chosen: list[str], *, every: bool, force: bool, file: st
         out.done(_nothing(file))
     going = {step.key for step in steps}
     for number, step in enumerate(steps, 1):
-        undo = () if step.goes_with in going else step.undo
-        commands = [shell_of(c) for c in undo] or [f"# goes with {step.goes_with or 'the rest'}"]
+        undo = () if step.removed_with in going else step.undo
+        commands = [shell_of(c) for c in undo] or [f"# goes with {step.removed_with or 'the rest'}"]
         out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))

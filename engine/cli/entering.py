@@ -1,6 +1,4 @@
-"""
-A command in a sandbox that is up. It does without typer: see `nsctl.engine.cli.plain`.
-"""
+"""A command in a sandbox that is up. It does without typer: see `nsctl.engine.cli.plain`."""
 
 from __future__ import annotations
 
@@ -8,17 +6,17 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nsctl.engine.cli.world import need_root, sandbox_in
-from nsctl.engine.errors import Refused
+from nsctl.engine.cli.context import need_root, sandbox_in
+from nsctl.engine.model.errors import Refused
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["enter", "own_shell"]
 
 
 def enter(
-    world: World,
+    world: AppContext,
     name: str,
     command: tuple[str, ...],
     *,
@@ -62,9 +60,7 @@ def enter(
 
 
 def own_shell() -> str:
-    """
-    The user's shell by its name in /etc/shells, which is root's word on what a shell is.
-    """
+    """The user's shell by its name in /etc/shells, which is root's word on what a shell is."""
     wanted = os.path.basename(os.environ.get("SHELL", ""))
     try:
         with open("/etc/shells", encoding="utf-8", errors="replace") as file:

@@ -1,6 +1,4 @@
-"""
-Waiting for what comes next in a file: by inotify(7), and by looking twice a second where there is none to be had.
-"""
+"""Waiting for what comes next in a file: by inotify(7), and by looking twice a second where there is none to be had."""
 
 from __future__ import annotations
 
@@ -71,9 +69,7 @@ class Changes:
 
 
 def _watch(path: str) -> int | None:
-    """
-    An inotify descriptor that watches a path; None where there can't be one.
-    """
+    """An inotify descriptor that watches a path; None where there can't be one."""
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))

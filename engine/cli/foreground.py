@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.seccomp import forbid_typing
-from nsctl.engine.errors import Refused
-from nsctl.engine.namespaces import NEWPID, setns
+from nsctl.engine.host.setns import NEWPID, setns
+from nsctl.engine.model.errors import Refused
 
 if TYPE_CHECKING:
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.cli.up import Wish
-    from nsctl.engine.cli.world import World
     from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
@@ -50,7 +50,7 @@ _PASSED = {
 
 
 def run_in(
-    world: World, plugins: Plugins, want: Wish, command: tuple[str, ...], *, step_timeout: float, fuse: bool
+    world: AppContext, plugins: Plugins, want: Wish, command: tuple[str, ...], *, step_timeout: float, fuse: bool
 ) -> int:
     """
     Make a sandbox, run the command in it, and take it down, whatever happens.
@@ -59,9 +59,9 @@ def run_in(
         The command's exit status; 128+n where signal n ended it, or nsctl before it.
     """
     from nsctl.engine.cli.up import started
-    from nsctl.engine.runner.crew import STOPPING
+    from nsctl.engine.runner.workers import STOPPING
 
-    with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+    with world.open_for_change("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         row = started(world, session, want, plugins)
         name = row.name
         pid = session.pid(row)
@@ -75,7 +75,7 @@ def run_in(
             world.record("exec_started", name, argv=command)
             return 128 + caught if caught is not None else foreground(row, pid, command, masked, stay=True, mask=before)
         finally:
-            with world.changing("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+            with world.open_for_change("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
                 there = session.sandboxes().get(name)
                 # By now another sandbox may bear the name.
                 if there is not None and (there.owner, there.created_boot) == (row.owner, row.created_boot):
@@ -110,8 +110,8 @@ def foreground(
     Returns:
         The command's exit status; 128+n where signal n ended it.
     """
-    from nsctl.engine import enter as entering
-    from nsctl.engine.probe.process import start_of
+    from nsctl.engine.host.process import start_of
+    from nsctl.engine.planning import enter as entering
 
     variables = row.settings.get("env", {})
     there = replace(row, settings=row.settings | {"env": {}})
@@ -160,7 +160,7 @@ def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
     """
     if pid is not None and row.info.get("bounds"):
         return None
-    from nsctl.engine.init import hidden_from, masks
+    from nsctl.engine.planning.init import hidden_from, masks
     from nsctl.engine.runner.tools import TOOL_PATH
 
     hidden = hidden_from(session.facts())
@@ -177,9 +177,7 @@ def _tool(name: str) -> str:
 
 
 def _here() -> str:
-    """
-    The caller's working directory; `/` where it is gone, or is out of reach from the root.
-    """
+    """The caller's working directory; `/` where it is gone, or is out of reach from the root."""
     try:
         found = os.getcwd()
     except OSError:
@@ -188,9 +186,7 @@ def _here() -> str:
 
 
 def _passed() -> set[signal.Signals]:
-    """
-    The signals that are the command's; HUP is not where nohup had it ignored.
-    """
+    """The signals that are the command's; HUP is not where nohup had it ignored."""
     return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
@@ -223,8 +219,8 @@ def _become(argv: list[str], environment: dict[str, str], variables: Mapping[str
 
 def _tell(variables: Mapping[str, str]) -> None:
     # By a file in memory that has no name: a pipe would hold only so much.
-    from nsctl.engine.enter import VARIABLES
-    from nsctl.engine.variables import text_of
+    from nsctl.engine.planning.enter import VARIABLES
+    from nsctl.engine.planning.variables import text_of
 
     fd = os.memfd_create("variables", 0)
     with open(fd, "wb", closefd=False) as file:
@@ -240,9 +236,7 @@ def _terminal_type() -> str:
 
 
 def _fork_beside(pid: int) -> int:
-    """
-    Fork; the child is born in the PID namespace of another process.
-    """
+    """Fork; the child is born in the PID namespace of another process."""
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         there = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -294,9 +288,7 @@ def _wait(child: int, terminal: bool) -> int:
 
 
 def _stop_with(child: int, terminal: bool) -> None:
-    """
-    Stop as the command did, so that the shell notices and `fg` works; then go on with it.
-    """
+    """Stop as the command did, so that the shell notices and `fg` works; then go on with it."""
     group = os.getpgrp()
     if terminal:
         _give_terminal(group)
@@ -309,9 +301,7 @@ def _stop_with(child: int, terminal: bool) -> None:
 
 
 def _has_shell() -> bool:
-    """
-    Whether somebody is there who notices that this process stopped, and can continue it.
-    """
+    """Whether somebody is there who notices that this process stopped, and can continue it."""
     parent = os.getppid()  # 0 is one outside of this PID namespace
     try:
         return parent != 0 and os.getsid(parent) == os.getsid(0)

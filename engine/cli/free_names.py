@@ -1,6 +1,4 @@
-"""
-Which names a new sandbox can't have, and the first one that it can.
-"""
+"""Which names a new sandbox can't have, and the first one that it can."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsctl.engine.facts import HOST_DIR, Facts
+from nsctl.engine.model.facts import HOST_DIR, Facts
 
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
@@ -43,7 +41,5 @@ def _others(state_dir: Path) -> Others | None:
 
 
 def first_free(name: str, used: Container[str]) -> str:
-    """
-    The name, or the first of NAME-2, NAME-3, … that is not used.
-    """
+    """The name, or the first of NAME-2, NAME-3, … that is not used."""
     return name if name not in used else next(free for n in count(2) if (free := f"{name}-{n}") not in used)

@@ -83,9 +83,7 @@ class GroupedCommand(TyperCommand):
     own_heading = OTHER_OPTIONS
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """
-        Write arguments and options.
-        """
+        """Write arguments and options."""
         arguments, options = [], {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -127,9 +125,7 @@ def grouped(
 
 
 def write_sections(formatter: Any, sections: Mapping[str, list[tuple[str, str]]]) -> None:
-    """
-    Write lists of names and texts, one column for all names of a help page.
-    """
+    """Write lists of names and texts, one column for all names of a help page."""
     width = max((len(name) for rows in sections.values() for name, _ in rows if len(name) <= LONGEST), default=0)
     for heading, rows in sections.items():
         with formatter.section(heading):

@@ -1,6 +1,4 @@
-"""
-`apply` of a lab file: the host is brought to what the file says, as one plan.
-"""
+"""`apply` of a lab file: the host is brought to what the file says, as one plan."""
 
 from __future__ import annotations
 
@@ -11,27 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nsctl.engine.carried import Carried
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
+from nsctl.engine.cli.context import settled
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import all_as_made
 from nsctl.engine.cli.settings import of_lab_file
 from nsctl.engine.cli.up import Wish, described, has_ended, plan_of
 from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
-from nsctl.engine.cli.world import settled
-from nsctl.engine.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
-from nsctl.engine.inventory import extend
-from nsctl.engine.lab import STDIN, Difference, Lab, Reserved, compare, read_lab
-from nsctl.engine.lab import schema as lab_schema
-from nsctl.engine.mode import Mode
-from nsctl.engine.names import display
-from nsctl.engine.plan import Plan
+from nsctl.engine.labfiles import STDIN, Difference, Lab, Reserved, compare, read_lab
+from nsctl.engine.labfiles import schema as lab_schema
+from nsctl.engine.model.errors import Conflict, Invalid, NotExecuted, Refused, StepFailed
+from nsctl.engine.model.mode import Mode
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Plan
+from nsctl.engine.planning.carried import Carried
+from nsctl.engine.planning.forecast import extend
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
-    from nsctl.engine.facts import Facts
+    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.model.facts import Facts
 
 __all__ = ["apply_lab", "load_lab", "schema", "show_lab", "source_of"]
 
@@ -57,20 +55,16 @@ def load_lab(path: str, text: str) -> tuple[Lab, Plugins]:
 
 
 def source_of(path: str) -> str:
-    """
-    What is noted of the sandboxes that a lab file makes, so that it knows them again.
-    """
+    """What is noted of the sandboxes that a lab file makes, so that it knows them again."""
     return STDIN if path == STDIN else os.path.realpath(path)
 
 
-def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:
-    """
-    Bring the host to what the file says.
-    """
+def apply_lab(world: AppContext, path: str, text: str, *, as_json: bool, step_timeout: float, fuse: bool) -> int:
+    """Bring the host to what the file says."""
     lab, plugins = _loaded(path, text)
     source = source_of(path)
     plans: list[tuple[Plan, frozenset[str]]] = []
-    with world.changing("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
+    with world.open_for_change("apply", plugins, step_timeout=step_timeout, fuse=fuse) as session:
         change = compare(lab, session.sandboxes(), source, lambda row: session.pid(row) is None)
         if change.nothing:
             all_as_made(session, change.same)
@@ -92,13 +86,11 @@ def apply_lab(world: World, path: str, text: str, *, as_json: bool, step_timeout
     return 0
 
 
-def show_lab(world: World, path: str, text: str, *, as_json: bool, form: str) -> int:
-    """
-    Show how the host would be brought to what the file says.
-    """
+def show_lab(world: AppContext, path: str, text: str, *, as_json: bool, form: str) -> int:
+    """Show how the host would be brought to what the file says."""
     lab, plugins = _loaded(path, text)
     world.note_hidden()
-    with world.look() as session:
+    with world.open_readonly() as session:
         present = settled(session)
         if session is None:
             change = compare(lab, present, source_of(path))
@@ -128,9 +120,7 @@ def _loaded(path: str, text: str) -> tuple[Lab, Plugins]:
 def schema(
     what: Annotated[str, typer.Argument(metavar="lab", help="Of what: lab.", autocompletion=choices("lab"))],
 ) -> int:
-    """
-    Print the JSON schema of lab files, for editors.
-    """
+    """Print the JSON schema of lab files, for editors."""
     import json
 
     if what != "lab":
@@ -175,7 +165,7 @@ def _check_shared(plan: Plan, there: frozenset[str], facts: Facts) -> None:
 
 @cache
 def _renderer(form: str) -> Any:
-    from nsctl.engine import render
+    from nsctl.engine.planning import render
 
     return {"text": render.text, "sh": render.sh, "json": render.json}[form]
 
@@ -192,8 +182,8 @@ def _show(
     if as_json:
         out.data(_as_json(change))
         return
-    from nsctl.engine.fuse import undo_items
-    from nsctl.engine.render import expecting, shell_of
+    from nsctl.engine.planning.render import expecting, shell_of
+    from nsctl.engine.runner.batches import undo_items
 
     undo = [(expecting if form == "sh" else shell_of)(item.command) for item in undo_items(undone)]
     if form == "json":

@@ -1,6 +1,4 @@
-"""
-`ls` and `inspect`.
-"""
+"""`ls` and `inspect`."""
 
 from __future__ import annotations
 
@@ -11,12 +9,12 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.context import need_root, sandbox_in
 from nsctl.engine.cli.tables import show, summary
-from nsctl.engine.cli.world import need_root, sandbox_in
-from nsctl.engine.names import check_name
+from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["inspect", "ls"]
 
@@ -28,9 +26,7 @@ def ls(
         bool, typer.Option("--quiet", "-q", help="Only the names, one a line.", show_default=False)
     ] = False,
 ) -> int:
-    """
-    List the sandboxes: name, mode, address, network, init's PID, state, age.
-    """
+    """List the sandboxes: name, mode, address, network, init's PID, state, age."""
     return show(ctx.obj, as_json=as_json, quiet=quiet)
 
 
@@ -49,9 +45,9 @@ def inspect(
 
     With --verbose, values of variables are among what steps write: read it before you pass it on.
     """
-    from nsctl.engine.plan import step_to_json
+    from nsctl.engine.model.plan import step_to_json
 
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     check_name(name)
     need_root(world)
     with world.read() as session:
@@ -68,7 +64,7 @@ def inspect(
             "log": row.info.get("log"),
             "lab": row.source or None,
             "steps": [
-                step_to_json(s.step) | {"state": s.state, "mark": s.mark, "tools": s.tools}
+                step_to_json(s.step) | {"state": s.state, "identity": s.identity, "tools": s.tools}
                 if verbose
                 else {"key": s.step.key, "state": s.state, "why": s.step.why}
                 for s in store.steps(name)
@@ -79,9 +75,7 @@ def inspect(
 
 
 def _short(found: dict[str, Any]) -> str:
-    """
-    An object as JSON in few lines: one for each list, and one for each step.
-    """
+    """An object as JSON in few lines: one for each list, and one for each step."""
     lines = []
     for key, value in found.items():
         if key == "steps":

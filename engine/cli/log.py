@@ -1,6 +1,4 @@
-"""
-`log`: the audit trail, readable.
-"""
+"""`log`: the audit trail, readable."""
 
 from __future__ import annotations
 
@@ -14,14 +12,14 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
+from nsctl.engine.cli.context import need_root
+from nsctl.engine.cli.parsers import lines
 from nsctl.engine.cli.trail_told import told
-from nsctl.engine.cli.words import lines
-from nsctl.engine.cli.world import need_root
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import check_name
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["log"]
 
@@ -69,7 +67,7 @@ def log(
 
     What was rotated is read, too.
     """
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     if verify or acknowledge:
         flag = "--verify" if verify else "--acknowledge"
         others = (name, last, since, until, follow, verbose, as_json, verify and acknowledge)
@@ -129,9 +127,7 @@ class _Wanted:
         self.everything = (name, since, until) == (None, None, None)
 
     def record(self, line: str) -> dict[str, Any] | None:
-        """
-        The record of a line, if it is wanted.
-        """
+        """The record of a line, if it is wanted."""
         if self._name is not None:
             self.names.update(_NAMED.findall(line))
             if self._name not in line and "plan_finished" not in line:  # not worth reading
@@ -178,14 +174,14 @@ def _times(since: str | None, until: str | None) -> tuple[datetime | None, datet
     return begin, end
 
 
-def _unknown(world: World, name: str, names: set[str]) -> None:
+def _unknown(world: AppContext, name: str, names: set[str]) -> None:
     """
     Refuse a name that nobody has, and no record is of.
 
     Raises:
         Invalid: It is such a name.
     """
-    from nsctl.engine.options import nearest
+    from nsctl.engine.model.options import nearest
 
     with world.read() as session:
         if session is not None and name in session.sandboxes():
@@ -196,7 +192,7 @@ def _unknown(world: World, name: str, names: set[str]) -> None:
     )
 
 
-def _verify(world: World) -> int:
+def _verify(world: AppContext) -> int:
     from nsctl.hooks.audit import verify
 
     verdict = verify(str(world.audit_log), world.head_copy)
@@ -211,7 +207,7 @@ def _verify(world: World) -> int:
     return 0
 
 
-def _acknowledge(world: World) -> int:
+def _acknowledge(world: AppContext) -> int:
     from nsctl.hooks.audit import verify
 
     need_root(world)
@@ -226,9 +222,7 @@ def _acknowledge(world: World) -> int:
 
 
 def _sandboxes(record: dict[str, Any]) -> set[str]:
-    """
-    The sandboxes that a record of several is about, by the keys of its steps.
-    """
+    """The sandboxes that a record of several is about, by the keys of its steps."""
     steps = [record, *(s for s in record.get("steps", ()) if isinstance(s, dict))]
     keys = [str(s.get("step", "")) for s in steps]
     return {part for key in keys for part in key.replace(":", "/").split("/")}

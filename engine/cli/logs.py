@@ -1,6 +1,4 @@
-"""
-`logs`: what a sandbox's workload printed.
-"""
+"""`logs`: what a sandbox's workload printed."""
 
 from __future__ import annotations
 

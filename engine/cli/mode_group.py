@@ -1,6 +1,4 @@
-"""
-The groups `up` and `run`: their commands are the modes, each built from the mode's options.
-"""
+"""The groups `up` and `run`: their commands are the modes, each built from the mode's options."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ from nsctl.engine.cli.app import Leaf
 from nsctl.engine.cli.foreign_words import ALWAYS_SO, about_option
 from nsctl.engine.cli.mode_first import mode_first
 from nsctl.engine.cli.parameters import RESERVED, SHORT, Common, command_function
-from nsctl.engine.errors import Invalid
-from nsctl.engine.mode import Mode
-from nsctl.engine.names import check_name, display
-from nsctl.engine.options import Field, fields_of, nearest
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.mode import Mode
+from nsctl.engine.model.names import check_name, display
+from nsctl.engine.model.options import Field, fields_of, nearest
 from nsctl.hooks.manager import Plugins, entry_points
 
 __all__ = ["load", "mode_group"]
@@ -52,23 +50,17 @@ def load(name: str) -> tuple[Plugins, Mode]:
 
 
 class Modes(TyperGroup):
-    """
-    A group whose commands are the modes; `mode_group` says what they do.
-    """
+    """A group whose commands are the modes; `mode_group` says what they do."""
 
     common: type[Common]
     call: Call
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
-        """
-        The modes' names.
-        """
+        """The modes' names."""
         return sorted(Plugins.load(reserved=RESERVED).modes())
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """
-        Put options that stand before the mode behind it.
-        """
+        """Put options that stand before the mode behind it."""
         if args and args[0].startswith("-"):
             cut = args.index("--") if "--" in args else len(args)
             args = [*mode_first(args[:cut], self._options_of, self._options_of_any), *args[cut:]]
@@ -90,9 +82,7 @@ class Modes(TyperGroup):
         return _takes_value([*(f for mode in modes for f in fields_of(mode.options)), *fields_of(self.common)])
 
     def get_command(self, ctx: object, cmd_name: str) -> Any:
-        """
-        The command of a mode, built from its options.
-        """
+        """The command of a mode, built from its options."""
         try:
             plugins, mode = load(cmd_name)
         except Invalid:
@@ -110,9 +100,7 @@ class Modes(TyperGroup):
         return command
 
     def shell_complete(self, ctx: object, incomplete: str) -> Any:  # noqa: ARG002 - click's signature
-        """
-        The modes; the options of all modes, which may stand before the mode, too.
-        """
+        """The modes; the options of all modes, which may stand before the mode, too."""
         from nsctl.engine.cli.complete import Candidate
 
         if not incomplete.startswith("-"):
@@ -121,9 +109,7 @@ class Modes(TyperGroup):
         return [Candidate(f.flag, f.text) for f in fields_of(self.common) if f.flag.startswith(incomplete)]
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
-        """
-        The modes in the help; a broken one is a line on stderr.
-        """
+        """The modes in the help; a broken one is a line on stderr."""
         plugins = Plugins.load(reserved=RESERVED)
         for line in plugins.warnings:
             out.warning(line)
@@ -131,9 +117,7 @@ class Modes(TyperGroup):
             formatter.write_dl([(name, loaded.mode.summary) for name, loaded in sorted(plugins.modes().items())])
 
     def invoke(self, ctx: Any) -> Any:
-        """
-        Refuse to go on without a mode.
-        """
+        """Refuse to go on without a mode."""
         if not (ctx.args or getattr(ctx, "_protected_args", ())):
             raise self._no_mode()
         return super().invoke(ctx)

@@ -1,6 +1,4 @@
-"""
-`modes`: what there is, where it came from, and what is broken.
-"""
+"""`modes`: what there is, where it came from, and what is broken."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import mode_names
 from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.tables import table
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
-from nsctl.engine.options import Field, fields_of, nearest, plain_value
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.model.options import Field, fields_of, nearest, plain_value
 from nsctl.hooks.manager import LoadedMode, Plugins
 
 __all__ = ["modes"]
@@ -28,9 +26,7 @@ def modes(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
 ) -> int:
-    """
-    List the modes with the package each came from, and broken plugins with the reason; or show one mode's options.
-    """
+    """List the modes with their packages, and broken plugins with the reason; or show one mode's options."""
     del ctx
     plugins = Plugins.load(reserved=RESERVED)
     if name is not None:

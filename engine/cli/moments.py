@@ -1,14 +1,12 @@
-"""
-Moments as people type them for `--since` and `--until`: a span back from now, a date, a time.
-"""
+"""Moments as people type them for `--since` and `--until`: a span back from now, a date, a time."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
 
 __all__ = ["moment"]
 

@@ -1,6 +1,4 @@
-"""
-`networks`: what sandboxes share.
-"""
+"""`networks`: what sandboxes share."""
 
 from __future__ import annotations
 
@@ -10,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.context import need_root
 from nsctl.engine.cli.tables import natural, table
-from nsctl.engine.cli.world import need_root
-from nsctl.engine.names import listed
+from nsctl.engine.model.names import listed
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.executor.reading import Reading
 
 __all__ = ["networks"]
@@ -28,10 +26,8 @@ def networks(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
 ) -> int:
-    """
-    List the networks: name, bridge, subnet, gateway, whether it has no way out, whose bridge it is, sandboxes.
-    """
-    world: World = ctx.obj
+    """List the networks: name, bridge, subnet, gateway, whether it has no way out, whose bridge it is, sandboxes."""
+    world: AppContext = ctx.obj
     need_root(world)
     with world.read() as session:
         found = [] if session is None else _found(session)

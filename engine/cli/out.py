@@ -1,6 +1,4 @@
-"""
-Output: data on stdout, everything else on stderr; a line for people never stops a change by failing.
-"""
+"""Output: data on stdout, everything else on stderr; a line for people never stops a change by failing."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ verbose = 0
 
 
 class OutputFailedError(Exception):
-    """
-    What a command was asked for could not be printed.
-    """
+    """What a command was asked for could not be printed."""
 
 
 def data(text: str, *, exact: bool = False) -> None:
@@ -73,15 +69,11 @@ class Raw:
                 self._decoder = getincrementaldecoder("utf-8")("backslashreplace")
 
     def write(self, block: bytes) -> None:
-        """
-        Write a block; a character may go on in the next one.
-        """
+        """Write a block; a character may go on in the next one."""
         self._write(block, final=False)
 
     def end(self) -> None:
-        """
-        Write what was left of a character, as it is.
-        """
+        """Write what was left of a character, as it is."""
         self._write(b"", final=True)
 
     def _write(self, block: bytes, *, final: bool) -> None:
@@ -98,66 +90,50 @@ class Raw:
 
 
 def done(text: str) -> None:
-    """
-    The result of a change, in one line. It is made, whether anybody hears of it or not.
-    """
+    """The result of a change, in one line. It is made, whether anybody hears of it or not."""
     with suppress(OSError, ValueError):
         print(_printable(spoken(text)), flush=True)  # noqa: T201 - as above
 
 
 def note(text: str) -> None:
-    """
-    Something that is good to know, on stderr.
-    """
+    """Something that is good to know, on stderr."""
     _stderr(text)
 
 
 def warning(text: str) -> None:
-    """
-    Something that went wrong without stopping the command, on stderr.
-    """
+    """Something that went wrong without stopping the command, on stderr."""
     _stderr(f"nsctl: warning: {text}")
 
 
 @cache
 def warning_once(text: str) -> None:
-    """
-    The same, of what concerns many alike.
-    """
+    """The same, of what concerns many alike."""
     warning(text)
 
 
 def warnings_of(plugins: Plugins) -> None:
-    """
-    What was wrong with plugins, once.
-    """
+    """What was wrong with plugins, once."""
     for line in plugins.warnings:
         warning(line)
     plugins.warnings.clear()
 
 
 def problem(text: str, hint: str = "") -> None:
-    """
-    What stopped the command, and what to do next, on stderr.
-    """
+    """What stopped the command, and what to do next, on stderr."""
     _stderr(f"nsctl: {text}")
     if hint:
         _stderr(f"hint: {hint}")
 
 
 def traceback() -> None:
-    """
-    Where the current exception came from, on stderr.
-    """
+    """Where the current exception came from, on stderr."""
     from traceback import format_exc
 
     _stderr(format_exc().rstrip())
 
 
 def close() -> None:
-    """
-    Flush, and see to it that the interpreter has nothing left to complain of when it ends.
-    """
+    """Flush, and see to it that the interpreter has nothing left to complain of when it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from nsctl.engine.errors import Refused
-from nsctl.engine.names import display
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.names import display
 
 __all__ = ["check_owned", "others_could_write"]
 
@@ -93,9 +93,7 @@ def _sudo_user() -> Iterator[int]:
 
 
 def _way(path: str) -> Iterator[str]:
-    """
-    Every folder, symbolic link and file that is passed on the way to a file, once it is reached by its real name.
-    """
+    """Every folder, symbolic link and file that is passed on the way to a file, once it is reached by its real name."""
     left = [name for name in reversed(path.split("/")) if name]
     here, links = "/", 0
     yield here

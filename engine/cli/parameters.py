@@ -1,7 +1,7 @@
 """
 From a mode's options to a command of typer's: exactly its options, with types and defaults, and those all modes have.
 
-Values reach `nsctl.engine.options` as they were typed, so that there is one place that reads and refuses them.
+Values reach `nsctl.engine.model.options` as they were typed, so that there is one place that reads and refuses them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nsctl.engine.cli.complete import completer
-from nsctl.engine.mode import opt
-from nsctl.engine.options import Field, fields_of, from_strings
+from nsctl.engine.model.mode import opt
+from nsctl.engine.model.options import Field, fields_of, from_strings
 
 __all__ = ["RESERVED", "SHORT", "Common", "UpCommon", "command_function", "split"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Common:
-    """
-    What every mode has, whatever its own options.
-    """
+    """What every mode has, whatever its own options."""
 
     name: str | None = opt(
         None, "the sandbox's name and hostname; by default the first free of MODE, MODE-2, ...", metavar="NAME"
@@ -58,9 +56,7 @@ class Common:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class UpCommon(Common):
-    """
-    What `up` has besides.
-    """
+    """What `up` has besides."""
 
     confirm: str | None = opt(None, "take it down again unless `nsctl confirm NAME` comes in time", metavar="TIME")
 

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["plain"]
 
@@ -59,14 +59,14 @@ def plain(words: list[str]) -> int | None:
 
 
 def _is_name(word: str) -> bool:
-    from nsctl.engine.names import is_name
+    from nsctl.engine.model.names import is_name
 
     return is_name(word)
 
 
-def _world(words: list[str]) -> World:
-    from nsctl.engine.cli.world import World
+def _world(words: list[str]) -> AppContext:
+    from nsctl.engine.cli.context import AppContext
 
-    world = World()
+    world = AppContext()
     world.words = words
     return world

@@ -1,6 +1,4 @@
-"""
-What is there already: "is up (already)" and "nothing to do" are said after a look at the kernel, too.
-"""
+"""What is there already: "is up (already)" and "nothing to do" are said after a look at the kernel, too."""
 
 from __future__ import annotations
 
@@ -8,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nsctl.engine.errors import Conflict, Drifted
-from nsctl.engine.names import listed
+from nsctl.engine.model.errors import Conflict, Drifted
+from nsctl.engine.model.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
@@ -64,7 +62,7 @@ def of_no_store(session: Session, name: str) -> Iterator[None]:
     try:
         yield
     except Conflict as e:
-        from nsctl.engine.probe.process import pid_in, start_of
+        from nsctl.engine.host.process import pid_in, start_of
 
         pid = pid_in(str(session.state_dir / "sandboxes" / name / "init.pid"))
         if name in session.sandboxes() or pid is None or start_of(pid) is None:

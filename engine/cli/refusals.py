@@ -1,6 +1,4 @@
-"""
-Usage errors in nsctl's words: one line, and a hint that is right.
-"""
+"""Usage errors in nsctl's words: one line, and a hint that is right."""
 
 from __future__ import annotations
 
@@ -10,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nsctl.engine.cli.foreign_words import about_command, about_option
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
-from nsctl.engine.options import nearest
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.model.options import nearest
 
 __all__ = ["no_command", "refusal"]
 
@@ -96,18 +94,14 @@ def _is(word: str, option: str) -> bool:
 
 
 def _command(ctx: Any) -> str:
-    """
-    The command's name: of `up bridge`, up.
-    """
+    """The command's name: of `up bridge`, up."""
     while ctx.parent is not None and ctx.parent.parent is not None:
         ctx = ctx.parent
     return str(ctx.info_name)
 
 
 def _behind_dashes(ctx: Any, own: list[str], option: str = "") -> str:
-    """
-    For `exec web ls -l`: the same with dashes; nothing where no command stands there, or an option before it.
-    """
+    """For `exec web ls -l`: the same with dashes; nothing where no command stands there, or an option before it."""
     if ctx is None or ctx.info_name != "exec" or "exec" not in own:
         return ""
     rest = own[own.index("exec") + 1 :]

@@ -1,7 +1,7 @@
 """
 What can be asked of every sandbox, as people write it: on a command line, or in a lab file.
 
-What it becomes is plain data, which stands in the plan; see `nsctl.engine.settings`.
+What it becomes is plain data, which stands in the plan; see `nsctl.engine.planning.settings`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from nsctl.engine.cli.parsers import capabilities, check_capabilities, environment, variables
 from nsctl.engine.cli.users import may_enter, user_of
-from nsctl.engine.cli.words import capabilities, check_capabilities, environment, variables
-from nsctl.engine.errors import Invalid
-from nsctl.engine.etc import HOST_GATEWAY, NO_SEARCH
-from nsctl.engine.names import display
-from nsctl.engine.settings import SYSCTL
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.planning.etc import HOST_GATEWAY, NO_SEARCH
+from nsctl.engine.planning.settings import SYSCTL
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.parameters import Common

@@ -1,6 +1,4 @@
-"""
-Options of commands that carry out steps: how long one may take, and whether they are fused.
-"""
+"""Options of commands that carry out steps: how long one may take, and whether they are fused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`systemd install` and `systemd uninstall`: units for a watcher, and for labs at boot.
-"""
+"""`systemd install` and `systemd uninstall`: units for a watcher, and for labs at boot."""
 
 from __future__ import annotations
 
@@ -14,15 +12,15 @@ import typer
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import choices
+from nsctl.engine.cli.context import need_root
 from nsctl.engine.cli.owned import others_could_write
-from nsctl.engine.cli.world import need_root
-from nsctl.engine.errors import Conflict, Invalid, Refused
-from nsctl.engine.names import display
-from nsctl.engine.systemd import LABS, UNITS, WATCH, as_written, install_steps, path_of, uninstall_steps, units
+from nsctl.engine.model.errors import Conflict, Invalid, Refused
+from nsctl.engine.model.names import display
+from nsctl.engine.planning.systemd import LABS, UNITS, WATCH, as_written, install_steps, path_of, uninstall_steps, units
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
-    from nsctl.engine.plan import Step
+    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.model.plan import Step
 
 __all__ = ["systemd"]
 
@@ -55,10 +53,8 @@ def install(
         ),
     ] = "text",
 ) -> int:
-    """
-    Write nsctl-watch.service and nsctl-lab@.service, and have the watcher run, now and after each boot.
-    """
-    world: World = ctx.obj
+    """Write nsctl-watch.service and nsctl-lab@.service, and have the watcher run, now and after each boot."""
+    world: AppContext = ctx.obj
     if form not in {"text", "sh"}:
         raise Invalid(f"there is no form '{display(form)}'", hint="--format is one of: text, sh")
     _need_systemd()
@@ -72,7 +68,7 @@ def install(
     if steps:
         from nsctl.engine.executor import unheld
 
-        with world.changing("systemd install") as session:
+        with world.open_for_change("systemd install") as session:
             unheld.do(session.ctx, steps, "systemd install")
     out.done(f"{WATCH} watches, now and after each boot" if steps else "all of it is installed already")
     out.note(f"hint: a lab at boot: put NAME.toml into {LABS}, then: systemctl enable --now {_INSTANCE}NAME")
@@ -81,10 +77,8 @@ def install(
 
 @systemd.command()
 def uninstall(ctx: typer.Context, dry_run: DryRun = False) -> int:
-    """
-    Undo what install did, at any time, after a reboot too; a unit that was changed since is left, and named.
-    """
-    world: World = ctx.obj
+    """Undo what install did, at any time, after a reboot too; a unit that was changed since is left, and named."""
+    world: AppContext = ctx.obj
     _need_systemd()
     there = _there()
     if labs := _labs():
@@ -97,7 +91,7 @@ def uninstall(ctx: typer.Context, dry_run: DryRun = False) -> int:
     for name in there.keys() - own:
         out.note(f"left alone, since it is not as nsctl wrote it: {path_of(name)}")
     if dry_run:
-        from nsctl.engine.render import shell_of
+        from nsctl.engine.planning.render import shell_of
 
         for number, step in enumerate(reversed(steps), 1):
             out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *map(shell_of, step.undo)]))
@@ -106,16 +100,16 @@ def uninstall(ctx: typer.Context, dry_run: DryRun = False) -> int:
     if steps:
         from nsctl.engine.executor import unheld
 
-        with world.changing("systemd uninstall") as session:
+        with world.open_for_change("systemd uninstall") as session:
             unheld.undo(session.ctx, steps, "systemd uninstall")
     out.done("the units are gone" if own else "nothing is installed")
     return 0
 
 
 def _show(steps: Sequence[Step], form: str) -> None:
-    from nsctl.engine import render
-    from nsctl.engine.carried import Carried
-    from nsctl.engine.plan import Plan
+    from nsctl.engine.model.plan import Plan
+    from nsctl.engine.planning import render
+    from nsctl.engine.planning.carried import Carried
 
     plan = Plan("systemd", "systemd", {}, tuple(steps))
     if not steps:
@@ -187,9 +181,7 @@ def _is(state: str) -> bool:
 
 
 def _labs() -> list[str]:
-    """
-    The labs that are started at boot, or are up.
-    """
+    """The labs that are started at boot, or are up."""
     from nsctl.engine.runner import Runner
 
     links = Path("/etc/systemd/system").glob(f"*.wants/{_INSTANCE}*.service")

@@ -1,6 +1,4 @@
-"""
-What `ls` shows, and how tables look. It does without typer: see `nsctl.engine.cli.plain`.
-"""
+"""What `ls` shows, and how tables look. It does without typer: see `nsctl.engine.cli.plain`."""
 
 from __future__ import annotations
 
@@ -9,18 +7,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.world import need_root
-from nsctl.engine.errors import Invalid
+from nsctl.engine.cli.context import need_root
+from nsctl.engine.model.errors import Invalid
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
 
 __all__ = ["age", "natural", "show", "summary", "table"]
 
 
-def show(world: World, *, as_json: bool = False, quiet: bool = False) -> int:
+def show(world: AppContext, *, as_json: bool = False, quiet: bool = False) -> int:
     """
     Print the sandboxes.
 
@@ -62,16 +60,12 @@ def show(world: World, *, as_json: bool = False, quiet: bool = False) -> int:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """
-    What to sort names by, so that client-2 stands before client-10.
-    """
+    """What to sort names by, so that client-2 stands before client-10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
-    """
-    What `ls` shows of a sandbox.
-    """
+    """What `ls` shows of a sandbox."""
     pid = session.pid(row)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     state = row.state
@@ -93,9 +87,7 @@ def summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
 
 
 def age(seconds: float) -> str:
-    """
-    A span of time in its largest unit.
-    """
+    """A span of time in its largest unit."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size:.0f}{unit}"
@@ -103,8 +95,6 @@ def age(seconds: float) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """
-    Aligned columns.
-    """
+    """Aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,6 +1,4 @@
-"""
-The lines of the audit trail: of the files that were rotated, of the log, and of what comes.
-"""
+"""The lines of the audit trail: of the files that were rotated, of the log, and of what comes."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from nsctl.engine.cli import out
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from nsctl.hooks.logs import older, read_lines
 
 __all__ = ["trail_lines"]

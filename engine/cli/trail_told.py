@@ -1,6 +1,4 @@
-"""
-A record of the audit trail in one line for people.
-"""
+"""A record of the audit trail in one line for people."""
 
 from __future__ import annotations
 

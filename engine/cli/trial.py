@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 
-from nsctl.engine.namespaces import NEWNET, unshare
-from nsctl.engine.settings import ORDINARY
+from nsctl.engine.host.setns import NEWNET, unshare
+from nsctl.engine.planning.settings import ORDINARY
 
 __all__ = ["refused"]
 

@@ -1,6 +1,4 @@
-"""
-`up` and `run`: a mode's plan, shown or carried out.
-"""
+"""`up` and `run`: a mode's plan, shown or carried out."""
 
 from __future__ import annotations
 
@@ -16,22 +14,22 @@ from nsctl.engine.cli import out
 from nsctl.engine.cli.app import words_after_dashes
 from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
+from nsctl.engine.cli.parsers import namespaces, seconds
 from nsctl.engine.cli.present import all_as_made, none_to_confirm, of_no_store
 from nsctl.engine.cli.settings import of_command_line
 from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
-from nsctl.engine.cli.words import namespaces, seconds
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.facts import Facts
 from nsctl.engine.kit.port_filter import unfiltered
-from nsctl.engine.mode import Mode, Request
-from nsctl.engine.names import check_name, display
-from nsctl.engine.options import to_plain
-from nsctl.engine.plan import Plan
-from nsctl.engine.settings import shown
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.mode import Mode, Request
+from nsctl.engine.model.names import check_name, display
+from nsctl.engine.model.options import to_plain
+from nsctl.engine.model.plan import Plan
+from nsctl.engine.planning.settings import shown
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
@@ -80,10 +78,8 @@ def wish(mode: Mode, given: dict[str, Any], command: tuple[str, ...], common_typ
     return Wish(mode, request, to_plain(options), common.name is not None), common
 
 
-def with_free_name(want: Wish, world: World, session: Session | None, facts: Facts) -> Wish:
-    """
-    The same with a name that is free, where none was given.
-    """
+def with_free_name(want: Wish, world: AppContext, session: Session | None, facts: Facts) -> Wish:
+    """The same with a name that is free, where none was given."""
     if want.named:
         return want
     from nsctl.engine.cli.free_names import first_free, names_in_use
@@ -99,7 +95,7 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
     Raises:
         Refused: The mode, the planner or a plugin says no.
     """
-    from nsctl.engine import planner
+    from nsctl.engine.planning import planner
 
     # A mode is a plugin's code: what it prints must not end up among the data on stdout.
     with redirect_stdout(sys.stderr):
@@ -111,9 +107,7 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
 
 
 def difference(row: SandboxRow, want: Wish) -> str:
-    """
-    In what the sandbox that is up differs from what is asked for; nothing if it is the same.
-    """
+    """In what the sandbox that is up differs from what is asked for; nothing if it is the same."""
     request = want.request
     pairs: list[tuple[str, Any, Any]] = [("mode", row.mode, want.mode.name)]
     if row.mode == want.mode.name:
@@ -143,9 +137,7 @@ def _shown(value: Any) -> str:
 
 
 def described(row: SandboxRow, *, ended: bool = False) -> str:
-    """
-    A sandbox that is up, in one line; or that was made, and whose workload has ended since.
-    """
+    """A sandbox that is up, in one line; or that was made, and whose workload has ended since."""
     if ended:
         return f"{row.name} was made; its command has ended already, see: nsctl logs {row.name}"
     info = row.info
@@ -161,11 +153,11 @@ def described(row: SandboxRow, *, ended: bool = False) -> str:
     return f"{row.name} is up: {', '.join(p for p in parts if p)}"
 
 
-def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
-    from nsctl.engine import render
+def _show(world: AppContext, plugins: Plugins, want: Wish, form: str | None) -> None:
+    from nsctl.engine.planning import render
 
     world.note_hidden()
-    with world.look() as session:
+    with world.open_readonly() as session:
         facts = world.facts(session)
         plan = plan_of(with_free_name(want, world, session, facts), facts, plugins)
         shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan, facts.steps)
@@ -174,7 +166,7 @@ def _show(world: World, plugins: Plugins, want: Wish, form: str | None) -> None:
 
 
 def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     want, common = wish(mode, given, words_after_dashes(ctx), UpCommon)
     timeout = seconds(common.step_timeout, "--step-timeout")
     confirm = None if common.confirm is None else seconds(common.confirm, "--confirm")
@@ -182,7 +174,7 @@ def _up(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any])
     if common.dry_run:
         _show(world, plugins, want, common.format)
         return 0
-    with world.changing("up", plugins, step_timeout=timeout, fuse=not common.no_batch) as session:
+    with world.open_for_change("up", plugins, step_timeout=timeout, fuse=not common.no_batch) as session:
         ended: list[str] = []
         if want.named:
             row = session.sandboxes().get(want.request.name)
@@ -224,14 +216,12 @@ def ended_names(session: Session, name: str) -> list[str]:
 
 
 def has_ended(session: Session, row: SandboxRow) -> bool:
-    """
-    Whether the workload of a sandbox that was just made has ended by itself: it did run, or there were no sandbox.
-    """
+    """Whether the workload of a sandbox that was just made has ended by itself."""
     return bool(row.command) and session.pid(row) is None
 
 
 def _made(
-    world: World,
+    world: AppContext,
     session: Session,
     want: Wish,
     plugins: Plugins,
@@ -259,7 +249,7 @@ def _same(row: SandboxRow, want: Wish) -> None:
 
 
 def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]) -> int:
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     command = words_after_dashes(ctx)
     if not command:
         raise Invalid("which command?", hint=f"nsctl run {mode.name} -- CMD...")
@@ -275,7 +265,7 @@ def _run(plugins: Plugins, mode: Mode, ctx: typer.Context, given: dict[str, Any]
     return run_in(world, plugins, want, command, step_timeout=timeout, fuse=not common.no_batch)
 
 
-def started(world: World, session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
+def started(world: AppContext, session: Session, want: Wish, plugins: Plugins) -> SandboxRow:
     """
     A sandbox that ends with this nsctl.
 

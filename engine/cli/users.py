@@ -1,6 +1,4 @@
-"""
-Users and groups, as people write them.
-"""
+"""Users and groups, as people write them."""
 
 from __future__ import annotations
 
@@ -10,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
-from nsctl.engine.settings import ID_MOST
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.planning.settings import ID_MOST
 
 if TYPE_CHECKING:
     from pwd import struct_passwd

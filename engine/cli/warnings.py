@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
 from nsctl.engine.cli.ways_out import SHOWN
-from nsctl.engine.effect import FileIs, NetnsIs, RouteVia, ZoneIs
-from nsctl.engine.errors import NsctlError
-from nsctl.engine.names import listed
-from nsctl.engine.plan import Plan, Step
-from nsctl.engine.resolvers import HINT, name_servers, no_resolver, only_loopback
+from nsctl.engine.model.effect import FileIs, NetnsIs, RouteVia, ZoneIs
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.names import listed
+from nsctl.engine.model.plan import Plan, Step
+from nsctl.engine.planning.resolvers import HINT, name_servers, no_resolver, only_loopback
 
 if TYPE_CHECKING:
     from nsctl.engine.executor import Session
-    from nsctl.engine.facts import Facts
+    from nsctl.engine.model.facts import Facts
     from nsctl.engine.reach.promise import Verdict
 
 __all__ = [
@@ -35,9 +35,7 @@ __all__ = [
 
 
 def looked_after(session: Session, plans: Sequence[Plan]) -> dict[str, Verdict]:
-    """
-    Whether the sandboxes of these plans, which are up, have the ways out that they were promised.
-    """
+    """Whether the sandboxes of these plans, which are up, have the ways out that they were promised."""
     names = [plan.name for plan in plans if any(map(_leads_out, plan.steps))]
     if not names:
         return {}
@@ -50,9 +48,7 @@ def looked_after(session: Session, plans: Sequence[Plan]) -> dict[str, Verdict]:
 
 
 def warn(plans: Iterable[Plan], verdicts: Mapping[str, Verdict]) -> None:
-    """
-    Warn of what sandboxes that were just made lack.
-    """
+    """Warn of what sandboxes that were just made lack."""
     if verdicts:
         from nsctl.engine.cli import ways_out
 
@@ -90,8 +86,8 @@ def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -
     Raises:
         NsctlError, OSError: The host can't be read.
     """
-    from nsctl.engine.probe.kernel import Kernel
-    from nsctl.engine.probe.snapshot import read_host
+    from nsctl.engine.host.kernel import Kernel
+    from nsctl.engine.host.snapshot import read_host
     from nsctl.engine.reach.forecast import PlannedRules, planned
     from nsctl.engine.reach.promise import judge, promises_of
     from nsctl.engine.runner import Runner
@@ -148,7 +144,7 @@ def resolver_notes(session: Session, names: Iterable[str]) -> list[str]:
         session: The session.
         names: Sandboxes with a way out.
     """
-    from nsctl.engine.probe.facts import resolv_conf
+    from nsctl.engine.host.facts import resolv_conf
 
     if not only_loopback(resolv_conf() or ""):  # what they are given follows the host's
         return []

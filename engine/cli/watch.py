@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nsctl.engine.cli.world import need_root
-from nsctl.engine.errors import Conflict, Refused
-from nsctl.engine.names import display
+from nsctl.engine.cli.context import need_root
+from nsctl.engine.model.errors import Conflict, Refused
+from nsctl.engine.model.names import display
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["watch"]
 
@@ -33,7 +33,7 @@ def watch(ctx: typer.Context) -> int:
     It does what `repair` does, but for processes: a workload that has ended is not started again.
     TERM and INT end it; HUP has it look once.
     """
-    world: World = ctx.obj
+    world: AppContext = ctx.obj
     need_root(world)
     from nsctl.engine.store.files import HOST_DIR, ensure_private_dir
 

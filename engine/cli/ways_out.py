@@ -1,6 +1,4 @@
-"""
-Ways out, in words: `check`, `up` and dry runs say the same of the same.
-"""
+"""Ways out, in words: `check`, `up` and dry runs say the same of the same."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.cli import out
-from nsctl.engine.names import listed
+from nsctl.engine.model.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.reach.model import Cause
@@ -34,9 +32,7 @@ def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str
 
 
 def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
-    """
-    What is to blame for ways out that are missing, each with the sandboxes that have none by it.
-    """
+    """What is to blame for ways out that are missing, each with the sandboxes that have none by it."""
     found: dict[Cause, list[str]] = {}
     for name, verdict in verdicts.items():
         for cause in verdict.broken:
@@ -45,24 +41,18 @@ def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
 
 
 def lacking(verdicts: Mapping[str, Verdict]) -> Iterator[Cause]:
-    """
-    Why the host itself has no way out, if so, and sandboxes therefore have none; once.
-    """
+    """Why the host itself has no way out, if so, and sandboxes therefore have none; once."""
     causes = (cause for verdict in verdicts.values() for cause in verdict.causes if cause.kind == "host")
     yield from dict.fromkeys(causes)
 
 
 def no_further(cause: Cause) -> str:
-    """
-    What it means for sandboxes that the host itself has no way out.
-    """
+    """What it means for sandboxes that the host itself has no way out."""
     return f"{cause.what}: sandboxes get no further than the host itself"
 
 
 def doubtful(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    """
-    What can't be told, a line for each sandbox of which it is not known whether it has a way out.
-    """
+    """What can't be told, a line for each sandbox of which it is not known whether it has a way out."""
     for name, verdict in verdicts.items():
         if verdict.doubts:
             what = "can't be told" if verdict.reached is None else "is there, as far as can be told"
@@ -70,9 +60,7 @@ def doubtful(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
 
 
 def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
-    """
-    Say of sandboxes just made, or planned, what they have no way out by: one line and a hint for each cause.
-    """
+    """Say of sandboxes just made, or planned, what they have no way out by: one line and a hint for each cause."""
     for cause, names in broken(verdicts).items():
         out.warning(sentence(names, cause, future=future))
         if cause.hint:
@@ -85,9 +73,7 @@ def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
 
 
 def as_json(verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
-    """
-    The verdicts, for programs.
-    """
+    """The verdicts, for programs."""
     return {
         name: {
             "reached": verdict.reached,

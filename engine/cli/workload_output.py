@@ -1,6 +1,4 @@
-"""
-What a sandbox's workload printed. It does without typer: see `nsctl.engine.cli.plain`.
-"""
+"""What a sandbox's workload printed. It does without typer: see `nsctl.engine.cli.plain`."""
 
 from __future__ import annotations
 
@@ -9,19 +7,19 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.world import need_root, sandbox_in
-from nsctl.engine.errors import Refused
-from nsctl.engine.names import check_name
+from nsctl.engine.cli.context import need_root, sandbox_in
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.world import World
+    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["show"]
 
 _BLOCK = 1 << 16
 
 
-def show(world: World, name: str, *, follow: bool = False, last: str | None = None) -> int:
+def show(world: AppContext, name: str, *, follow: bool = False, last: str | None = None) -> int:
     """
     Print it, as `nsctl logs` does.
 
@@ -38,7 +36,7 @@ def show(world: World, name: str, *, follow: bool = False, last: str | None = No
     check_name(name)
     wanted = None
     if last is not None:
-        from nsctl.engine.cli.words import lines
+        from nsctl.engine.cli.parsers import lines
 
         wanted = lines(last, "-n")
     need_root(world)
@@ -58,14 +56,14 @@ def show(world: World, name: str, *, follow: bool = False, last: str | None = No
     return 0
 
 
-def _opened(world: World, name: str) -> tuple[int, int | None]:
+def _opened(world: AppContext, name: str) -> tuple[int, int | None]:
     """
     The file with the output, and the process that writes to it; None where that has ended.
 
     Raises:
         Refused: There is no such sandbox, or nothing in it that prints.
     """
-    from nsctl.engine.probe.process import start_of
+    from nsctl.engine.host.process import start_of
 
     with world.read() as session:
         store, row = sandbox_in(session, name)
@@ -110,9 +108,7 @@ def _follow(fd: int, pidfd: int, printed: out.Raw) -> None:
 
 
 def _to_last_lines(fd: int, wanted: int) -> None:
-    """
-    Go to where the last lines begin; one that is not ended counts.
-    """
+    """Go to where the last lines begin; one that is not ended counts."""
     at = os.lseek(fd, 0, os.SEEK_END)
     ends = -1 if wanted and at and os.pread(fd, 1, at - 1) == b"\n" else 0  # the end of the last line begins none
     while at and wanted:

@@ -1,6 +1,4 @@
-"""
-All checks, in order.
-"""
+"""All checks, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from nsctl.engine.doctor import firewall, kernel, places, routes, tools
 from nsctl.engine.doctor.finding import FAIL, Finding, Scene
-from nsctl.engine.errors import NsctlError
+from nsctl.engine.model.errors import NsctlError
 
 __all__ = ["CHECKS", "examine"]
 
@@ -40,9 +38,7 @@ CHECKS: dict[str, Callable[[Scene], Finding]] = {
 
 
 def examine(scene: Scene) -> Iterator[tuple[str, Finding]]:
-    """
-    Run all checks; one that can't be finished is a failure of its own, and stops no other.
-    """
+    """Run all checks; one that can't be finished is a failure of its own, and stops no other."""
     for name, check in CHECKS.items():
         try:
             yield name, check(scene)

@@ -1,6 +1,4 @@
-"""
-What a check comes to, and what checks are given.
-"""
+"""What a check comes to, and what checks are given."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nsctl.engine.facts import Facts
+from nsctl.engine.model.facts import Facts
 from nsctl.engine.reach.model import Host
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "Scene", "text"]
@@ -57,9 +55,7 @@ class Scene(NamedTuple):
 
 
 def text(path: str) -> str | None:
-    """
-    A small file's text; None where it can't be read.
-    """
+    """A small file's text; None where it can't be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
             return f.read(1 << 20).strip()
@@ -68,7 +64,5 @@ def text(path: str) -> str | None:
 
 
 def exists(path: str) -> bool:
-    """
-    Whether there is anything of that name.
-    """
+    """Whether there is anything of that name."""
     return os.path.lexists(path)

@@ -1,6 +1,4 @@
-"""
-iptables, and who else manages packet filters.
-"""
+"""iptables, and who else manages packet filters."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _LINKS = {"docker0": "docker", "virbr0": "libvirt", "podman0": "podman", "cni0":
 
 
 def backend(scene: Scene) -> Finding:
-    """
-    Which back end iptables drives, and whether the other one has rules too.
-    """
+    """Which back end iptables drives, and whether the other one has rules too."""
     found = scene.facts.firewall
     if not found.backend:
         return Finding(FAIL, "iptables is missing", "apt install iptables")
@@ -37,9 +33,7 @@ def backend(scene: Scene) -> Finding:
 
 
 def managers(scene: Scene) -> Finding:
-    """
-    Who else manages packet filters or networks on this host.
-    """
+    """Who else manages packet filters or networks on this host."""
     found = {owner for link, owner in _LINKS.items() if link in scene.host.links}
     found |= _running()
     if "ENABLED=yes" in (text("/etc/ufw/ufw.conf") or "").split() and exists("/usr/sbin/ufw"):

@@ -1,6 +1,4 @@
-"""
-What the kernel has: it is looked up, and only where there are no modules that a trial could load is it tried.
-"""
+"""What the kernel has: it is looked up, and only where there are no modules that a trial could load is it tried."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _FULL = 0.9
 
 
 def version(_: Scene) -> Finding:
-    """
-    The kernel's version.
-    """
+    """The kernel's version."""
     release = os.uname().release
     numbers = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in release.split(".")[:2])
     if numbers < _COOKIE:
@@ -40,9 +36,7 @@ def version(_: Scene) -> Finding:
 
 
 def namespaces(_: Scene) -> Finding:
-    """
-    The kinds of namespaces, and whether any may be made.
-    """
+    """The kinds of namespaces, and whether any may be made."""
     missing = [kind for kind in _KINDS if not exists(f"/proc/self/ns/{kind}")]
     if missing:
         return Finding(
@@ -56,9 +50,7 @@ def namespaces(_: Scene) -> Finding:
 
 
 def features(scene: Scene) -> Finding:
-    """
-    Links and parts of the packet filter that a bridge network needs.
-    """
+    """Links and parts of the packet filter that a bridge network needs."""
     places = [f"/lib/modules/{os.uname().release}/{name}" for name in ("modules.builtin", "modules.dep")]
     known = " ".join(found for path in places if (found := text_of_all(path)) is not None)
     lacking, unknown = [], []
@@ -81,9 +73,7 @@ def features(scene: Scene) -> Finding:
 
 
 def text_of_all(path: str) -> str | None:
-    """
-    A list of modules, which may be long.
-    """
+    """A list of modules, which may be long."""
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
             return f.read()
@@ -92,9 +82,7 @@ def text_of_all(path: str) -> str | None:
 
 
 def tracking(_: Scene) -> Finding:
-    """
-    How full the table of connections is: when it is, new ones are dropped.
-    """
+    """How full the table of connections is: when it is, new ones are dropped."""
     count, limit = (text(f"/proc/sys/net/netfilter/nf_conntrack_{name}") for name in ("count", "max"))
     if not (count or "").isdigit() or not (limit or "").isdigit() or limit == "0":
         return Finding(OK, "no connection is tracked so far")

@@ -1,6 +1,4 @@
-"""
-/run, the store, the audit trail.
-"""
+"""/run, the store, the audit trail."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _LITTLE = 16 << 20
 
 
 def runtime(scene: Scene) -> Finding:
-    """
-    The file system that state is on.
-    """
+    """The file system that state is on."""
     place = _there(scene.state_dir)
     try:
         found = os.statvfs(place)
@@ -33,9 +29,7 @@ def runtime(scene: Scene) -> Finding:
 
 
 def settings(_: Scene) -> Finding:
-    """
-    /proc/sys, which many a container has read-only: no network comes up without settings.
-    """
+    """/proc/sys, which many a container has read-only: no network comes up without settings."""
     path = "/proc/sys/net"
     try:
         found = os.statvfs(path)
@@ -50,9 +44,7 @@ def settings(_: Scene) -> Finding:
 
 
 def store(scene: Scene) -> Finding:
-    """
-    The directory of nsctl's state: root's, and nobody else's.
-    """
+    """The directory of nsctl's state: root's, and nobody else's."""
     try:
         found = os.lstat(scene.state_dir)
     except FileNotFoundError:
@@ -66,9 +58,7 @@ def store(scene: Scene) -> Finding:
 
 
 def names(_: Scene) -> Finding:
-    """
-    Where network namespaces have their names.
-    """
+    """Where network namespaces have their names."""
     path = "/run/netns"
     if not exists(path):
         return Finding(OK, f"{path} is made with the first sandbox")
@@ -78,9 +68,7 @@ def names(_: Scene) -> Finding:
 
 
 def trail(scene: Scene) -> Finding:
-    """
-    The audit trail: without it no change begins.
-    """
+    """The audit trail: without it no change begins."""
     wrong = scene.trail()
     if wrong is not None:
         return Finding(FAIL, *wrong)

@@ -1,15 +1,13 @@
-"""
-Uplinks, forwarding, MTU, name servers, subnets.
-"""
+"""Uplinks, forwarding, MTU, name servers, subnets."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network
 
 from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding, Scene
-from nsctl.engine.errors import Conflict
 from nsctl.engine.kit.subnets import free_subnet
-from nsctl.engine.resolvers import HINT, name_servers, no_resolver, on_loopback
+from nsctl.engine.model.errors import Conflict
+from nsctl.engine.planning.resolvers import HINT, name_servers, no_resolver, on_loopback
 
 __all__ = ["forwarding", "mtu", "resolvers", "source_checks", "subnets", "uplinks", "way_out"]
 
@@ -18,9 +16,7 @@ _STRICT = 1
 
 
 def uplinks(scene: Scene) -> Finding:
-    """
-    The links that lead out.
-    """
+    """The links that lead out."""
     names = scene.facts.uplinks
     if not names:
         return Finding(
@@ -35,9 +31,7 @@ def uplinks(scene: Scene) -> Finding:
 
 
 def forwarding(scene: Scene) -> Finding:
-    """
-    Whether the host forwards by itself; nsctl switches on what it needs, and guards it.
-    """
+    """Whether the host forwards by itself; nsctl switches on what it needs, and guards it."""
     on = scene.host.settings.get(_ALL + "forwarding", "0") != "0"
     if on:
         return Finding(OK, "the host forwards between all links")
@@ -49,9 +43,7 @@ def forwarding(scene: Scene) -> Finding:
 
 
 def source_checks(scene: Scene) -> Finding:
-    """
-    Whether strict source validation could drop answers: where there are several ways out.
-    """
+    """Whether strict source validation could drop answers: where there are several ways out."""
     general = int(scene.host.settings.get(_ALL + "rp_filter", "0") or 0)
     strict = [
         name
@@ -68,9 +60,7 @@ def source_checks(scene: Scene) -> Finding:
 
 
 def mtu(scene: Scene) -> Finding:
-    """
-    The MTU that a new network gets.
-    """
+    """The MTU that a new network gets."""
     facts = scene.facts
     size = facts.default_mtu
     by = [f"{name} {facts.links[name].mtu}" for name in facts.uplinks if name in facts.links]
@@ -80,9 +70,7 @@ def mtu(scene: Scene) -> Finding:
 
 
 def resolvers(scene: Scene) -> Finding:
-    """
-    The name servers that a sandbox gets.
-    """
+    """The name servers that a sandbox gets."""
     servers = name_servers(scene.facts.resolv_conf or "")
     if not servers:
         return Finding(WARN, "/etc/resolv.conf names no name server", "names won't resolve in sandboxes, nor here")
@@ -92,9 +80,7 @@ def resolvers(scene: Scene) -> Finding:
 
 
 def subnets(scene: Scene) -> Finding:
-    """
-    Whether there is room for a network, and whether the host's own networks get in each other's way.
-    """
+    """Whether there is room for a network, and whether the host's own networks get in each other's way."""
     try:
         free = free_subnet(scene.facts)
     except Conflict as e:
@@ -110,7 +96,5 @@ def subnets(scene: Scene) -> Finding:
 
 
 def way_out(scene: Scene) -> Finding:
-    """
-    What would become of a bridge network that is made now.
-    """
+    """What would become of a bridge network that is made now."""
     return scene.bridge()

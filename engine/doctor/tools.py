@@ -1,13 +1,11 @@
-"""
-Tools, and whether nsctl may do what it has to.
-"""
+"""Tools, and whether nsctl may do what it has to."""
 
 from __future__ import annotations
 
 import sys
 
 from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding, Scene, text
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from nsctl.engine.runner.tools import find_tool, missing_tool
 
 __all__ = ["interpreter", "needed", "privileges", "useful"]
@@ -24,9 +22,7 @@ _CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN", 18: "CAP_SYS_CHROOT",
 
 
 def privileges(scene: Scene) -> Finding:
-    """
-    Root, with the capabilities that namespaces and links take.
-    """
+    """Root, with the capabilities that namespaces and links take."""
     if not scene.root:
         return Finding(WARN, "not root: what only root can see is left out", "sudo nsctl doctor")
     effective = next(
@@ -40,16 +36,12 @@ def privileges(scene: Scene) -> Finding:
 
 
 def interpreter(_: Scene) -> Finding:
-    """
-    The interpreter.
-    """
+    """The interpreter."""
     return Finding(OK, f"{sys.version.split()[0]} ({sys.executable})")
 
 
 def needed(scene: Scene) -> Finding:
-    """
-    The tools that plans are made of: there, root's, and with a version.
-    """
+    """The tools that plans are made of: there, root's, and with a version."""
     for tool in (*_NEEDED, *_AND):
         try:
             if find_tool(tool) is None:
@@ -74,9 +66,7 @@ def _version(tool: str, output: str) -> str:
 
 
 def useful(_: Scene) -> Finding:
-    """
-    The tools that nsctl can do without.
-    """
+    """The tools that nsctl can do without."""
     lacking = []
     for tool, (package, loss) in _USEFUL.items():
         try:

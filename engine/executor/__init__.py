@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsctl.engine.executor.checking import Drift
+    from nsctl.engine.executor.repair import Drift
     from nsctl.engine.executor.session import Session
 
 __all__ = ["Drift", "Session"]
@@ -19,6 +19,6 @@ __all__ = ["Drift", "Session"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nsctl.engine.executor import checking, session
+    from nsctl.engine.executor import repair, session
 
-    return session.Session if name == "Session" else checking.Drift
+    return session.Session if name == "Session" else repair.Drift

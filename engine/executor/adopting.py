@@ -11,24 +11,24 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs, NetnsIs, State
-from nsctl.engine.errors import Conflict
-from nsctl.engine.events import PlanFinished, PlanStarted
+from nsctl.engine.executor.apply import Work, adopt_of_others, other_work
 from nsctl.engine.executor.context import Context, new_transaction_id
-from nsctl.engine.executor.forward import Work, adopt_of_others, other_work
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
 from nsctl.engine.executor.transaction import new_row, tell_sharers
-from nsctl.engine.names import listed
-from nsctl.engine.plan import Plan, Spawn, Step
-from nsctl.engine.probe.observe import Seen, observe
-from nsctl.engine.probe.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
+from nsctl.engine.host.observe import Observation, observe
+from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
+from nsctl.engine.model.effect import LinkIs, NetnsIs, State
+from nsctl.engine.model.errors import Conflict
+from nsctl.engine.model.events import PlanFinished, PlanStarted
+from nsctl.engine.model.names import listed
+from nsctl.engine.model.plan import Plan, Spawn, Step
 from nsctl.engine.store import Damaged, SandboxRow, Unwritable
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["adopt"]
 
@@ -53,9 +53,7 @@ class Stock:
 
 
 def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -> list[SandboxRow]:
-    """
-    Take over what plans have made, all of them or none; see `Session.adopt`.
-    """
+    """Take over what plans have made, all of them or none; see `Session.adopt`."""
     stock = _taken(ctx, plans)
     _refuse(plans, stock)
     work, rows = stock.work, [new_row(plan, owner=None, confirm_by=None, source=source) for plan in plans]
@@ -63,8 +61,8 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
     for row in rows:
         row.state = "up"
     sandbox, mode = (plans[0].name, plans[0].mode) if len(plans) == 1 else ("", "")
-    done = [(step.key, ctx.mark(step), ctx.tools(step.do.argv[0])) for step in work.new]
-    done += [(row.step.key, row.mark, row.tools) for row in work.adopted]
+    done = [(step.key, ctx.identity(step), ctx.tools(step.do.argv[0])) for step in work.new]
+    done += [(row.step.key, row.identity, row.tools) for row in work.adopted]
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(work.new)))
     try:
@@ -114,41 +112,51 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
     inits = {netns: pid for netns, pid in pids.items() if pid is not None and start_of(pid) is not None}
     for step in stock.work.new:
         if step.effect is None:
-            if step.undo and step.goes_with is None:
+            if step.undo and step.removed_with is None:
                 stock.wrong[step.key] = "nothing tells whether it is in place"
             continue
         if isinstance(step.effect, NetnsIs) and step.effect.inode is None and step.effect.source is None:
-            sight = _namespace(ctx, step.effect.name, macs, inits.get(step.effect.name))
+            observed = _namespace(ctx, step.effect.name, macs, inits.get(step.effect.name))
         else:
-            sight = observe(step.effect, ctx.kernel)
-        found = results.fault(step, sight)
+            observed = observe(step.effect, ctx.kernel)
+        found = results.fault(step, observed)
         if not found and (before := jumps.stopped(step)):
             found = f"no packet gets past a rule before it: {before}"
         if found:
-            (stock.absent if sight.state is State.ABSENT else stock.wrong)[step.key] = found
+            (stock.absent if observed.state is State.ABSENT else stock.wrong)[step.key] = found
     for key, row in stock.work.rows.items():
-        if row.step.effect is not None and (sight := ctx.sight(row)).state is not State.OURS and not sight.gone:
-            stock.wrong[key] = f"{sight.found}, though others hold it (see: nsctl check)"
+        if (
+            row.step.effect is not None
+            and (observed := ctx.observed(row)).state is not State.OURS
+            and not observed.gone
+        ):
+            stock.wrong[key] = f"{observed.found}, though others hold it (see: nsctl check)"
 
 
-def _namespace(ctx: Context, name: str, macs: frozenset[str], init: int | None) -> Seen:
+def _namespace(ctx: Context, name: str, macs: frozenset[str], init: int | None) -> Observation:
     # Nobody wrote down which namespace the script made: it is the one in which the plan's own links and processes are,
     # and nothing else. Whatever else is in there would end with it.
     inode = ctx.kernel.netns_inode(name)
     if inode is None:
-        return Seen(State.FOREIGN, "a file that is no network namespace") if ctx.kernel.netns_taken(name) else _MISSING
+        return (
+            Observation(State.FOREIGN, "a file that is no network namespace")
+            if ctx.kernel.netns_taken(name)
+            else _MISSING
+        )
     for link in ctx.kernel.links(name).values():
         if link.name != "lo" and link.mac not in macs:
-            return Seen(State.FOREIGN, f"a network namespace with a link that is not of this plan: {link.name}")
+            return Observation(State.FOREIGN, f"a network namespace with a link that is not of this plan: {link.name}")
     if init is not None and netns_inode_of(init) != inode:
-        return Seen(State.FOREIGN, f"another network namespace than that of process {init}, which the plan started")
+        return Observation(
+            State.FOREIGN, f"another network namespace than that of process {init}, which the plan started"
+        )
     for pid in inhabitants_of(inode):
         if init is None or not is_descendant(pid, init):
-            return Seen(State.FOREIGN, f"a network namespace in use by process {pid}, which is not of this plan")
-    return Seen(State.OURS, "in place")
+            return Observation(State.FOREIGN, f"a network namespace in use by process {pid}, which is not of this plan")
+    return Observation(State.OURS, "in place")
 
 
-_MISSING = Seen(State.ABSENT, "missing")
+_MISSING = Observation(State.ABSENT, "missing")
 
 
 def _refuse(plans: Sequence[Plan], stock: Stock) -> None:

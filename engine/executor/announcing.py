@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nsctl.engine.effect import LinkUp
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.netlink import Netlink, socket_in
-from nsctl.engine.probe.rtnl import link_by_name, links, settled
+from nsctl.engine.host.netlink import Netlink, socket_in
+from nsctl.engine.host.rtnl import link_by_name, links, settled
+from nsctl.engine.model.effect import LinkUp
+from nsctl.engine.model.plan import Step
 
 __all__ = ["announcements_last", "wait_for_ports"]
 
@@ -22,9 +22,7 @@ _FEW = 20
 
 
 def announcements_last(steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
-    """
-    The steps that announce nothing, and those that do.
-    """
+    """The steps that announce nothing, and those that do."""
     late = [step for step in steps if step.key.startswith("announce/")]
     return ([step for step in steps if not step.key.startswith("announce/")] if late else steps), late
 

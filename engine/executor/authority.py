@@ -1,16 +1,14 @@
-"""
-Whether root runs what the journal has for a step: the one place where rows become commands.
-"""
+"""Whether root runs what the journal has for a step: the one place where rows become commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nsctl.engine.errors import NsctlError, Refused
 from nsctl.engine.executor.context import Context
-from nsctl.engine.names import display
-from nsctl.engine.plan import Command, Plan, Spawn, Step
-from nsctl.engine.shapes import BUILT_IN, why_refused
+from nsctl.engine.model.errors import NsctlError, Refused
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Command, Plan, Spawn, Step
+from nsctl.engine.planning.shapes import BUILT_IN, why_refused
 
 __all__ = ["NOT_OURS", "check_kept", "refused"]
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nsctl.engine.effect import ChainIs, RuleTagged
 from nsctl.engine.executor.context import Context
-from nsctl.engine.fuse import restore_line
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import ChainIs, RuleTagged
+from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.runner.batches import restore_line
 
 __all__ = ["OwnRules"]
 
@@ -57,9 +57,7 @@ class OwnRules:
         return [spec for spec in rules if spec not in own]
 
     def copies(self, step: Step, backend: str = "") -> int:
-        """
-        How often a rule of nsctl's is there; 0 for a step that makes none.
-        """
+        """How often a rule of nsctl's is there; 0 for a step that makes none."""
         effect = step.effect
         if not isinstance(effect, RuleTagged):
             return 0
@@ -70,9 +68,7 @@ class OwnRules:
         return self._counts[where][effect.spec]
 
     def removing_all(self, step: Step, backend: str = "") -> Step:
-        """
-        The same step, whose undo removes the rule as often as it is there: a jump that is left keeps its chain.
-        """
+        """The same step, whose undo removes the rule as often as it is there: a jump that is left keeps its chain."""
         return replace(step, undo=step.undo * copies) if (copies := self.copies(step, backend)) > 1 else step
 
     def misplaced(self, step: Step, backend: str = "") -> dict[Spec, Step]:
@@ -91,9 +87,7 @@ class OwnRules:
         return {spec: own[spec] for spec in rules[appended:] if _verb(own.get(spec)) == "-I"}
 
     def reordered(self, step: Step, backend: str = "") -> Step | None:
-        """
-        The chain's step, to put its misplaced rules at the head, all at once; None where there are none.
-        """
+        """The chain's step, to put its misplaced rules at the head, all at once; None where there are none."""
         misplaced = self.misplaced(step, backend)
         if not misplaced or not isinstance(step.effect, ChainIs):
             return None

@@ -1,6 +1,4 @@
-"""
-What the parts of the executor share.
-"""
+"""What the parts of the executor share."""
 
 from __future__ import annotations
 
@@ -10,20 +8,20 @@ from collections.abc import Callable
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import ProcessIs
-from nsctl.engine.effect_links import host_link_of
-from nsctl.engine.events import Event
 from nsctl.engine.executor.signals import HeldSignals
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.kernel import Kernel
-from nsctl.engine.probe.observe import Seen, mark_of, observe
+from nsctl.engine.host.kernel import Kernel
+from nsctl.engine.host.observe import Observation, identity_of, observe
+from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.effect_links import host_link_of
+from nsctl.engine.model.events import Event
+from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, Others, StepRow
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Context", "boot_time", "inits_of", "new_transaction_id"]
 
@@ -45,7 +43,7 @@ class Context:
         left: What recovery could not undo.
         begun: The keys of the steps whose commands were started in this session: the store may be gone when they are
             needed.
-        marks: The marks of what was made in this session, by key.
+        identities: The identities of what was made in this session, by key.
     """
 
     journal: Journal
@@ -58,12 +56,10 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
-    marks: dict[str, dict[str, int]] = field(default_factory=dict)
+    identities: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def tell(self, event: Event) -> None:
-        """
-        Emit an event that must not stop anything: while undoing, an observer's fault is only noted.
-        """
+        """Emit an event that must not stop anything: while undoing, an observer's fault is only noted."""
         try:
             self.emit(event)
         except Exception as e:  # noqa: BLE001 - observers are other people's code
@@ -81,13 +77,15 @@ class Context:
         """
         return {"iptables": backend or iptables_backend()} if "tables" in tool else {}
 
-    def sight(self, row: StepRow, *, in_flight: bool | None = None, own_macs: frozenset[str] = frozenset()) -> Seen:
+    def observed(
+        self, row: StepRow, *, in_flight: bool | None = None, own_macs: frozenset[str] = frozenset()
+    ) -> Observation:
         """
-        A journalled step's effect beside the kernel: by its mark, and in the back end that it was made with.
+        A journalled step's effect beside the kernel: by its identity, and in the back end that it was made with.
 
         Args:
             row: The step; it has an effect.
-            in_flight: As for `observe`; where there is no mark, if not given.
+            in_flight: As for `observe`; where there is no identity, if not given.
             own_macs: As for `observe`.
 
         Raises:
@@ -98,54 +96,44 @@ class Context:
         return observe(
             row.step.effect,
             self.kernel,
-            row.mark,
-            in_flight=row.mark is None if in_flight is None else in_flight,
+            row.identity,
+            in_flight=row.identity is None if in_flight is None else in_flight,
             own_macs=own_macs,
             backend=row.tools.get("iptables", ""),
         )
 
-    def mark_before(self, step: Step) -> dict[str, int] | None:
-        """
-        The mark of a setting of a link that nsctl does not make: it is there before; None for anything else.
-        """
-        self.marks.pop(step.key, None)
-        return self.mark(step) if _of_others(step) else None
+    def identity_before(self, step: Step) -> dict[str, int] | None:
+        """The identity of a setting of a link that nsctl does not make: it is there before; None for anything else."""
+        self.identities.pop(step.key, None)
+        return self.identity(step) if _of_others(step) else None
 
-    def mark(self, step: Step) -> dict[str, int] | None:
-        """
-        The mark of what a step has just made; see `mark_of`.
-        """
+    def identity(self, step: Step) -> dict[str, int] | None:
+        """The identity of what a step has just made; see `identity_of`."""
         if step.effect is None:
             return None
         of_others = _of_others(step)
-        if of_others and step.key in self.marks:  # its link may have another name by now, and another one its name
-            return self.marks[step.key]
-        found = mark_of(step.effect, self.kernel, of_others=of_others)
+        if of_others and step.key in self.identities:  # its link may have another name by now, and another one its name
+            return self.identities[step.key]
+        found = identity_of(step.effect, self.kernel, of_others=of_others)
         if found is not None:
-            self.marks[step.key] = found
+            self.identities[step.key] = found
         return found
 
 
 def _of_others(step: Step) -> bool:
-    return step.effect is not None and step.goes_with is None and host_link_of(step.effect) is not None
+    return step.effect is not None and step.removed_with is None and host_link_of(step.effect) is not None
 
 
 def boot_time() -> float:
-    """
-    Seconds since boot, suspend included: no clock change touches it.
-    """
+    """Seconds since boot, suspend included: no clock change touches it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def new_transaction_id() -> str:
-    """
-    A name for a transaction: unique enough for a log.
-    """
+    """A name for a transaction: unique enough for a log."""
     return f"{int(time.time()):x}-{os.getpid():x}-{os.urandom(3).hex()}"
 
 
 def inits_of(rows: list[StepRow]) -> list[StepRow]:
-    """
-    The rows that are processes.
-    """
+    """The rows that are processes."""
     return [r for r in rows if isinstance(r.step.effect, ProcessIs)]

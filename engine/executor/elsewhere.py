@@ -10,8 +10,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from nsctl.engine.errors import Conflict, NsctlError
-from nsctl.engine.executor.checking import Drift
+from nsctl.engine.executor.repair import Drift
+from nsctl.engine.model.errors import Conflict, NsctlError
 from nsctl.engine.store import HalfDone, Others
 from nsctl.engine.store.files import HOST_DIR
 from nsctl.engine.store.lock import nobody_at_work
@@ -34,17 +34,13 @@ def half_done_elsewhere(state_dir: Path) -> list[HalfDone]:
 
 
 def told(one: HalfDone) -> str:
-    """
-    It, in a line.
-    """
+    """It, in a line."""
     what = " ".join(filter(None, (one.operation, ", ".join(one.names))))
     return f"an nsctl that was killed left {what or 'its work'} half done in the state directory {one.store}"
 
 
 def as_drift(one: HalfDone) -> Drift:
-    """
-    It, as something that `check` found.
-    """
+    """It, as something that `check` found."""
     return Drift(f"store/{one.store}", "nothing half done", told(one), one.names, "changed")
 
 

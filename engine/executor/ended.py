@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from nsctl.engine.effect import NetnsIs, ProcessIs
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import NetnsIs, ProcessIs
+from nsctl.engine.model.plan import Step
 
 __all__ = ["left_ended", "stranded_by"]
 
@@ -29,11 +29,9 @@ def left_ended(steps: Sequence[Step], again: Collection[str], absent: Collection
 
 
 def stranded_by(steps: Iterable[Step], lost: Iterable[str]) -> set[str]:
-    """
-    What is lost, and what was made in a lost namespace, or after something that was: a cable, what is set on its end.
-    """
+    """What is lost, and what was made in a lost namespace, or after something lost: a cable, its settings."""
     stranded = set(lost)
     for step in steps:
-        if f"netns/{step.do.netns}" in stranded or stranded.intersection((*(step.after or ()), step.goes_with)):
+        if f"netns/{step.do.netns}" in stranded or stranded.intersection((*(step.after or ()), step.removed_with)):
             stranded.add(step.key)
     return stranded

@@ -1,6 +1,4 @@
-"""
-What modes may know of the host: the kernel's facts, with what the store says of the sandboxes.
-"""
+"""What modes may know of the host: the kernel's facts, with what the store says of the sandboxes."""
 
 from __future__ import annotations
 
@@ -10,14 +8,14 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import TypeVar
 
-from nsctl.engine.effect import LinkIs, NetnsIs, SysctlIs
 from nsctl.engine.executor.inventory import described
-from nsctl.engine.facts import HIDDEN, Facts, Sandbox
-from nsctl.engine.inventory import way_back_of
+from nsctl.engine.host.facts import gather
+from nsctl.engine.host.kernel import Reader
 from nsctl.engine.kit.firewall import GUARD
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.facts import gather
-from nsctl.engine.probe.kernel import Reader
+from nsctl.engine.model.effect import LinkIs, NetnsIs, SysctlIs
+from nsctl.engine.model.facts import HIDDEN, Facts, Sandbox
+from nsctl.engine.model.plan import Step
+from nsctl.engine.planning.forecast import way_back_of
 from nsctl.engine.store import Journal, Others, SandboxRow
 
 __all__ = ["Without", "facts_of"]
@@ -92,9 +90,7 @@ def _with_ways(facts: Facts, journal: Journal, others: Others | None) -> Facts:
 
 
 class _Steps(Mapping[str, Step]):
-    """
-    The steps in place, read when asked for.
-    """
+    """The steps in place, read when asked for."""
 
     def __init__(self, journal: Journal, without: frozenset[str], others: Others | None) -> None:
         self._journal = journal
@@ -131,9 +127,7 @@ class _Steps(Mapping[str, Step]):
 
 
 class _Sandboxes(Mapping[str, Sandbox]):
-    """
-    The sandboxes that are up, described when asked for.
-    """
+    """The sandboxes that are up, described when asked for."""
 
     def __init__(self, journal: Journal, rows: Mapping[str, SandboxRow]) -> None:
         self._journal = journal
@@ -153,9 +147,7 @@ class _Sandboxes(Mapping[str, Sandbox]):
 
 
 class Without(Mapping[str, V]):
-    """
-    A mapping as it will be when some of it is gone, and some has its old value back.
-    """
+    """A mapping as it will be when some of it is gone, and some has its old value back."""
 
     def __init__(self, base: Mapping[str, V], gone: Iterable[str], instead: Mapping[str, V] | None = None) -> None:
         self._base = base

@@ -1,14 +1,12 @@
-"""
-Flows that began while rules were missing: they keep what was decided for their first packet until they are forgotten.
-"""
+"""Flows that began while rules were missing keep the decision for their first packet until they are dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import RuleTagged
 from nsctl.engine.executor.context import Context
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import RuleTagged
+from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.runner import find_tool
 
 __all__ = ["drop_flows"]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from nsctl.engine.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs
-from nsctl.engine.errors import NsctlError
 from nsctl.engine.executor.context import Context
-from nsctl.engine.kit.link import born_with, hardware_address_inside
-from nsctl.engine.names import listed
-from nsctl.engine.shapes import BUILT_IN
+from nsctl.engine.kit.link import hardware_address_inside, peer_key
+from nsctl.engine.model.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.names import listed
+from nsctl.engine.planning.shapes import BUILT_IN
 from nsctl.engine.store import StepRow
 
 __all__ = ["guests_of"]
@@ -81,7 +81,9 @@ def _found(ctx: Context, rows: Iterable[StepRow], going: Collection[str]) -> Ite
     for row in rows:
         effect = row.step.effect
         if isinstance(effect, LinkIs) and effect.type == "bridge" and effect.netns is None and row.step.key in going:
-            there = ctx.kernel.link_by_index(index) if (index := (row.mark or {}).get("index")) is not None else None
+            there = (
+                ctx.kernel.link_by_index(index) if (index := (row.identity or {}).get("index")) is not None else None
+            )
             bridges[there.name if there is not None else effect.name] = effect.name
         elif isinstance(effect, NetnsIs) and effect.source is None and effect.inode is None:
             names += [effect.name] if row.step.key in going and effect.name not in plugins else []
@@ -111,7 +113,7 @@ def _without_own(guests: Iterable[_Guest], rows: Iterable[StepRow]) -> Iterator[
         if isinstance(effect, LinkIs):
             macs |= {effect.mac, hardware_address_inside(row.step) or effect.mac}
             own.add((effect.netns, effect.name))
-            if peer := born_with(row.step):
+            if peer := peer_key(row.step):
                 place, _, name = peer.removeprefix("link/").rpartition(":")
                 own.add((place or None, name))
         elif isinstance(effect, LinkSet) and effect.attribute == "master":

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from nsctl.engine.effect import NetnsIs, ProcessIs
 from nsctl.engine.executor.context import Context
-from nsctl.engine.names import mask_of
-from nsctl.engine.probe.process import Hideout
-from nsctl.engine.runner.native import processes_in, stop_and_wait
+from nsctl.engine.host.process import Hideout
+from nsctl.engine.model.effect import NetnsIs, ProcessIs
+from nsctl.engine.model.names import mask_of
+from nsctl.engine.runner.writes import processes_in, stop_and_wait
 from nsctl.engine.store.rows import INTENT, StepRow
 
 __all__ = ["end_all", "exorcise", "inhabitant", "living"]
@@ -25,11 +25,11 @@ def inhabitant(ctx: Context, row: StepRow) -> int | None:
 
     Args:
         ctx: The context.
-        row: The step, with its mark.
+        row: The step, with its identity.
     """
-    effect, mark = row.step.effect, row.mark or {}
-    if isinstance(effect, NetnsIs) and "inode" in mark and effect.source is None and effect.inode is None:
-        return ctx.kernel.someone_in_inode(mark["inode"], mark.get("cookie"))
+    effect, identity = row.step.effect, row.identity or {}
+    if isinstance(effect, NetnsIs) and "inode" in identity and effect.source is None and effect.inode is None:
+        return ctx.kernel.someone_in_inode(identity["inode"], identity.get("cookie"))
     if isinstance(effect, ProcessIs):
         return next((pid for hideout in _left_by(ctx, row) for pid in hideout.pids), None)
     return None
@@ -57,11 +57,11 @@ def exorcise(ctx: Context, rows: Sequence[StepRow]) -> None:
     """
     inodes: dict[str, set[int]] = {}
     for row in rows:
-        mark = row.mark or {}
+        identity = row.identity or {}
         if isinstance(row.step.effect, ProcessIs):
             inodes.setdefault("mnt", set()).update(hideout.inode for hideout in _left_by(ctx, row))
         else:
-            inodes.setdefault("net", set()).add(mark["inode"])
+            inodes.setdefault("net", set()).add(identity["inode"])
     pids = {pid for kind, numbers in inodes.items() for pid in processes_in(numbers, kind)}
     if pids:
         end_all(ctx, living(ctx, pids), inodes, time.monotonic() + ctx.runner.timeout)
@@ -83,7 +83,5 @@ def end_all(ctx: Context, watched: dict[int, int], inodes: dict[str, set[int]], 
 
 
 def living(ctx: Context, pids: Iterable[int]) -> dict[int, int]:
-    """
-    Of these processes those that live, with their start times.
-    """
+    """Of these processes those that live, with their start times."""
     return {pid: start for pid in pids if (start := ctx.kernel.process(pid)) is not None}

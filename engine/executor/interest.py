@@ -6,11 +6,11 @@ A host that runs Docker, or a routing daemon, has many changes a second that are
 
 from __future__ import annotations
 
-from nsctl.engine.effect import ChainIs, Effect, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
-from nsctl.engine.effect_links import host_link_of
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.own_files import sources
-from nsctl.engine.probe.changes import Interest
+from nsctl.engine.host.changes import Interest
+from nsctl.engine.model.effect import ChainIs, Effect, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
+from nsctl.engine.model.effect_links import host_link_of
 
 __all__ = ["interest_of"]
 
@@ -23,9 +23,7 @@ _LATER = -2
 
 
 def interest_of(ctx: Context) -> Interest:
-    """
-    What is worth another look, by the steps of all sandboxes and the links as they are now.
-    """
+    """What is worth another look, by the steps of all sandboxes and the links as they are now."""
     links, settings, chains, names, legacy = set[str](), set[str](), set[str](), set[str](), False
     tables = set[str]()
     rows = ctx.journal.steps()

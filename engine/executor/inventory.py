@@ -1,27 +1,23 @@
-"""
-Between the store's rows and what people and modes are shown.
-"""
+"""Between the store's rows and what people and modes are shown."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Interface
 from typing import Any, NamedTuple
 
-from nsctl.engine.effect import LinkIs, NetnsIs, ProcessIs
-from nsctl.engine.facts import Sandbox
-from nsctl.engine.inventory import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.host.process import start_of
 from nsctl.engine.kit.firewall import filter_network
-from nsctl.engine.plan import Plan, Spawn
-from nsctl.engine.probe.process import start_of
+from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs
+from nsctl.engine.model.facts import Sandbox
+from nsctl.engine.model.plan import Plan, Spawn
+from nsctl.engine.planning.forecast import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
 from nsctl.engine.store import Journal, SandboxRow
 
 __all__ = ["ListedNetwork", "described", "info_of", "networks", "pid_of"]
 
 
 def info_of(plan: Plan) -> dict[str, Any]:
-    """
-    What `ls` shows and planning needs of a sandbox, taken from its plan's steps once.
-    """
+    """What `ls` shows and planning needs of a sandbox, taken from its plan's steps once."""
     sandbox = sandbox_of(plan.name, plan.mode, plan.options, plan.isolate, plan.steps)
     names = names_of(plan.steps)
     info: dict[str, Any] = {
@@ -73,9 +69,7 @@ class ListedNetwork(NamedTuple):
 
 
 def networks(journal: Journal) -> list[ListedNetwork]:
-    """
-    The networks of the sandboxes that are up.
-    """
+    """The networks of the sandboxes that are up."""
     found: dict[str, ListedNetwork] = {}
     rows = journal.sandboxes().values()
     for row in rows:
@@ -99,9 +93,7 @@ def networks(journal: Journal) -> list[ListedNetwork]:
 
 
 def described(journal: Journal, row: SandboxRow) -> Sandbox:
-    """
-    A sandbox as modes see it.
-    """
+    """A sandbox as modes see it."""
     pid = pid_of(journal, row)
     return Sandbox(
         name=row.name,
@@ -117,14 +109,12 @@ def described(journal: Journal, row: SandboxRow) -> Sandbox:
 
 
 def pid_of(journal: Journal, row: SandboxRow) -> int | None:
-    """
-    The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's.
-    """
+    """The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's."""
     key = row.info.get("init")
     step = journal.step(key) if key else None
-    if step is None or step.mark is None:
+    if step is None or step.identity is None:
         return None
-    pid, init = step.mark.get("pid"), step.mark.get("init")
-    if pid is None or init is None or start_of(pid) != step.mark.get("start"):
+    pid, init = step.identity.get("pid"), step.identity.get("init")
+    if pid is None or init is None or start_of(pid) != step.identity.get("start"):
         return None
-    return init if start_of(init) == step.mark.get("init_start") else None
+    return init if start_of(init) == step.identity.get("init_start") else None

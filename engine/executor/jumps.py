@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nsctl.engine.effect import RuleTagged
 from nsctl.engine.executor.context import Context
-from nsctl.engine.fuse import restore_line
-from nsctl.engine.jumps import Chains, Spec, anew, closing, inserted, is_jump, place
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import RuleTagged
+from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.planning.jumps import Chains, Spec, anew, closing, inserted, is_jump, place
+from nsctl.engine.runner.batches import restore_line
 
 __all__ = ["Jumps"]
 
@@ -95,9 +95,7 @@ class Jumps:
             )
 
     def again(self, steps: Iterable[Step], backend: str = "") -> Iterator[Step]:
-        """
-        Steps that are to be done again, the jumps among them where they belong by now.
-        """
+        """Steps that are to be done again, the jumps among them where they belong by now."""
         for step in steps:
             yield self._put(step, backend) if is_jump(step) else step
 

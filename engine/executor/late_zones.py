@@ -1,20 +1,18 @@
-"""
-firewalld that was started when networks were up already: then no step has put their bridges into a zone.
-"""
+"""firewalld that was started when networks were up already: then no step has put their bridges into a zone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from nsctl.engine.effect import LinkIs
-from nsctl.engine.errors import NsctlError
 from nsctl.engine.executor.context import Context
-from nsctl.engine.facts import Facts, Firewall
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.zones import FIREWALLD, zone
-from nsctl.engine.names import rule_tag
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.facts import Facts, Firewall
+from nsctl.engine.model.names import rule_tag
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow
 
 __all__ = ["LateZone", "hold", "late_zones"]
@@ -65,9 +63,7 @@ def late_zones(ctx: Context, rows: Sequence[StepRow]) -> Iterator[LateZone]:
 
 
 def hold(ctx: Context, late: Sequence[LateZone]) -> None:
-    """
-    Note them in the store, before they are done: from then on they belong to the sandboxes that need them.
-    """
+    """Note them in the store, before they are done: from then on they belong to the sandboxes that need them."""
     if late:
         ctx.journal.build(
             [], [one.step for one in late], [(one.step.key, name) for one in late for name in one.holders]

@@ -1,40 +1,40 @@
-"""
-Names of network namespaces that were lost, and put back without touching what runs in them.
-"""
+"""Names of network namespaces that were lost, and put back without touching what runs in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nsctl.engine.effect import NetnsIs, State
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.one_by_one import one_by_one
-from nsctl.engine.namespaces import NETNS_DIR
-from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.observe import Seen
+from nsctl.engine.host.observe import Observation
+from nsctl.engine.host.setns import NETNS_DIR
+from nsctl.engine.model.effect import NetnsIs, State
+from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.store import StepRow
 
 __all__ = ["give_names", "name_again"]
 
 
-def name_again(ctx: Context, row: StepRow, sight: Seen) -> Step | None:
+def name_again(ctx: Context, row: StepRow, observed: Observation) -> Step | None:
     """
     The step that gives a namespace of nsctl's its name back; None where it has it, or is gone.
 
     The namespace is found by a process in it, or by another name that it has (of a sandbox that shares it).
     """
-    effect, mark = row.step.effect, row.mark or {}
-    if not isinstance(effect, NetnsIs) or "inode" not in mark:
+    effect, identity = row.step.effect, row.identity or {}
+    if not isinstance(effect, NetnsIs) or "inode" not in identity:
         return None
-    file_left = sight.state is State.OURS and bool(sight.drift)  # its mount is gone, the file it was mounted on is not
-    if sight.state is not State.ABSENT and not file_left:
+    file_left = observed.state is State.OURS and bool(
+        observed.drift
+    )  # its mount is gone, the file it was mounted on is not
+    if observed.state is not State.ABSENT and not file_left:
         return None
     path, source = f"{NETNS_DIR}/{effect.name}", ""
-    pid = ctx.kernel.someone_in_inode(mark["inode"], mark.get("cookie"))
+    pid = ctx.kernel.someone_in_inode(identity["inode"], identity.get("cookie"))
     if pid is not None:
         source = f"/proc/{pid}/ns/net"
-    elif (other := _other_name(ctx, mark)) is not None:
+    elif (other := _other_name(ctx, identity)) is not None:
         source = f"{NETNS_DIR}/{other}"
     if not source:
         return None
@@ -46,11 +46,11 @@ def name_again(ctx: Context, row: StepRow, sight: Seen) -> Step | None:
     return replace(row.step, why=why, do=do, after=())
 
 
-def _other_name(ctx: Context, mark: dict[str, int]) -> str | None:
+def _other_name(ctx: Context, identity: dict[str, int]) -> str | None:
     for name in sorted(ctx.kernel.netns_names()):
-        if ctx.kernel.netns_inode(name) == mark["inode"]:
+        if ctx.kernel.netns_inode(name) == identity["inode"]:
             cookie = ctx.kernel.netns_cookie(name)
-            if cookie is None or cookie == mark.get("cookie", cookie):
+            if cookie is None or cookie == identity.get("cookie", cookie):
                 return name
     return None
 

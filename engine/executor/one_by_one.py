@@ -1,15 +1,13 @@
-"""
-Commands that are run one after the other, and change nothing that the journal has to know beforehand.
-"""
+"""Commands that are run one after the other, and change nothing that the journal has to know beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nsctl.engine.errors import StepFailed
-from nsctl.engine.events import PlanFinished, PlanStarted, StepDone
 from nsctl.engine.executor.context import Context, new_transaction_id
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.errors import StepFailed
+from nsctl.engine.model.events import PlanFinished, PlanStarted, StepDone
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["one_by_one"]
 

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from nsctl.engine import etc
-from nsctl.engine.effect import FileIs
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.one_by_one import one_by_one
-from nsctl.engine.namespaces import NETNS_DIR
-from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.facts import RESOLV_CONFS, resolv_conf
+from nsctl.engine.host.facts import RESOLV_CONFS, resolv_conf
+from nsctl.engine.host.setns import NETNS_DIR
+from nsctl.engine.model.effect import FileIs
+from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.planning import etc
 from nsctl.engine.store import SandboxRow, StepRow
 
 __all__ = ["Stale", "put_back", "renewed", "sources", "stale"]
@@ -52,9 +52,7 @@ class Stale(NamedTuple):
 
 
 def stale(ctx: Context, sandboxes: dict[str, SandboxRow]) -> Iterator[Stale]:
-    """
-    The files of running sandboxes that are not seen inside, or whose content the host has changed since.
-    """
+    """The files of running sandboxes that are not seen inside, or whose content the host has changed since."""
     hosts = resolv_conf()
     for name, row in sandboxes.items():
         pid = pid_of(ctx.journal, row) if "mount" in row.isolate else None
@@ -74,9 +72,7 @@ def stale(ctx: Context, sandboxes: dict[str, SandboxRow]) -> Iterator[Stale]:
 
 
 def sources() -> set[str]:
-    """
-    The host's files that sandboxes' own are made from, and the symbolic links that lead there.
-    """
+    """The host's files that sandboxes' own are made from, and the symbolic links that lead there."""
     found = set()
     for source in ("/etc/hosts", *RESOLV_CONFS):
         path = source
@@ -102,9 +98,7 @@ def _inside(pid: int, path: str) -> str | None:
 
 
 def renewed(one: Stale) -> Step:
-    """
-    The step as `repair` does it: in place, so that whoever has the file open or mounted sees it; or mounted again.
-    """
+    """The step as `repair` does it: in place, so that open and mounted files change too; or mounted again."""
     step = one.row.step
     if one.pid is None:
         path = step.key.removeprefix("file/")

@@ -1,6 +1,4 @@
-"""
-What the table of ports really has, where that is not what the steps say: for repair, for undoing, for the scan.
-"""
+"""What the table of ports really has, where that is not what the steps say: for repair, for undoing, for the scan."""
 
 from __future__ import annotations
 
@@ -8,12 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nsctl.engine.effect import NftTable, PortFilter
-from nsctl.engine.kit.place import port_key
+from nsctl.engine.host.kernel import Kernel
+from nsctl.engine.host.observation import Observation
+from nsctl.engine.kit.keys import port_key
 from nsctl.engine.kit.port_filter import PORT, TABLE_KEY, made_anew, own_addresses, port_table, without
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.kernel import Kernel
-from nsctl.engine.probe.seen import Seen
+from nsctl.engine.model.effect import NftTable, PortFilter
+from nsctl.engine.model.plan import Step
 
 __all__ = ["as_it_is", "in_the_table", "mended"]
 
@@ -35,7 +33,7 @@ def as_it_is(kernel: Kernel, step: Step) -> Step:
     return without(step, listed=entry.listed, macs=entry.macs, addresses=entry.addresses)
 
 
-def mended(kernel: Kernel, step: Step, sight: Seen) -> Iterator[Step]:
+def mended(kernel: Kernel, step: Step, observed: Observation) -> Iterator[Step]:
     """
     The step as it puts right what others changed about its result, if there is anything to put right.
 
@@ -44,7 +42,7 @@ def mended(kernel: Kernel, step: Step, sight: Seen) -> Iterator[Step]:
     """
     effect = step.effect
     table = kernel.nft_table()
-    if not sight.drift or table is None:
+    if not observed.drift or table is None:
         return
     if isinstance(effect, NftTable):
         known = {name: entry for name, entry in table.ports.items() if re.fullmatch(PORT, f'"{name}"')}
@@ -57,9 +55,7 @@ def mended(kernel: Kernel, step: Step, sight: Seen) -> Iterator[Step]:
 
 
 def in_the_table(kernel: Kernel) -> Iterator[Step]:
-    """
-    The steps that would have made what is there: the table, and each port that it has.
-    """
+    """The steps that would have made what is there: the table, and each port that it has."""
     table = kernel.nft_table()
     if table is None:
         return
@@ -68,4 +64,4 @@ def in_the_table(kernel: Kernel) -> Iterator[Step]:
         made = own_addresses("port", "02:00:00:00:00:01")[1]  # its commands are not used
         effect = PortFilter(name, next(iter(entry.macs), _NONE), entry.addresses)
         why = f"what may come in by {name}"
-        yield as_it_is(kernel, replace(made, key=port_key(name), why=why, effect=effect, goes_with=TABLE_KEY))
+        yield as_it_is(kernel, replace(made, key=port_key(name), why=why, effect=effect, removed_with=TABLE_KEY))

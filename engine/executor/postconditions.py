@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import ProcessIs
-from nsctl.engine.errors import StepFailed
+from nsctl.engine.executor.apply import Work
 from nsctl.engine.executor.context import Context
-from nsctl.engine.executor.forward import Work
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
-from nsctl.engine.plan import Plan
-from nsctl.engine.probe.observe import observe
+from nsctl.engine.host.observe import observe
+from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.errors import StepFailed
+from nsctl.engine.model.plan import Plan
 
 __all__ = ["all_in_place"]
 
@@ -47,15 +47,15 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
         if step.effect is None:
             continue
         row = rows.get(key)
-        mark = ctx.marks.get(key) or (row.mark if row is not None else None)
+        identity = ctx.identities.get(key) or (row.identity if row is not None else None)
         backend = row.tools.get("iptables", "") if row is not None else ""
-        sight = observe(step.effect, ctx.kernel, mark, backend=backend)
-        found = results.fault(step, sight, backend)
+        observed = observe(step.effect, ctx.kernel, identity, backend=backend)
+        found = results.fault(step, observed, backend)
         if not found and (ahead := jumps.stopped(step, backend)):
             found = f"a rule before it decides for all: {ahead}"
         if not found and key in done and (passed := jumps.astray(done[key])):
             found = f"it stands before a rule that it belongs behind: {passed}"
-        if found and not sight.gone and not (key in workloads and isinstance(step.effect, ProcessIs)):
+        if found and not observed.gone and not (key in workloads and isinstance(step.effect, ProcessIs)):
             raise StepFailed(
                 f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {found}",
                 hint="something else changes the host at the same time, or the command did nothing",

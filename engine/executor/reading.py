@@ -1,6 +1,4 @@
-"""
-What the store says of the sandboxes: all that `ls`, `exec` and their like need, and load.
-"""
+"""What the store says of the sandboxes: all that `ls`, `exec` and their like need, and load."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nsctl.engine.executor.inventory import pid_of
-from nsctl.engine.facts import HIDDEN, Facts
+from nsctl.engine.model.facts import HIDDEN, Facts
 from nsctl.engine.store import Journal, Others, SandboxRow, StepRow
 from nsctl.engine.store.files import HOST_DIR
 
@@ -33,9 +31,7 @@ class Reading:
 
     @property
     def store(self) -> tuple[Journal, Others]:
-        """
-        The store, and the host's other stores; there are some only while it is open.
-        """
+        """The store, and the host's other stores; there are some only while it is open."""
         if self._store is None:
             raise RuntimeError("outside of a session")
         return self._store
@@ -61,28 +57,20 @@ class Reading:
             journal.close()
 
     def sandboxes(self) -> dict[str, SandboxRow]:
-        """
-        All sandboxes, by name.
-        """
+        """All sandboxes, by name."""
         return self.store[0].sandboxes()
 
     @property
     def unfinished(self) -> bool:
-        """
-        Whether another nsctl is at work, or was killed at it.
-        """
+        """Whether another nsctl is at work, or was killed at it."""
         return self.store[0].transaction() is not None or any(r.state != "up" for r in self.sandboxes().values())
 
     def steps(self, name: str) -> list[StepRow]:
-        """
-        The steps that a sandbox holds, in order of application.
-        """
+        """The steps that a sandbox holds, in order of application."""
         return self.store[0].steps(name)
 
     def pid(self, row: SandboxRow) -> int | None:
-        """
-        The PID of a sandbox's init on the host, if it lives: its start time is compared.
-        """
+        """The PID of a sandbox's init on the host, if it lives: its start time is compared."""
         return pid_of(self.store[0], row)
 
     def facts(self, without: Sequence[str] = ()) -> Facts:

@@ -11,14 +11,14 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
-from nsctl.engine.effect import NetnsIs
-from nsctl.engine.events import PlanFinished, PlanStarted
-from nsctl.engine.executor import watcher
-from nsctl.engine.executor.backward import release, undo_rows
+from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.transaction import restore
-from nsctl.engine.probe.process import start_of
+from nsctl.engine.executor.undo import release, undo_rows
+from nsctl.engine.host.process import start_of
+from nsctl.engine.model.effect import NetnsIs
+from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.store import SandboxRow
 from nsctl.engine.store.files import remove_tree
 
@@ -75,11 +75,11 @@ def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> lis
 def _watch_again(ctx: Context, rows: Iterable[SandboxRow]) -> None:
     # A watcher that was killed would leave its sandbox unconfirmed for ever.
     for row in rows:
-        if row.state != "up" or row.confirm_by is None or watcher.alive(ctx.journal.state_dir, row.name):
+        if row.state != "up" or row.confirm_by is None or confirm_timer.alive(ctx.journal.state_dir, row.name):
             continue
         left = row.confirm_by - boot_time()
         if left > 0:
-            watcher.start(ctx, row.name, left)
+            confirm_timer.start(ctx, row.name, left)
             ctx.warnings.append(f"what waits for the confirmation of '{row.name}' had ended, and was started again")
 
 

@@ -1,17 +1,15 @@
-"""
-What is wrong with the result of a step: by its effect, and by what came along with it and has no effect of its own.
-"""
+"""What is wrong with a step's result: by its effect, and by what came along without an effect of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nsctl.engine.effect import ChainIs, State
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.wiring import Wiring
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.seen import Seen
+from nsctl.engine.host.observation import Observation
+from nsctl.engine.model.effect import ChainIs, State
+from nsctl.engine.model.plan import Step
 
 __all__ = ["Results"]
 
@@ -30,16 +28,16 @@ class Results:
         self._own = OwnRules(ctx, steps)
         self._wiring = Wiring(ctx.kernel)
 
-    def fault(self, step: Step, sight: Seen, backend: str = "") -> str:
+    def fault(self, step: Step, observed: Observation, backend: str = "") -> str:
         """
         What is wrong; empty, if nothing is.
 
         Args:
             step: The step.
-            sight: What its effect is compared with.
+            observed: What its effect is compared with.
             backend: The back end of iptables that it was made with; empty: the one in use.
         """
-        found = sight.drift if sight.state is State.OURS else sight.found
+        found = observed.drift if observed.state is State.OURS else observed.found
         if not found and (fault := self._wiring.inside(step)):
             found = fault.found
         if isinstance(step.effect, ChainIs):

@@ -1,6 +1,4 @@
-"""
-The face of the executor: one locked session, in which a command plans and acts.
-"""
+"""The face of the executor: one locked session, in which a command plans and acts."""
 
 from __future__ import annotations
 
@@ -9,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nsctl.engine.errors import Busy, Conflict, Invalid, NsctlError, Refused, RollbackFailed
-from nsctl.engine.events import Event
-from nsctl.engine.executor import checking, recovery, scan, transaction
+from nsctl.engine.executor import orphans, recovery, repair, transaction
+from nsctl.engine.executor.apply import interrupted
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
-from nsctl.engine.executor.forward import interrupted
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.reading import Reading
 from nsctl.engine.executor.signals import HeldSignals
-from nsctl.engine.facts import Facts
-from nsctl.engine.plan import Plan, Step
-from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.host.kernel import Kernel
+from nsctl.engine.model.errors import Busy, Conflict, Invalid, NsctlError, Refused, RollbackFailed
+from nsctl.engine.model.events import Event
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.runner import Runner
 from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
@@ -70,34 +68,26 @@ class Session(Reading):
 
     @property
     def ctx(self) -> Context:
-        """
-        What the parts of the executor share; there is one only inside `locked` or `read`.
-        """
+        """What the parts of the executor share; there is one only inside `locked` or `read`."""
         if self._context is None:
             raise RuntimeError("outside of a session")
         return self._context
 
     @property
     def store(self) -> tuple[Journal, Others]:
-        """
-        The store, and the host's other stores.
-        """
+        """The store, and the host's other stores."""
         return self.ctx.journal, self.ctx.others
 
     @property
     def warnings(self) -> list[str]:
-        """
-        Lines for the user, gathered on the way.
-        """
+        """Lines for the user, gathered on the way."""
         if self._context is None:
             return []
         return [*self._context.warnings, *dict.fromkeys(self._context.journal.failures)]
 
     @property
     def caught(self) -> int | None:
-        """
-        The signal that came while it was held, if one did.
-        """
+        """The signal that came while it was held, if one did."""
         return self.ctx.signals.caught
 
     @contextmanager
@@ -146,11 +136,11 @@ class Session(Reading):
             finally:
                 journal.close()
         except Damaged as e:
-            from nsctl.engine.store import salvage
+            from nsctl.engine.store import quarantine
 
-            if salvage.is_sound(self.state_dir, HOST_DIR):
+            if quarantine.is_sound(self.state_dir, HOST_DIR):
                 raise Refused(f"{e.message}; but on a second look it is sound", hint="try again") from e
-            kept = salvage.set_aside(self.state_dir)
+            kept = quarantine.set_aside(self.state_dir)
             raise Refused(
                 f"{e.message}; it is set aside as {kept}",
                 hint="find what nsctl had made, and remove it: nsctl recover --scan",
@@ -266,7 +256,7 @@ class Session(Reading):
         transaction.down(self.ctx, every, operation=self.operation)
         return every
 
-    def check(self, names: Sequence[str] = ()) -> list[checking.Drift]:
+    def check(self, names: Sequence[str] = ()) -> list[repair.Drift]:
         """
         What is not as it was made.
 
@@ -274,12 +264,10 @@ class Session(Reading):
             Invalid: There is no such sandbox.
         """
         self._known(names)
-        return checking.check(self.ctx, names)
+        return repair.check(self.ctx, names)
 
     def guests(self, names: Sequence[str] = ()) -> list[str]:
-        """
-        What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind.
-        """
+        """What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind."""
         rows = self.ctx.journal.held_only_by(names or self.sandboxes())
         return guests_of(self.ctx, rows, {row.step.key for row in rows})
 
@@ -297,7 +285,7 @@ class Session(Reading):
             StepFailed: A step failed; what was mended before it stays.
         """
         self._known(names)
-        return checking.repair(self.ctx, names, dry_run=dry_run, operation=self.operation, ended=ended)
+        return repair.repair(self.ctx, names, dry_run=dry_run, operation=self.operation, ended=ended)
 
     def recover(self, *, scan_host: bool = False, yes: bool = False) -> list[str]:
         """
@@ -307,7 +295,7 @@ class Session(Reading):
             RollbackFailed: Something is still left.
 
         Args:
-            scan_host: Look for what nsctl made and no store knows, by its marks.
+            scan_host: Look for what nsctl made and no store knows, by its identities.
             yes: Remove it.
         """
         lines = self.recovered + recovery.recover(self.ctx, thorough=True)
@@ -316,13 +304,11 @@ class Session(Reading):
             left, self.ctx.warnings[:] = self.ctx.left, []
             raise transaction.left_over("not everything could be undone", left)
         if scan_host:
-            lines += scan.scan(self.ctx, remove=yes)
+            lines += orphans.scan(self.ctx, remove=yes)
         return lines
 
     def half_done_elsewhere(self) -> list[HalfDone]:
-        """
-        What a killed nsctl left half done in other state directories; the lock is held, so no nsctl works on it.
-        """
+        """What a killed nsctl left half done in other state directories; the lock is held, so no nsctl works on it."""
         return self.ctx.others.half_done()
 
     def confirm(self, name: str) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from nsctl.engine.runner.crew import STOPPING
+from nsctl.engine.runner.workers import STOPPING
 
 __all__ = ["HeldSignals"]
 
@@ -63,9 +63,7 @@ class HeldSignals:
             signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
 
     def pending(self) -> bool:
-        """
-        Whether a signal came that something should stop for.
-        """
+        """Whether a signal came that something should stop for."""
         return self.caught is not None and not self.deaf
 
     @contextmanager

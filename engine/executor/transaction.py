@@ -1,6 +1,4 @@
-"""
-Transactions: all of it, or nothing.
-"""
+"""Transactions: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -8,19 +6,19 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nsctl.engine.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
-from nsctl.engine.events import PlanFinished, PlanStarted
-from nsctl.engine.executor import watcher
+from nsctl.engine.executor import confirm_timer
+from nsctl.engine.executor.apply import Work, apply, interrupted, now, prepare
 from nsctl.engine.executor.authority import check_kept
-from nsctl.engine.executor.backward import Undone, release, undo_rows
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
-from nsctl.engine.executor.forward import Work, apply, interrupted, now, prepare
 from nsctl.engine.executor.inventory import info_of, pid_of
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.postconditions import all_in_place
-from nsctl.engine.names import listed
-from nsctl.engine.plan import Plan, Step
-from nsctl.engine.probe.process import start_of
+from nsctl.engine.executor.undo import Undone, release, undo_rows
+from nsctl.engine.host.process import start_of
+from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
+from nsctl.engine.model.events import PlanFinished, PlanStarted
+from nsctl.engine.model.names import listed
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
 from nsctl.engine.store.rows import INTENT, STARTED
 
@@ -41,9 +39,7 @@ def up(
     confirm: float | None = None,
     source: str = "",
 ) -> list[SandboxRow]:
-    """
-    Carry out plans as one transaction; see `Session.up`.
-    """
+    """Carry out plans as one transaction; see `Session.up`."""
     ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     work = prepare(ctx, plans, replace)
     opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
@@ -98,16 +94,14 @@ def _finish(ctx: Context, names: Sequence[str], transaction: str, confirm: float
     # Before it is said to be up: if nsctl is killed in between, the watcher still finds what to undo.
     if confirm is not None:
         for name in names:
-            watcher.start(ctx, name, confirm)
+            confirm_timer.start(ctx, name, confirm)
     if ctx.signals.caught is not None:  # the last chance: once it is up, signals change nothing
         raise interrupted(ctx.signals.caught)
     ctx.journal.finish(names, transaction)
 
 
 def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
-    """
-    Take sandboxes down, as one transaction that only goes forward.
-    """
+    """Take sandboxes down, as one transaction that only goes forward."""
     opened = Transaction(new_transaction_id(), operation)
     rows = ctx.journal.held_only_by(names)
     steps = tuple(row.step for row in rows)
@@ -130,29 +124,23 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
 
 
 def left_over(what: str, left: Sequence[str]) -> RollbackFailed:
-    """
-    The error that names what is left.
-    """
+    """The error that names what is left."""
     return RollbackFailed(
         f"{what}; left over: {listed(left, _SHOWN, '; ')}", hint="try again to undo it: nsctl recover"
     )
 
 
 def confirm(ctx: Context, name: str) -> None:
-    """
-    The sandbox stays.
-    """
+    """The sandbox stays."""
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, name, "confirm", "", ()))
     ctx.journal.confirm(name)
-    watcher.stop(ctx.journal.state_dir, name)
+    confirm_timer.stop(ctx.journal.state_dir, name)
     ctx.tell(PlanFinished(ident, name, "confirm", "done"))
 
 
 def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> tuple[list[str], list[str]]:
-    """
-    Bring back sandboxes that a rolled back transaction had taken down; the names of those, and what could not be done.
-    """
+    """Bring back the sandboxes that a rolled back transaction took down; their names, and what failed."""
     back, left = [], []
     present = ctx.journal.sandboxes()
     for data in kept:
@@ -172,7 +160,7 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
             apply(ctx, _in_order([plan], work), transaction, plan.name)
             all_in_place(ctx, [plan], work)
             if row.confirm_by is not None:
-                watcher.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
+                confirm_timer.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
         except NsctlError as e:
             release(ctx, [plan.name], transaction)
             left.append(f"sandbox {plan.name} could not be brought back: {e}")
@@ -218,7 +206,7 @@ def _written(work: Work) -> list[Step]:
 
 def _keep_adopted(ctx: Context, work: Work) -> None:
     if work.adopted:
-        ctx.journal.done((row.step.key, row.mark, row.tools) for row in work.adopted)
+        ctx.journal.done((row.step.key, row.identity, row.tools) for row in work.adopted)
 
 
 def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
@@ -230,9 +218,7 @@ def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
 
 
 def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
-    """
-    Give those who share a network its addresses, for display.
-    """
+    """Give those who share a network its addresses, for display."""
     sharing = [row for row in rows if "shares" in row.info]
     if not sharing:
         return
@@ -244,9 +230,7 @@ def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
 
 
 def new_row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
-    """
-    The row of a sandbox that a plan makes now.
-    """
+    """The row of a sandbox that a plan makes now."""
     return SandboxRow(
         name=plan.name,
         mode=plan.mode,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import State
-from nsctl.engine.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
-from nsctl.engine.events import PlanFinished, PlanStarted
-from nsctl.engine.executor.backward import undo_rows
+from nsctl.engine.executor.apply import apply
 from nsctl.engine.executor.context import Context, new_transaction_id
-from nsctl.engine.executor.forward import apply
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.observe import observe
+from nsctl.engine.executor.undo import undo_rows
+from nsctl.engine.host.observe import observe
+from nsctl.engine.model.effect import State
+from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
+from nsctl.engine.model.events import PlanFinished, PlanStarted
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow, Transaction
 from nsctl.engine.store.rows import DONE
 
@@ -75,10 +75,10 @@ def _roll_back(ctx: Context, opened: Transaction, operation: str) -> list[str]:
 def _all_in_place(ctx: Context, steps: Sequence[Step]) -> None:
     ctx.kernel.forget()
     for number, step in enumerate(steps, 1):
-        sight = observe(step.effect, ctx.kernel) if step.effect is not None else None
-        if sight is not None and (sight.state is not State.OURS or sight.drift):
+        observed = observe(step.effect, ctx.kernel) if step.effect is not None else None
+        if observed is not None and (observed.state is not State.OURS or observed.drift):
             raise StepFailed(
-                f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {sight.found}"
+                f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {observed.found}"
             )
 
 

@@ -1,16 +1,14 @@
-"""
-Whether sandboxes have the way out that they were promised, judged from what is read; no packet is sent.
-"""
+"""Whether sandboxes have the way out that they were promised, judged from what is read; no packet is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nsctl.engine.effect import SysctlIs
 from nsctl.engine.executor.context import Context
+from nsctl.engine.host.snapshot import insides, read_host
 from nsctl.engine.kit.firewall import POSTROUTING
-from nsctl.engine.plan import Step
-from nsctl.engine.probe.snapshot import insides, read_host
+from nsctl.engine.model.effect import SysctlIs
+from nsctl.engine.model.plan import Step
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
 from nsctl.engine.store import SandboxRow
 

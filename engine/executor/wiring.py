@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import AddrOn, LinkIs, LinkUp
+from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.link import inner_end
-from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe.kernel import Kernel
+from nsctl.engine.model.effect import AddrOn, LinkIs, LinkUp
+from nsctl.engine.model.plan import Command, Step
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Fault", "Wiring"]
 
@@ -55,9 +55,7 @@ class Wiring:
         self._connected: dict[str | None, set[tuple[str, int]]] = {}
 
     def fault(self, step: Step) -> Fault | None:
-        """
-        What is wrong with what came along with a step; None where nothing is.
-        """
+        """What is wrong with what came along with a step; None where nothing is."""
         effect = step.effect
         if isinstance(effect, LinkIs):
             return self.inside(step) if effect.netns is None else None

@@ -26,7 +26,7 @@ from nsctl.engine.kit.raw import command, succeeds
 from nsctl.engine.kit.subnets import POOLS, check_subnet, free_address, free_subnet, host_addresses, overlap
 from nsctl.engine.kit.sysctls import sysctl
 from nsctl.engine.kit.zones import zone
-from nsctl.engine.names import (
+from nsctl.engine.model.names import (
     check_ifname,
     check_mac,
     check_name,

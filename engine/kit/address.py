@@ -1,6 +1,4 @@
-"""
-Addresses and routes.
-"""
+"""Addresses and routes."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ from ipaddress import (
     ip_network,
 )
 
-from nsctl.engine.effect import AddrOn, RouteVia
-from nsctl.engine.errors import Invalid
-from nsctl.engine.kit.place import at, check_link, link_key, needs, shared
-from nsctl.engine.names import check_mac, display
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.kit.keys import at, check_link, link_key, needs, shared
+from nsctl.engine.model.effect import AddrOn, RouteVia
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import check_mac, display
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["address", "announce", "default_route", "route"]
 
@@ -56,7 +54,7 @@ def address(link: str, value: Interface | str, *, netns: str | None = None) -> S
         do=Command(("ip", "addr", "add", str(interface), *broadcast, "dev", link), netns=netns),
         undo=(Command(("ip", "addr", "del", str(interface), "dev", link), netns=netns),),
         effect=AddrOn(link, str(interface), netns),
-        goes_with=link_key(link, None) if netns is None else f"netns/{netns}",
+        removed_with=link_key(link, None) if netns is None else f"netns/{netns}",
         after=needs(link, netns),
     )
 
@@ -122,7 +120,7 @@ def route(
         do=Command(("ip", "route", "add", *words), netns=netns),
         undo=(Command(("ip", "route", "del", *words), netns=netns),),
         effect=RouteVia(where, hop, link, metric, netns),
-        goes_with=link_key(link, None) if netns is None else f"netns/{netns}",
+        removed_with=link_key(link, None) if netns is None else f"netns/{netns}",
         after=(*needs(link, netns), f"up/{at(link, netns)}"),
     )
 

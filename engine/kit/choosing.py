@@ -10,17 +10,17 @@ from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
-from nsctl.engine.effect import LinkIs
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.facts import Facts
 from nsctl.engine.kit.networks import free_bridge, is_internal, network_named, unnamed_network
 from nsctl.engine.kit.subnets import free_subnet, host_addresses, overlap
-from nsctl.engine.names import check_ifname, check_network, network_bridge
+from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_ifname, check_network, network_bridge
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Asked", "Network", "choose_network"]
 
@@ -88,9 +88,7 @@ def choose_network(asked: Asked, facts: Facts) -> Network:
 
 
 def _meant(asked: Asked, facts: Facts) -> str | None:
-    """
-    The bridge of the network that is meant; None where it is yet to be made.
-    """
+    """The bridge of the network that is meant; None where it is yet to be made."""
     if asked.name is not None:
         check_network(asked.name)
         bridge = network_named(asked.name, facts)
@@ -168,9 +166,7 @@ def _of_subnet(subnet: IPv4Network, facts: Facts) -> str | None:
 
 
 def _place(asked: Asked, facts: Facts) -> tuple[str, str]:
-    """
-    The name and the bridge of a network that is yet to be made.
-    """
+    """The name and the bridge of a network that is yet to be made."""
     if asked.name is None and asked.bridge is None:
         bridge = free_bridge(facts)
         return bridge, bridge

@@ -1,15 +1,13 @@
-"""
-Files and directories.
-"""
+"""Files and directories."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from nsctl.engine.effect import DirIs, FileIs
-from nsctl.engine.errors import Invalid
-from nsctl.engine.names import display
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import DirIs, FileIs
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["directory", "file"]
 
@@ -56,7 +54,7 @@ def file(path: str, content: str, *, mode: str = "0644", why: str = "", after: t
         do=Command(("install", "-m", mode, "/dev/stdin", path), stdin=content),
         undo=(Command(("rm", "-f", path)),),
         effect=FileIs(path, content),
-        goes_with=f"dir/{parent}",
+        removed_with=f"dir/{parent}",
         after=(f"dir/{parent}", *after),
     )
 

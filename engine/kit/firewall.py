@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 
-from nsctl.engine.effect import ChainIs, RuleTagged
-from nsctl.engine.errors import Invalid
-from nsctl.engine.hashing import sha256
-from nsctl.engine.kit.place import shared
-from nsctl.engine.names import check_ifname, display, rule_tag
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.kit.keys import shared
+from nsctl.engine.model.effect import ChainIs, RuleTagged
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.hashing import sha256
+from nsctl.engine.model.names import check_ifname, display, rule_tag
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = [
     "FORWARD",
@@ -112,7 +112,7 @@ def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bo
         do=Command((tool, "-w", "-t", table, "-I" if head else "-A", chain_name, *words)),
         undo=(Command((tool, "-w", "-t", table, "-D", chain_name, *words)),),
         effect=RuleTagged(table, chain_name, words, family),
-        goes_with=f"chain/{family}/{table}/{chain_name}" if own else None,
+        removed_with=f"chain/{family}/{table}/{chain_name}" if own else None,
         after=needed,
     )
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nsctl.engine.facts import Facts
 from nsctl.engine.kit.firewall import GUARD, own_chain, rule
-from nsctl.engine.kit.place import shared
+from nsctl.engine.kit.keys import shared
 from nsctl.engine.kit.sysctls import sysctl
-from nsctl.engine.names import check_ifname
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_ifname
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["DEFAULT", "GUARDING", "LATER_LINKS", "forward_back", "way_back"]
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.facts import Facts, Link
 from nsctl.engine.kit.choosing import PORTS
 from nsctl.engine.kit.subnets import check_subnet, host_addresses
-from nsctl.engine.names import check_ifname, derived_mac, display
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.facts import Facts, Link
+from nsctl.engine.model.names import check_ifname, derived_mac, display
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Joined", "choose_joined"]
 

@@ -1,26 +1,24 @@
-"""
-Links: bridges, veth pairs, and their properties.
-"""
+"""Links: bridges, veth pairs, and their properties."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from nsctl.engine.effect import LinkIs, LinkSet, LinkUp
-from nsctl.engine.errors import Invalid
-from nsctl.engine.kit.place import at, check_link, link_key, needs, port_key, shared
-from nsctl.engine.names import check_ifname, check_mac, check_name, derived_mac
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.kit.keys import at, check_link, link_key, needs, port_key, shared
+from nsctl.engine.model.effect import LinkIs, LinkSet, LinkUp
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import check_ifname, check_mac, check_name, derived_mac
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = [
     "InnerEnd",
-    "born_with",
     "bridge",
     "check_mtu",
     "hardware_address_inside",
     "inner_end",
     "link_set",
     "link_up",
+    "peer_key",
     "veth",
 ]
 
@@ -121,9 +119,7 @@ def veth(
 
 
 class InnerEnd(NamedTuple):
-    """
-    The second link that a step makes: the peer of a veth pair; `mac` and `mtu` where they are given.
-    """
+    """The second link that a step makes: the peer of a veth pair; `mac` and `mtu` where they are given."""
 
     name: str
     netns: str | None
@@ -132,9 +128,7 @@ class InnerEnd(NamedTuple):
 
 
 def inner_end(step: Step) -> InnerEnd | None:
-    """
-    What a step's command says of the second link that it makes.
-    """
+    """What a step's command says of the second link that it makes."""
     words = step.do.argv
     if words[:4] != ("ip", "link", "add", "dev"):
         return None
@@ -150,27 +144,21 @@ def inner_end(step: Step) -> InnerEnd | None:
     return InnerEnd(peer[2], netns, said.get("address"), int(mtu) if mtu.isdecimal() else None)
 
 
-def born_with(step: Step) -> str | None:
-    """
-    The key of the second link that a step makes.
-    """
+def peer_key(step: Step) -> str | None:
+    """The key of the second link that a step makes."""
     end = inner_end(step)
     return None if end is None else link_key(end.name, end.netns)
 
 
 def hardware_address_inside(step: Step) -> str | None:
-    """
-    The hardware address of the second link that a step makes: that of a sandbox on a bridge.
-    """
+    """The hardware address of the second link that a step makes: that of a sandbox on a bridge."""
     end = inner_end(step)
     return None if end is None else end.mac
 
 
 @shared
 def link_up(name: str, *, netns: str | None = None) -> Step:
-    """
-    Set a link up.
-    """
+    """Set a link up."""
     check_link(name, netns)
     return Step(
         key=f"up/{at(name, netns)}",
@@ -178,7 +166,7 @@ def link_up(name: str, *, netns: str | None = None) -> Step:
         do=Command(("ip", "link", "set", "dev", name, "up"), netns=netns),
         undo=(Command(("ip", "link", "set", "dev", name, "down"), netns=netns),),
         effect=LinkUp(name, netns),
-        goes_with=link_key(name, None) if netns is None else f"netns/{netns}",
+        removed_with=link_key(name, None) if netns is None else f"netns/{netns}",
         after=needs(name, netns),
     )
 
@@ -221,6 +209,6 @@ def link_set(
         do=Command(("ip", "link", "set", "dev", name, *kind, attribute, value), netns=netns),
         undo=(Command(("ip", "link", "set", "dev", name, *back), netns=netns),),
         effect=LinkSet(name, attribute, value, netns),
-        goes_with=link_key(name, None) if netns is None else f"netns/{netns}",
+        removed_with=link_key(name, None) if netns is None else f"netns/{netns}",
         after=needs(name, netns),
     )

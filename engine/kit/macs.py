@@ -1,12 +1,10 @@
-"""
-Hardware addresses on a bridge: each is one's only.
-"""
+"""Hardware addresses on a bridge: each is one's only."""
 
 from __future__ import annotations
 
-from nsctl.engine.errors import Conflict
-from nsctl.engine.facts import Facts
-from nsctl.engine.names import check_mac, derived_mac
+from nsctl.engine.model.errors import Conflict
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_mac, derived_mac
 
 __all__ = ["choose_mac"]
 

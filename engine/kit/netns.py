@@ -1,13 +1,11 @@
-"""
-Network namespaces: made, or joined.
-"""
+"""Network namespaces: made, or joined."""
 
 from __future__ import annotations
 
-from nsctl.engine.effect import NetnsIs
-from nsctl.engine.facts import Process
-from nsctl.engine.names import check_name
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import NetnsIs
+from nsctl.engine.model.facts import Process
+from nsctl.engine.model.names import check_name
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["ATTACH", "END_ALL", "join_process", "join_sandbox", "netns"]
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nsctl.engine.effect import Effect, LinkSet
-from nsctl.engine.facts import Facts
 from nsctl.engine.kit.firewall import filter_network
+from nsctl.engine.kit.keys import shared
 from nsctl.engine.kit.link import link_set
-from nsctl.engine.kit.place import shared
-from nsctl.engine.names import MASK, check_network, network_bridge
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import Effect, LinkSet
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import MASK, check_network, network_bridge
+from nsctl.engine.model.plan import Step
 
 __all__ = ["free_bridge", "is_internal", "name_in", "name_network", "network_named", "unnamed_network"]
 
@@ -41,9 +41,7 @@ def name_network(bridge: str, name: str) -> Step | None:
 
 
 def name_in(effect: Effect | None) -> tuple[str, str] | None:
-    """
-    The bridge and the network's name, if this is the effect of `name_network`.
-    """
+    """The bridge and the network's name, if this is the effect of `name_network`."""
     if isinstance(effect, LinkSet) and effect.attribute == "alias" and effect.netns is None:
         tag, name = effect.value[: len(MASK)], effect.value[len(MASK) :]
         return (effect.name, name) if tag == MASK and name else None
@@ -51,9 +49,7 @@ def name_in(effect: Effect | None) -> tuple[str, str] | None:
 
 
 def network_named(name: str, facts: Facts) -> str | None:
-    """
-    The bridge of the network of that name; None where there is no such network yet.
-    """
+    """The bridge of the network of that name; None where there is no such network yet."""
     if name in facts.networks and facts.names.get(name, name) == name:
         return name
     return next((bridge for bridge, called in facts.names.items() if called == name), None)
@@ -74,9 +70,7 @@ def unnamed_network(facts: Facts, *, internal: bool = False) -> str | None:
 
 
 def free_bridge(facts: Facts) -> str:
-    """
-    The next of `nsbr0`, `nsbr1`, …: behind nsctl's, so that the first one stays the first, and no link's.
-    """
+    """The next of `nsbr0`, `nsbr1`, …: behind nsctl's, so that the first one stays the first, and no link's."""
     number = max((n + 1 for n, _ in _numbered(facts)), default=0)
     while (name := network_bridge(f"nsbr{number}")) in facts.links or name in facts.names.values():
         number += 1
@@ -84,9 +78,7 @@ def free_bridge(facts: Facts) -> str:
 
 
 def is_internal(bridge: str, facts: Facts) -> bool:
-    """
-    Whether a network of nsctl's has no way out.
-    """
+    """Whether a network of nsctl's has no way out."""
     return filter_network(bridge, internal=True)[-1].key in facts.steps
 
 

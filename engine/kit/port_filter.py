@@ -11,12 +11,12 @@ import re
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from nsctl.engine.effect import LinkIs, NftTable, PortFilter
-from nsctl.engine.facts import Facts
+from nsctl.engine.kit.keys import port_key, shared
 from nsctl.engine.kit.link import link_set
-from nsctl.engine.kit.place import port_key, shared
-from nsctl.engine.names import check_ifname, check_mac
-from nsctl.engine.plan import Command, Plan, Step
+from nsctl.engine.model.effect import LinkIs, NftTable, PortFilter
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_ifname, check_mac
+from nsctl.engine.model.plan import Command, Plan, Step
 
 __all__ = [
     "FILTERED_PORTS",
@@ -84,17 +84,13 @@ _STATEMENT = re.compile(rf"{_ELEMENTS}(?:; {_ELEMENTS})*")
 
 
 def filters_ports(facts: Facts) -> bool:
-    """
-    Whether the host can do what `kit.own_addresses` asks for; where it can't, `up` says so.
-    """
+    """Whether the host can do what `kit.own_addresses` asks for; where it can't, `up` says so."""
     return FILTERED_PORTS not in facts.lacks
 
 
 @shared
 def port_table() -> Step:
-    """
-    The table: what comes in by one of its ports passes only if it is sent in the name of who is behind that port.
-    """
+    """The table: what comes in by one of its ports passes only if it is sent in the name of who is behind that port."""
     return Step(
         key=TABLE_KEY,
         why="filter sender addresses on the ports of nsctl's bridges",
@@ -139,7 +135,7 @@ def own_addresses(port: str, mac: str, *addresses: IPv4Address) -> tuple[Step, .
             do=Command(("nft", _statement("add", port, (mac,), found))),
             undo=(Command(("nft", _statement("delete", port, (mac,), found))),),
             effect=PortFilter(port, mac, found),
-            goes_with=TABLE_KEY,
+            removed_with=TABLE_KEY,
             after=(TABLE_KEY,),
         ),
     )
@@ -185,9 +181,7 @@ def _statement(verb: str, port: str, macs: tuple[str, ...], addresses: tuple[str
 
 
 def is_own_nft(argv: tuple[str, ...], stdin: str | None) -> bool:
-    """
-    Whether a command of nft's is one that these functions make.
-    """
+    """Whether a command of nft's is one that these functions make."""
     match argv:
         case ("nft", "-f", "-"):
             head, table, rest = (stdin or "").partition(TABLE)
@@ -201,9 +195,7 @@ def is_own_nft(argv: tuple[str, ...], stdin: str | None) -> bool:
 
 
 def unfiltered(plan: Plan, facts: Facts) -> list[str]:
-    """
-    What the user has to know of ports that are not judged, since the host can't do that.
-    """
+    """What the user has to know of ports that are not judged, since the host can't do that."""
     keys = {step.key for step in plan.steps}
     effects = [step.effect for step in plan.steps]
     ports = [e for e in effects if isinstance(e, LinkIs) and e.netns is None and e.master and e.type == "veth"]

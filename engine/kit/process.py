@@ -1,28 +1,22 @@
-"""
-Detached processes that belong to a sandbox.
-"""
+"""Detached processes that belong to a sandbox."""
 
 from __future__ import annotations
 
-from nsctl.engine.effect import ProcessIs
-from nsctl.engine.facts import Facts
-from nsctl.engine.names import check_name
-from nsctl.engine.plan import Command, Spawn, Step
+from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_name
+from nsctl.engine.model.plan import Command, Spawn, Step
 
 __all__ = ["sandbox_dir", "spawn", "spawn_paths"]
 
 
 def sandbox_dir(facts: Facts, sandbox: str) -> str:
-    """
-    A sandbox's directory under nsctl's own.
-    """
+    """A sandbox's directory under nsctl's own."""
     return f"{facts.state_dir}/sandboxes/{check_name(sandbox)}"
 
 
 def spawn_paths(spawn: Spawn) -> tuple[str, ...]:
-    """
-    The files that a detached process leaves.
-    """
+    """The files that a detached process leaves."""
     return (spawn.pidfile, spawn.log, *(() if spawn.ready is None else (spawn.ready,)))
 
 

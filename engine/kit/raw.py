@@ -1,13 +1,11 @@
-"""
-Raw commands, for what kit has no word for.
-"""
+"""Raw commands, for what kit has no word for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.effect import CommandSucceeds, Effect
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import CommandSucceeds, Effect
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["command", "succeeds"]
 
@@ -21,7 +19,7 @@ def command(
     effect: Effect | None = None,
     stdin: str | None = None,
     netns: str | None = None,
-    goes_with: str | None = None,
+    removed_with: str | None = None,
     no_undo: str = "",
     after: Sequence[str] | None = None,
 ) -> Step:
@@ -36,8 +34,8 @@ def command(
         effect: How to tell whether the result is in place, for example `succeeds(…)`.
         stdin: What it reads.
         netns: The namespace it runs in.
-        goes_with: The key of the step whose undo takes this one's result away too.
-        no_undo: Why there is nothing to undo, where there is neither `undo` nor `goes_with`.
+        removed_with: The key of the step whose undo takes this one's result away too.
+        no_undo: Why there is nothing to undo, where there is neither `undo` nor `removed_with`.
         after: The keys that must be done before; None: all earlier ones, and all later ones wait.
     """
     return Step(
@@ -46,7 +44,7 @@ def command(
         do=Command(tuple(argv), stdin=stdin, netns=netns),
         undo=tuple(c if isinstance(c, Command) else Command(tuple(c), netns=netns) for c in undo),
         effect=effect,
-        goes_with=goes_with,
+        removed_with=removed_with,
         no_undo=no_undo,
         after=None if after is None else tuple(after),
     )

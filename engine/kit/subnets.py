@@ -1,13 +1,11 @@
-"""
-Subnets and addresses: which are usable, which are free.
-"""
+"""Subnets and addresses: which are usable, which are free."""
 
 from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from nsctl.engine.errors import Conflict, Invalid
-from nsctl.engine.facts import Facts
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.facts import Facts
 
 __all__ = ["POOLS", "check_subnet", "free_address", "free_subnet", "host_addresses", "overlap"]
 
@@ -54,9 +52,7 @@ def check_subnet(subnet: IPv4Network) -> IPv4Network:
 
 
 def host_addresses(subnet: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
-    """
-    The first and the last address that a host can have: in a /31 both of its two (RFC 3021).
-    """
+    """The first and the last address that a host can have: in a /31 both of its two (RFC 3021)."""
     if subnet.prefixlen >= _SMALLEST:
         return subnet[0], subnet[-1]
     return subnet[1], subnet[-2]

@@ -1,17 +1,15 @@
-"""
-Sysctls: what was found is put back.
-"""
+"""Sysctls: what was found is put back."""
 
 from __future__ import annotations
 
 import re
 
-from nsctl.engine.effect import SysctlIs
-from nsctl.engine.errors import Invalid
-from nsctl.engine.facts import Facts
-from nsctl.engine.kit.place import link_key, needs
-from nsctl.engine.names import display
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.kit.keys import link_key, needs
+from nsctl.engine.model.effect import SysctlIs
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["sysctl"]
 
@@ -50,7 +48,7 @@ def sysctl(
         return applied
     of_link = _OF_LINK.fullmatch(key)
     link = of_link["link"] if of_link and of_link["link"] not in {"all", "default"} else None
-    goes_with = f"netns/{netns}" if netns is not None else link_key(link, None) if link else None
+    removed_with = f"netns/{netns}" if netns is not None else link_key(link, None) if link else None
     after = needs(link, netns) if link else (f"netns/{netns}",) if netns is not None else ()
     found = facts.sysctls.get(key) if netns is None else None
     globally = None
@@ -71,6 +69,6 @@ def sysctl(
         do=Command(("sysctl", "-qw", f"{key}={value}"), netns=netns),
         undo=(Command(("sysctl", "-qw", f"{key}={before}"), netns=netns),),
         effect=SysctlIs(key, value, before, netns, globally),
-        goes_with=goes_with,
+        removed_with=removed_with,
         after=after,
     )

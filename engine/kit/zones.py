@@ -1,14 +1,12 @@
-"""
-Zones of firewalld: what iptables accepts, firewalld's own table of nftables may still reject.
-"""
+"""Zones of firewalld: what iptables accepts, firewalld's own table of nftables may still reject."""
 
 from __future__ import annotations
 
-from nsctl.engine.effect import ZoneIs
-from nsctl.engine.facts import Facts
-from nsctl.engine.kit.place import link_key
-from nsctl.engine.names import check_ifname
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.kit.keys import link_key
+from nsctl.engine.model.effect import ZoneIs
+from nsctl.engine.model.facts import Facts
+from nsctl.engine.model.names import check_ifname
+from nsctl.engine.model.plan import Command, Step
 
 __all__ = ["FIREWALLD", "TRUSTED", "zone"]
 

@@ -1,6 +1,4 @@
-"""
-What a packet's way fails by, in words: one clause, whose the thing is, and what to do.
-"""
+"""What a packet's way fails by, in words: one clause, whose the thing is, and what to do."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ _LONGEST = 160
 
 
 def owner_of(chains: tuple[str, ...], words: tuple[str, ...] = ()) -> str:
-    """
-    Whose a rule is, by its comment or by the names of the chains it stands in.
-    """
+    """Whose a rule is, by its comment or by the names of the chains it stands in."""
     if any(word.startswith("nsctl:") for word in words):
         return "nsctl"
     for name in chains[1:]:
@@ -97,9 +93,7 @@ def _see(end: End) -> str:
 
 
 def by_untracked(end: End, about: str) -> Cause:
-    """
-    A rule that takes packets out of connection tracking: nothing translates them, and no answer is known as one.
-    """
+    """A rule that takes packets out of connection tracking: nothing translates them, and no answer is known as one."""
     shown = _shown(end)
     clause = f"rule {end.number} of {end.chains[-1]} takes {about} out of connection tracking, and NAT: {shown}"
     return Cause("rule", clause, f"-A {end.chains[-1]} {shown}", owner_of(end.chains, end.words), _see(end))
@@ -144,9 +138,7 @@ def _carrier(link: Device) -> str:
 
 
 def by_forwarding(host: Host, names: list[str]) -> Cause | None:
-    """
-    The links of these that do not forward, as one cause.
-    """
+    """The links of these that do not forward, as one cause."""
     off = [name for name in names if (link := host.links.get(name)) is not None and link.forwarding is False]
     if not off:
         return None
@@ -160,9 +152,7 @@ def by_forwarding(host: Host, names: list[str]) -> Cause | None:
 
 
 def by_source_check(host: Host, name: str, way: Way, about: str, sender: int) -> Cause:
-    """
-    Source validation of a link drops a packet, since the way back to its source is another.
-    """
+    """Source validation of a link drops a packet, since the way back to its source is another."""
     setting = host.settings.get("net/ipv4/conf/all/rp_filter", "0")
     link = host.links[name]
     key = "all" if int(setting or 0) >= link.rp_filter else name
@@ -200,9 +190,7 @@ def by_route(way: Way, about: str) -> Cause:
 
 
 def described_route(route: TableRoute) -> str:
-    """
-    A route as `ip route` shows it.
-    """
+    """A route as `ip route` shows it."""
     to = "default" if route.length == 0 else f"{text(route.destination)}/{route.length}"
     kind = "" if route.kind == "unicast" else f"{route.kind} "
     hops = "".join(
@@ -213,9 +201,7 @@ def described_route(route: TableRoute) -> str:
 
 
 def described_rule(rule: PolicyRule) -> str:
-    """
-    A routing rule as `ip rule` shows it, as far as it is about addresses, links and marks.
-    """
+    """A routing rule as `ip rule` shows it, as far as it is about addresses, links and marks."""
     words = ["not"] if rule.inverted else []
     words.append(f"from {text(rule.source)}/{rule.source_length}" if rule.source_length else "from all")
     if rule.destination_length:

@@ -66,9 +66,7 @@ class Passage(NamedTuple):
 
     @property
     def blocked(self) -> bool | None:
-        """
-        Whether it is dropped; None where that can't be told.
-        """
+        """Whether it is dropped; None where that can't be told."""
         found = {end.verdict in DROPPING for end in self.ends}
         if any(end.verdict in {"UNKNOWN", "QUEUE", "NFQUEUE"} for end in self.ends):
             return None
@@ -76,9 +74,7 @@ class Passage(NamedTuple):
 
 
 def through(rules: Ruleset, table: str, builtin: str, packet: Packet, host: Host) -> Passage:
-    """
-    Send a packet through a built-in chain.
-    """
+    """Send a packet through a built-in chain."""
     if rules.chain(table, builtin) is None:
         return Passage((), packet)
     ends: list[End] = []
@@ -115,9 +111,7 @@ class _Walk(NamedTuple):
     visited: set[str]
 
     def go(self, chains: tuple[str, ...], packet: Packet) -> Packet | None:
-        """
-        Walk through the last of these chains; the packet, if it may come out at its end.
-        """
+        """Walk through the last of these chains; the packet, if it may come out at its end."""
         returned: Packet | None = None
         for place, words in enumerate(self.rules.chain(self.table, chains[-1]) or (), 1):
             rule = parsed(words)

@@ -1,14 +1,12 @@
-"""
-A host as it will be once a plan is carried out: so a dry run can say what would come of it.
-"""
+"""A host as it will be once a plan is carried out: so a dry run can say what would come of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nsctl.engine.effect import AddrOn, ChainIs, LinkIs, LinkUp, RuleTagged, SysctlIs
-from nsctl.engine.jumps import position
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import AddrOn, ChainIs, LinkIs, LinkUp, RuleTagged, SysctlIs
+from nsctl.engine.model.plan import Step
+from nsctl.engine.planning.jumps import position
 from nsctl.engine.reach.model import LOCAL, MAIN, Device, Hop, Host, TableRoute, text
 from nsctl.engine.reach.rules import prefix
 
@@ -38,35 +36,25 @@ class PlannedRules:
 
     @property
     def backend(self) -> str:
-        """
-        `nft` or `legacy`.
-        """
+        """`nft` or `legacy`."""
         return self._backend
 
     def chain(self, table: str, chain: str) -> Sequence[tuple[str, ...]] | None:
-        """
-        The rules of a chain, in order; None where there is no such chain.
-        """
+        """The rules of a chain, in order; None where there is no such chain."""
         key = f"4/{table}/{chain}"
         return self._new[key] if key in self._new else self._base.get(key)
 
     def chains(self) -> list[tuple[str, str]]:
-        """
-        The chains there are, each with its table first.
-        """
+        """The chains there are, each with its table first."""
         keys = [key.split("/") for key in dict.fromkeys((*self._base, *self._new))]
         return [(table, name) for _, table, name in keys]
 
     def policy(self, table: str, chain: str) -> str:
-        """
-        The policy of a built-in chain, `-` for any other.
-        """
+        """The policy of a built-in chain, `-` for any other."""
         return self._policies.get(f"4/{table}/{chain}", "-" if chain not in _BUILT_IN else "ACCEPT")
 
     def add(self, step: Step) -> None:
-        """
-        Add what a step adds: a chain, or a rule at the place that its command says.
-        """
+        """Add what a step adds: a chain, or a rule at the place that its command says."""
         effect = step.effect
         if isinstance(effect, ChainIs):
             self._rules(effect.table, effect.chain)
@@ -116,9 +104,7 @@ def planned(host: Host, rules: PlannedRules | None, steps: Iterable[Step]) -> Ho
 
 
 class _Links(Mapping[str, Device]):
-    """
-    The host's links, with those that a plan makes or changes.
-    """
+    """The host's links, with those that a plan makes or changes."""
 
     def __init__(self, base: Mapping[str, Device], new: dict[str, Device]) -> None:
         self._base = base

@@ -127,17 +127,13 @@ class PolicyRule(NamedTuple):
 
 
 def number(address: str) -> int:
-    """
-    An IPv4 address as a number.
-    """
+    """An IPv4 address as a number."""
     one, two, three, four = address.split(".")
     return int(one) << 24 | int(two) << 16 | int(three) << 8 | int(four)
 
 
 def text(address: int) -> str:
-    """
-    The IPv4 address of a number.
-    """
+    """The IPv4 address of a number."""
     return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
 
 
@@ -171,30 +167,20 @@ class Device(NamedTuple):
 
 
 class Ruleset(Protocol):
-    """
-    The packet filter of one back end of iptables.
-    """
+    """The packet filter of one back end of iptables."""
 
     @property
     def backend(self) -> str:
-        """
-        `nft` or `legacy`.
-        """
+        """`nft` or `legacy`."""
 
     def chain(self, table: str, chain: str) -> Sequence[tuple[str, ...]] | None:
-        """
-        The rules of a chain, each as the words that follow `-A CHAIN`; None where there is no such chain.
-        """
+        """The rules of a chain, each as the words that follow `-A CHAIN`; None where there is no such chain."""
 
     def chains(self) -> Iterable[tuple[str, str]]:
-        """
-        The chains there are, each with its table first.
-        """
+        """The chains there are, each with its table first."""
 
     def policy(self, table: str, chain: str) -> str:
-        """
-        The policy of a built-in chain, `-` for any other.
-        """
+        """The policy of a built-in chain, `-` for any other."""
 
 
 class BaseChain(NamedTuple):

@@ -30,9 +30,7 @@ Rules = Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]]
 
 
 class _End(NamedTuple):
-    """
-    Where the way through a chain may end, and by what.
-    """
+    """Where the way through a chain may end, and by what."""
 
     verdict: str | None
     by: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from nsctl.engine.effect import AddrOn, LinkIs, RouteVia, RuleTagged
 from nsctl.engine.kit.firewall import POSTROUTING
 from nsctl.engine.kit.link import inner_end
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import AddrOn, LinkIs, RouteVia, RuleTagged
+from nsctl.engine.model.plan import Step
 from nsctl.engine.reach.blame import by_link, by_route
 from nsctl.engine.reach.model import Cause, Host, Packet, number, text
 from nsctl.engine.reach.routing import addresses_of, is_local, lookup
@@ -77,16 +77,12 @@ class Verdict(NamedTuple):
 
     @property
     def broken(self) -> tuple[Cause, ...]:
-        """
-        The causes that are not the host's own lack of a way out.
-        """
+        """The causes that are not the host's own lack of a way out."""
         return tuple(cause for cause in self.causes if cause.kind != "host")
 
 
 def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
-    """
-    The promises that these steps make, by network namespace: whoever has a default route by a gateway has a way out.
-    """
+    """The promises of these steps, by network namespace: a default route by a gateway is a way out."""
     routes: dict[str, RouteVia] = {}
     inside: dict[tuple[str, str], str] = {}
     gateways: dict[str, str] = {}
@@ -131,9 +127,7 @@ def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
 
 
 def outside(host: Host) -> int:
-    """
-    An address that only the host's default route, if it has one, leads to.
-    """
+    """An address that only the host's default route, if it has one, leads to."""
     for candidate in map(number, _CANDIDATES):
         way = lookup(host, Packet(0, candidate, iif="lo"))
         if way.route is None or way.route.length <= _HALF:

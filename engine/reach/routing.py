@@ -1,6 +1,4 @@
-"""
-Which route a packet takes: routing rules and tables, as fib_rules_lookup and fib_table_lookup of the kernel walk them.
-"""
+"""Which route a packet takes: rules and tables as the kernel's fib_rules_lookup and fib_table_lookup walk them."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ class Way(NamedTuple):
 
 
 def lookup(host: Host, packet: Packet) -> Way:
-    """
-    The way of a packet that came in by `packet.iif` (`lo` for what the host itself sends).
-    """
+    """The way of a packet that came in by `packet.iif` (`lo` for what the host itself sends)."""
     sure = True
     skip_to = -1
     for rule in host.rules:
@@ -91,17 +87,13 @@ def way_back(host: Host, packet: Packet, onward: str = "lo") -> Way:
 
 
 def is_local(host: Host, address: int) -> bool:
-    """
-    Whether an address is one of the host's own.
-    """
+    """Whether an address is one of the host's own."""
     found = in_table(host, LOCAL, Packet(0, address))
     return found is not None and found.kind == "local"
 
 
 def addresses_of(host: Host, link: str) -> list[int]:
-    """
-    The addresses of a link that is up.
-    """
+    """The addresses of a link that is up."""
     routes = (route for route in host.tables.get(LOCAL, ()) if route.kind == "local" and route.length == _FULL)
     return [route.destination for route in routes if any(hop.link == link for hop in route.hops)]
 
@@ -138,9 +130,7 @@ def _tests(rule: PolicyRule, packet: Packet) -> Iterable[bool | None]:
 
 
 def in_table(host: Host, table: int, packet: Packet) -> TableRoute | None:
-    """
-    The route that one table has for a packet; None if it has none.
-    """
+    """The route that one table has for a packet; None if it has none."""
     best: TableRoute | None = None
     for route in host.tables.get(table, ()):
         if (packet.destination ^ route.destination) & _MASKS[route.length] or route.tos:

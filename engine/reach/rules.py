@@ -59,9 +59,7 @@ class Rule(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def parsed(words: tuple[str, ...]) -> Rule:
-    """
-    A rule from the words that follow `-A CHAIN`.
-    """
+    """A rule from the words that follow `-A CHAIN`."""
     tests: list[Test] = []
     module, negated = "", False
     at, end = 0, len(words)
@@ -101,9 +99,7 @@ def _begins_an_option(word: str) -> bool:
 
 
 def matches(rule: Rule, packet: Packet, host: Host) -> bool | None:
-    """
-    Whether a packet matches all of a rule's conditions; None where that can't be told.
-    """
+    """Whether a packet matches all of a rule's conditions; None where that can't be told."""
     sure: bool | None = True
     for test in rule.tests:
         found = _matches(test, packet, host)
@@ -115,9 +111,7 @@ def matches(rule: Rule, packet: Packet, host: Host) -> bool | None:
 
 
 def prefix(value: str) -> tuple[int, int]:
-    """
-    `10.0.3.0/24`, `10.0.3.0/255.255.255.0` or `10.0.3.2` as an address and a mask.
-    """
+    """`10.0.3.0/24`, `10.0.3.0/255.255.255.0` or `10.0.3.2` as an address and a mask."""
     address, _, mask = value.partition("/")
     if not mask:
         return number(address), (1 << _FULL) - 1

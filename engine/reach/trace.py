@@ -1,6 +1,4 @@
-"""
-A packet's way through a host, and its answer's way back: the hooks, the routes and the settings in the kernel's order.
-"""
+"""A packet's way through a host and its answer's way back: hooks, routes and settings in the kernel's order."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ class Trace(NamedTuple):
 
     @property
     def reached(self) -> bool | None:
-        """
-        Whether it gets there and the answer back; None where that can't be told.
-        """
+        """Whether it gets there and the answer back; None where that can't be told."""
         return False if self.causes else None if self.doubts else True
 
 
@@ -129,25 +125,19 @@ def _beyond(host: Host, packet: Packet, oif: str, about: str, *, translated: boo
 
 
 class _Journey(NamedTuple):
-    """
-    A way, with what was found on it.
-    """
+    """A way, with what was found on it."""
 
     host: Host
     causes: list[Cause]
     doubts: list[str]
 
     def told(self, oif: str = "") -> Trace:
-        """
-        The result, each cause once: a rule may drop the packet and the answer.
-        """
+        """The result, each cause once: a rule may drop the packet and the answer."""
         causes = {(cause.kind, cause.name): cause for cause in reversed(self.causes)}
         return Trace(tuple(reversed(causes.values())), tuple(dict.fromkeys(self.doubts)), oif)
 
     def link(self, name: str, role: str, *, carrier: bool = True) -> bool:
-        """
-        Whether a link carries packets.
-        """
+        """Whether a link carries packets."""
         cause = by_link(self.host, name, role)
         if cause is not None and cause.kind == "carrier" and not carrier:
             return True
@@ -156,26 +146,20 @@ class _Journey(NamedTuple):
         return cause is None
 
     def forwards(self, *names: str) -> None:
-        """
-        Whether the host forwards what comes in by these links.
-        """
+        """Whether the host forwards what comes in by these links."""
         cause = by_forwarding(self.host, list(names))
         if cause is not None:
             self.causes.append(cause)
 
     def prerouting(self, packet: Packet, about: str) -> Packet:
-        """
-        What every packet meets before it is routed.
-        """
+        """What every packet meets before it is routed."""
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == "NEW":
             packet = self.chains(("nat",), "PREROUTING", packet, about)
         return self.translated("prerouting", packet, about)
 
     def source(self, packet: Packet, about: str, onward: str = "lo") -> None:
-        """
-        Source validation, as fib_validate_source does it once the packet is routed.
-        """
+        """Source validation, as fib_validate_source does it once the packet is routed."""
         host, link = self.host, self.host.links[packet.iif]
         checked = max(int(host.settings.get("net/ipv4/conf/all/rp_filter", "0") or 0), link.rp_filter)
         if not checked:
@@ -189,9 +173,7 @@ class _Journey(NamedTuple):
         self.causes.append(by_source_check(host, packet.iif, way, about, packet.source))
 
     def chains(self, tables: tuple[str, ...], builtin: str, packet: Packet, about: str) -> Packet:
-        """
-        The chains of a hook, those of other tables of nftables behind them.
-        """
+        """The chains of a hook, those of other tables of nftables behind them."""
         for rules in self.host.rulesets:
             for table in tables:
                 passage = through(rules, table, builtin, packet, self.host)
@@ -206,9 +188,7 @@ class _Journey(NamedTuple):
         return packet if tables == ("nat",) else self._foreign(builtin.lower(), packet, about, late=False)
 
     def translated(self, hook: str, packet: Packet, about: str) -> Packet:
-        """
-        The chains of other tables of nftables that see a packet with its new addresses.
-        """
+        """The chains of other tables of nftables that see a packet with its new addresses."""
         return self._foreign(hook, packet, about, late=True)
 
     def _foreign(self, hook: str, packet: Packet, about: str, *, late: bool) -> Packet:
@@ -236,9 +216,7 @@ class _Journey(NamedTuple):
         return packet
 
     def source_nat(self, packet: Packet) -> int | None:
-        """
-        The address that a packet leaves with; None where it is its own still, or that can't be told.
-        """
+        """The address that a packet leaves with; None where it is its own still, or that can't be told."""
         if packet.state == UNTRACKED:  # the rule that does this is blamed
             return None
         own = addresses_of(self.host, packet.oif)
@@ -261,9 +239,7 @@ class _Journey(NamedTuple):
         return None
 
     def answer(self, packet: Packet, sandbox: int, bridge: str) -> None:
-        """
-        The way back, to the one who began.
-        """
+        """The way back, to the one who began."""
         host, about = self.host, f"the answers that come in by {packet.iif}"
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == UNTRACKED and packet.translated:

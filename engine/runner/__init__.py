@@ -2,7 +2,7 @@
 The one funnel: every command that changes the host goes through here.
 
 `tools` finds the binaries, `process` runs one command under a deadline, `native` does plain writes without a process,
-`netns` enters a namespace, `crew` carries out fused runs side by side.
+`netns` enters a namespace, `workers` carries out fused runs side by side.
 """
 
 from __future__ import annotations

@@ -11,18 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nsctl.engine.namespaces import NETNS_DIR, NEWNET, setns
+from nsctl.engine.host.setns import NETNS_DIR, NEWNET, setns
 
-__all__ = ["StrandedError", "entered"]
+__all__ = ["NetnsReturnError", "entered"]
 
 _ATTEMPTS = 10
 """To come back, in a second."""
 
 
-class StrandedError(Exception):
-    """
-    The thread could not come back from a namespace: it must do nothing more.
-    """
+class NetnsReturnError(Exception):
+    """The thread could not come back from a namespace: it must do nothing more."""
 
 
 @contextmanager
@@ -34,7 +32,7 @@ def entered(name: str | None) -> Iterator[None]:
 
     Raises:
         OSError: There is no such namespace.
-        StrandedError: There is no way back.
+        NetnsReturnError: There is no way back.
     """
     if name is None:
         yield
@@ -61,7 +59,7 @@ def _go_home(home: int, name: str) -> None:
             setns(home, NEWNET)
         except OSError as e:
             if attempt == _ATTEMPTS - 1:
-                raise StrandedError(f"no way back from network namespace {name}: {e.strerror}") from e
+                raise NetnsReturnError(f"no way back from network namespace {name}: {e.strerror}") from e
             time.sleep(0.001 * 2**attempt)
         else:
             return

@@ -17,16 +17,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.lean import import_without
-from nsctl.engine.plan import EXECUTE, NOT_EXECUTED, Command, Spawn, words
-from nsctl.engine.probe.process import children, command_of
+from nsctl.engine.host.process import children, command_of
+from nsctl.engine.lazy_imports import import_without
+from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn, words
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
     from subprocess import Popen
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = ["ENVIRONMENT", "Result", "Runner", "wait_for_exit"]
 
@@ -100,9 +100,7 @@ class Runner:
         return self._run(argv, command.stdin, self.timeout if timeout is None else timeout, tools or {})
 
     def read(self, argv: tuple[str, ...], netns: str | None = None) -> tuple[int, str]:
-        """
-        Run a command that only looks; its status and its output, all of it.
-        """
+        """Run a command that only looks; its status and its output, all of it."""
         result = self._run(words(Command(argv, netns=netns)), None, self.timeout, {}, keep=None)
         return result.status, result.stdout
 
@@ -145,9 +143,7 @@ class Runner:
         return Result(status, "", complaint, executable, duration, timed_out, not_executed=bool(not_executed))
 
     def reap(self) -> None:
-        """
-        Collect detached processes that ended.
-        """
+        """Collect detached processes that ended."""
         self._children = [p for p in self._children if p.poll() is None]
 
     def _await_ready(self, process: Popen[Any], spawn: Spawn, deadline: float) -> tuple[int, bool]:
@@ -256,9 +252,7 @@ class Runner:
 
 
 def wait_for_exit(pid: int, deadline: float) -> bool:
-    """
-    Wait for a child, by a descriptor of its own; False if it still runs at the deadline (of the monotonic clock).
-    """
+    """Wait for a child, by a descriptor of its own; False if it still runs at the deadline (of the monotonic clock)."""
     try:
         fd = os.pidfd_open(pid)
     except OSError:  # out of descriptors: it must not go on unobserved all the same
@@ -314,9 +308,7 @@ def _size(path: str) -> int:
 
 
 def _is_executed(pid: int) -> bool:
-    """
-    Whether the process, or the child that is to, has become its program: whoever has not has `EXECUTE` in its words.
-    """
+    """Whether the process, or its child, has become its program: before that its words hold `EXECUTE`."""
     while (told := command_of(pid)) and EXECUTE in told:
         found = children(pid)
         if not found:

@@ -11,7 +11,7 @@ import os
 import stat
 from functools import cache
 
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 
 __all__ = ["TOOL_PATH", "find_tool", "iptables_backend", "missing_tool"]
 
@@ -76,9 +76,7 @@ def find_tool(name: str, backend: str = "") -> str | None:
 
 
 def missing_tool(name: str) -> Refused:
-    """
-    The error for a tool that is not there.
-    """
+    """The error for a tool that is not there."""
     package = _PACKAGES.get(name)
     return Refused(
         f"the tool '{name}' is missing",

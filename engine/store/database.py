@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 
 __all__ = ["SCHEMA", "Damaged", "Database", "Elsewhere", "Unwritable"]
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sandboxes(
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS sandboxes(
   crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, data TEXT NOT NULL, crc INTEGER NOT NULL,
-  state TEXT NOT NULL, mark TEXT, tools TEXT, mark_crc INTEGER, held INTEGER NOT NULL DEFAULT 0);
+  state TEXT NOT NULL, identity TEXT, tools TEXT, identity_crc INTEGER, held INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS holders(key TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY(key, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS holders_by_name ON holders(name);
 CREATE TABLE IF NOT EXISTS transactions(
@@ -49,21 +49,15 @@ _UNWRITABLE = frozenset(
 
 
 class Unwritable(Refused):
-    """
-    The store can't be written: disk full, read-only, I/O error.
-    """
+    """The store can't be written: disk full, read-only, I/O error."""
 
 
 class Elsewhere(Unwritable):
-    """
-    The store's rows speak of what can't be seen from here.
-    """
+    """The store's rows speak of what can't be seen from here."""
 
 
 class Damaged(Refused):
-    """
-    The store is not what nsctl wrote.
-    """
+    """The store is not what nsctl wrote."""
 
 
 class Database:
@@ -126,9 +120,7 @@ class Database:
         return self._conn.execute(sql, values).fetchall()
 
     def close(self) -> None:
-        """
-        Close the file.
-        """
+        """Close the file."""
         self._conn.close()
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -1,6 +1,4 @@
-"""
-nsctl's directory under /run: private, owned by root, no symbolic links followed, with ballast for a full disk.
-"""
+"""nsctl's directory under /run: private, owned by root, no symbolic links followed, with ballast for a full disk."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 
 __all__ = [
     "BALLAST",
@@ -31,9 +29,7 @@ BALLAST = 256 * 1024
 
 
 def boot_id() -> str:
-    """
-    The kernel's name for this boot.
-    """
+    """The kernel's name for this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
@@ -114,9 +110,7 @@ def ensure_private_dir(path: Path) -> None:
 
 
 def ensure_ballast(state_dir: Path) -> None:
-    """
-    Keep some room back; without it, on a full disk, nothing is lost but comfort.
-    """
+    """Keep some room back; without it, on a full disk, nothing is lost but comfort."""
     path = state_dir / "ballast"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -132,9 +126,7 @@ def ensure_ballast(state_dir: Path) -> None:
 
 
 def drop_ballast(state_dir: Path) -> None:
-    """
-    Give the room back to the file system, for an undo that has to be recorded.
-    """
+    """Give the room back to the file system, for an undo that has to be recorded."""
     with suppress(OSError):
         os.truncate(state_dir / "ballast", 0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from nsctl.engine.namespaces import NETNS_DIR, own_cookie
+from nsctl.engine.host.setns import NETNS_DIR, own_cookie
 from nsctl.engine.store.database import Elsewhere
 
 __all__ = ["check_home", "here", "netns_place"]
@@ -22,18 +22,14 @@ _PEERS = re.compile(rf"^\d+ \d+ \S+ \S+ {NETNS_DIR} \S+ .*?shared:(\d+).* - ", r
 
 
 def here() -> dict[str, str]:
-    """
-    The namespaces that this process is in: kind → inode number, and the network's cookie, which is never given again.
-    """
+    """The namespaces of this process: kind → inode number, and the network's cookie, which is never reused."""
     found = {kind: inode for kind in _KINDS if (inode := _inode("self", kind))}
     cookie = own_cookie()
     return found if cookie is None else found | {"cookie": str(cookie)}
 
 
 def netns_place() -> dict[str, str]:
-    """
-    Which directory /run/netns is, and the group of mounts that share what is mounted there; empty where it is none.
-    """
+    """Which directory /run/netns is, and its mount peer group; empty where there is none."""
     try:
         status = os.stat(NETNS_DIR)
     except OSError:
@@ -56,8 +52,8 @@ def check_home(home: dict[str, str], place: str) -> None:
         Elsewhere: This is not where they were.
     """
     now = here()
-    sight = ("net", "pid", "time")
-    away: list[str] = [kind for kind in sight if kind in home and home[kind] != now.get(kind)]
+    observed = ("net", "pid", "time")
+    away: list[str] = [kind for kind in observed if kind in home and home[kind] != now.get(kind)]
     if not away and "cookie" in home and "cookie" in now and home["cookie"] != now["cookie"]:
         away = ["net"]
     # What is mounted at /run/netns in one of them shows in the other, if it is the same shared mount.

@@ -12,25 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nsctl.engine.effect import FileIs
-from nsctl.engine.plan import Command, Step, step_to_json
+from nsctl.engine.model.effect import FileIs
+from nsctl.engine.model.plan import Command, Step, step_to_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Unwritable
 from nsctl.engine.store.home import netns_place
 from nsctl.engine.store.reading import Records
 from nsctl.engine.store.rows import DONE, STARTED, SandboxRow, StepRow, Transaction, checksum, dumps
-from nsctl.engine.store.values import building, each, sandbox_values
+from nsctl.engine.store.statements import building, each, sandbox_values
 
 __all__ = ["Journal"]
 
 Marked = tuple[str, Mapping[str, int] | None, Mapping[str, str]]
-"""A step's key, its mark and its tools."""
+"""A step's key, its identity and its tools."""
 
 
 class Journal(Records):
-    """
-    What nsctl did and is about to do.
-    """
+    """What nsctl did and is about to do."""
 
     def begin(
         self,
@@ -58,22 +56,16 @@ class Journal(Records):
         )
 
     def build(self, rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]) -> None:
-        """
-        More sandboxes for the transaction that is open.
-        """
+        """More sandboxes for the transaction that is open."""
         self._write(*building(rows, new, held))
 
     def started(self, steps: Iterable[Marked]) -> None:
-        """
-        The commands of these steps are about to run: their keys, marks where they are known before, and tools.
-        """
-        # Made again, a thing has another mark: the old one would disown it.
+        """The commands of these steps are about to run: their keys, identities if known before, and tools."""
+        # Made again, a thing has another identity: the old one would disown it.
         self._write((_STATE, _states(STARTED, steps)))
 
     def done(self, steps: Iterable[Marked]) -> None:
-        """
-        These steps are done: their keys, marks and tools.
-        """
+        """These steps are done: their keys, identities and tools."""
         self._write((_STATE, _states(DONE, steps)))
 
     def adopt(
@@ -83,9 +75,7 @@ class Journal(Records):
         held: Sequence[tuple[str, str]],
         done: Iterable[Marked],
     ) -> None:
-        """
-        Sandboxes that are up, with steps that are done: all in one write, so that they are known, or not, as a whole.
-        """
+        """Sandboxes that are up, with steps that are done, in one write: known as a whole or not at all."""
         self._write(*building(rows, new, held), (_STATE, _states(DONE, done)), (_META, self._first_place()))
 
     def renew(self, row: StepRow, content: str) -> None:
@@ -103,9 +93,7 @@ class Journal(Records):
         self._write(("UPDATE steps SET data = ?, crc = ? WHERE key = ?", [(data, checksum(step.key, data), step.key)]))
 
     def undone(self, keys: Iterable[str]) -> None:
-        """
-        These steps' results are gone.
-        """
+        """These steps' results are gone."""
         gone = set(keys)
         if self._all_of_them(gone):  # SQLite drops a table's rows at once
             self._write(("DELETE FROM steps", [()]), ("DELETE FROM holders", [()]))
@@ -120,15 +108,11 @@ class Journal(Records):
             return False
 
     def removing(self, names: Iterable[str]) -> None:
-        """
-        These sandboxes are being taken down.
-        """
+        """These sandboxes are being taken down."""
         self._write((_REMOVING, each(names)))
 
     def removed(self, names: Iterable[str]) -> None:
-        """
-        These sandboxes hold nothing any more.
-        """
+        """These sandboxes hold nothing any more."""
         values = each(names)
         self._write(
             ("UPDATE steps SET held = held - 1 WHERE key IN (SELECT key FROM holders WHERE name = ?)", values),
@@ -160,15 +144,11 @@ class Journal(Records):
         return list(self._meta())
 
     def keep(self, names: Iterable[str]) -> None:
-        """
-        These sandboxes are up again, within a transaction that goes on.
-        """
+        """These sandboxes are up again, within a transaction that goes on."""
         self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(names)))
 
     def confirm(self, name: str) -> None:
-        """
-        The sandbox stays.
-        """
+        """The sandbox stays."""
         row = replace(self.sandboxes()[name], confirm_by=None)
         self._write(
             ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(sandbox_values(row)[-1], name)])
@@ -196,12 +176,12 @@ class Journal(Records):
 
 def _states(state: str, steps: Iterable[Marked]) -> list[tuple[Any, ...]]:
     values = []
-    for key, mark, tools in steps:
-        texts = (dumps(mark) if mark else "", dumps(tools) if tools else "")
+    for key, identity, tools in steps:
+        texts = (dumps(identity) if identity else "", dumps(tools) if tools else "")
         values.append((state, *texts, checksum(key, *texts), key))
     return values
 
 
 _META = "INSERT OR REPLACE INTO meta VALUES(?, ?)"
-_STATE = "UPDATE steps SET state = ?, mark = ?, tools = ?, mark_crc = ? WHERE key = ?"
+_STATE = "UPDATE steps SET state = ?, identity = ?, tools = ?, identity_crc = ? WHERE key = ?"
 _REMOVING = "UPDATE sandboxes SET state = 'removing' WHERE name = ?"

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nsctl.engine.errors import Busy, Refused
-from nsctl.engine.names import display
+from nsctl.engine.model.errors import Busy, Refused
+from nsctl.engine.model.names import display
 
 __all__ = ["LOCK_FD", "Lock", "nobody_at_work"]
 
@@ -87,9 +87,7 @@ class Lock:
             pass  # a full disk: the name of the holder is a courtesy
 
     def release(self) -> None:
-        """
-        Let go. Step processes that still run keep the lock, as they should.
-        """
+        """Let go. Step processes that still run keep the lock, as they should."""
         if self._held:
             self._held = False
             os.close(LOCK_FD)

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nsctl.engine.effect import ChainIs, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
-from nsctl.engine.errors import Refused
-from nsctl.engine.plan import Step
+from nsctl.engine.model.effect import ChainIs, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store.database import Damaged, Unwritable
 from nsctl.engine.store.files import replace_file
 from nsctl.engine.store.journal import Journal
@@ -63,9 +63,7 @@ class HalfDone(NamedTuple):
 
     @property
     def command(self) -> str:
-        """
-        The command that finishes it.
-        """
+        """The command that finishes it."""
         return f"NSCTL_STATE_DIR={shlex.quote(str(self.store))} nsctl recover"
 
 
@@ -92,12 +90,10 @@ def _listed(host: Path) -> list[str]:
 
 
 def can_be_shared(step: Step) -> bool:
-    """
-    Whether two stores may both hold a step: what it makes is the host's, and the same whoever makes it.
-    """
+    """Whether two stores may both hold a step: what it makes is the host's, and the same whoever makes it."""
     effect = step.effect
     if isinstance(effect, SysctlIs):
-        return effect.netns is None and step.goes_with is None
+        return effect.netns is None and step.removed_with is None
     return isinstance(effect, ChainIs | RuleTagged | NftTable)
 
 
@@ -119,9 +115,7 @@ class Others(Mapping[str, Held]):
         self._unreadable: list[str] = []
 
     def places(self) -> list[Path]:
-        """
-        The other state directories.
-        """
+        """The other state directories."""
         every = dict.fromkeys([self._host, *map(Path, _listed(self._host))])
         return [place for place in every if place != self._own and os.path.lexists(place / "state.db")]
 
@@ -184,9 +178,7 @@ class Others(Mapping[str, Held]):
         return len(self._all())
 
     def shared(self, key: str) -> Held | None:
-        """
-        The step of this key that another store holds, if both may hold it.
-        """
+        """The step of this key that another store holds, if both may hold it."""
         held = self._all().get(key)
         return held if held is not None and can_be_shared(held.row.step) else None
 

@@ -1,6 +1,4 @@
-"""
-The journal, as far as it is read; and whether what it says can be believed, here and now.
-"""
+"""The journal, as far as it is read; and whether what it says can be believed, here and now."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.plan import Step, step_from_json
+from nsctl.engine.model.plan import Step, step_from_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
 from nsctl.engine.store.home import check_home, here
@@ -83,9 +81,7 @@ class Records:
         return bool(key)
 
     def close(self) -> None:
-        """
-        Close the store.
-        """
+        """Close the store."""
         self._db.close()
 
     def verify(self) -> bool:
@@ -156,9 +152,7 @@ class Records:
     # -- reading
 
     def transaction(self) -> Transaction | None:
-        """
-        The transaction that a dead nsctl left open; of several, all as one: what each had to bring back is still owed.
-        """
+        """The transaction that a dead nsctl left open; several are joined: what each had to bring back is owed."""
         found: Transaction | None = None
         for tx, operation, restore, crc in self._rows("SELECT id, operation, restore, crc FROM transactions"):
             if not intact(crc, tx, operation, restore):
@@ -171,9 +165,7 @@ class Records:
         return found
 
     def sandboxes(self) -> dict[str, SandboxRow]:
-        """
-        All sandboxes, by name.
-        """
+        """All sandboxes, by name."""
         if self._sandboxes is None:
             self._sandboxes = self._read_sandboxes()
         return dict(self._sandboxes)
@@ -201,9 +193,7 @@ class Records:
         return out
 
     def step(self, key: str) -> StepRow | None:
-        """
-        The step of this key.
-        """
+        """The step of this key."""
         self._asked += 1
         if self._asked > _MANY:
             # A lab file asks for thousands that are not there: one look at all keys is cheaper than that.
@@ -216,21 +206,15 @@ class Records:
         return None
 
     def keys(self) -> list[str]:
-        """
-        All keys, in order of application.
-        """
+        """All keys, in order of application."""
         return [k for (k,) in self._rows("SELECT key FROM steps ORDER BY seq")]
 
     def steps(self, *names: str) -> list[StepRow]:
-        """
-        The steps that some sandboxes hold (all, if none is named), each once, in order of application.
-        """
+        """The steps that some sandboxes hold (all, if none is named), each once, in order of application."""
         return self.steps_like("", names)
 
     def steps_like(self, beginning: str, names: Collection[str] = ()) -> list[StepRow]:
-        """
-        Those of them whose keys begin so.
-        """
+        """Those of them whose keys begin so."""
         which, values = "WHERE substr(key, 1, ?) = ?", (len(beginning), beginning)
         if not names:
             return list(self._steps(f"{which} ORDER BY seq", values))
@@ -238,21 +222,15 @@ class Records:
         return list(self._steps(f"{which} AND {held} ORDER BY seq", (*values, dumps(list(names)))))
 
     def unsettled(self) -> list[StepRow]:
-        """
-        The steps whose command may have run, and nobody wrote down how it went.
-        """
+        """The steps whose command may have run, and nobody wrote down how it went."""
         return list(self._steps("WHERE state = ? ORDER BY seq", (STARTED,)))
 
     def holders(self, key: str) -> list[str]:
-        """
-        Who holds a step.
-        """
+        """Who holds a step."""
         return [n for (n,) in self._rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,))]
 
     def held_only_by(self, names: Iterable[str]) -> list[StepRow]:
-        """
-        The steps that nobody but these holds (or nobody at all), last applied first.
-        """
+        """The steps that nobody but these holds (or nobody at all), last applied first."""
         chosen = dumps(sorted(names))
         return list(
             self._steps(
@@ -271,8 +249,8 @@ class Records:
 
     def _steps(self, which: str, values: tuple[Any, ...] = ()) -> Iterator[StepRow]:
         rows = self._rows(f"{_STEPS} {which}", values)
-        for _, key, data, crc, state, mark, tools, mark_crc, held, holders in rows:
-            good = intact(crc, key, data) and intact(mark_crc, key, mark or "", tools or "")
+        for _, key, data, crc, state, identity, tools, identity_crc, held, holders in rows:
+            good = intact(crc, key, data) and intact(identity_crc, key, identity or "", tools or "")
             # A holder that is missing here would let go of what a sandbox needs.
             if not good or state not in _STATES or held != holders:
                 raise Damaged(f"the store's row of step {key!r} is damaged")
@@ -282,7 +260,7 @@ class Records:
             ("null" if step else row[2], row[5] or "null", row[6] or "null")
             for row, step in zip(rows, decoded, strict=True)
         ]
-        for n, (data, mark, tools) in enumerate(all_loads(texts)):
+        for n, (data, identity, tools) in enumerate(all_loads(texts)):
             seq, key, _, crc, state, *_ = rows[n]
             step = decoded[n]
             if step is None:
@@ -291,11 +269,11 @@ class Records:
                 except (KeyError, TypeError, ValueError, AttributeError) as e:
                     raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
                 self._decoded[key] = (crc, step)
-            yield StepRow(seq, step, state, mark or None, tools or {})
+            yield StepRow(seq, step, state, identity or None, tools or {})
 
 
 _STEPS = (
-    "SELECT seq, key, data, crc, state, mark, tools, mark_crc, held,"
+    "SELECT seq, key, data, crc, state, identity, tools, identity_crc, held,"
     " (SELECT count(*) FROM holders WHERE holders.key = steps.key) FROM steps"
 )
 _ANYTHING = tuple(f"SELECT 1 FROM {table} LIMIT 1" for table in ("sandboxes", "steps", "transactions"))  # noqa: S608

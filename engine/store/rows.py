@@ -1,6 +1,4 @@
-"""
-What is kept.
-"""
+"""What is kept."""
 
 from __future__ import annotations
 
@@ -10,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.plan import Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store.database import Damaged
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
-    from nsctl.engine.values import dataclass
+    from nsctl.engine.model.values import dataclass
 
 __all__ = [
     "DONE",
@@ -44,9 +42,7 @@ AT_ONCE = 256
 
 
 def dumps(data: object) -> str:
-    """
-    Compact JSON.
-    """
+    """Compact JSON."""
     return _encoder.encode(data)
 
 
@@ -70,17 +66,13 @@ _key = b""
 
 
 def use_key(key: bytes) -> None:
-    """
-    Seal and compare rows with this key from now on; 32 bytes at most.
-    """
+    """Seal and compare rows with this key from now on; 32 bytes at most."""
     global _key  # noqa: PLW0603 - one process works on the stores of one host
     _key = key
 
 
 def intact(crc: object, *texts: Any) -> bool:
-    """
-    Whether these texts are as they were written.
-    """
+    """Whether these texts are as they were written."""
     # SQLite has values of every type in every column: a flipped bit can make a number of a text.
     try:
         found = checksum(*texts)
@@ -157,14 +149,14 @@ class StepRow:
         seq: The order of application.
         step: The step, as it was applied: its undo is the one that counts.
         state: INTENT, STARTED or DONE.
-        mark: What tells the result from a look-alike, recorded right after the step ran.
+        identity: What tells the result from a look-alike, recorded right after the step ran.
         tools: Which file each tool's name stood for (an undo uses the same iptables back end).
     """
 
     seq: int
     step: Step
     state: str = INTENT
-    mark: dict[str, int] | None = None
+    identity: dict[str, int] | None = None
     tools: dict[str, str] = field(default_factory=dict)
 
 

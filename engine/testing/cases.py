@@ -30,14 +30,14 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.errors import NsctlError
-from nsctl.engine.facts import Facts, Firewall, Link, Process, Route
-from nsctl.engine.inventory import extend
-from nsctl.engine.mode import Mode, Request
-from nsctl.engine.options import from_plain
-from nsctl.engine.plan import Plan
-from nsctl.engine.planner import plan
-from nsctl.engine.render import shell_of
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.facts import Facts, Firewall, Link, Process, Route
+from nsctl.engine.model.mode import Mode, Request
+from nsctl.engine.model.options import from_plain
+from nsctl.engine.model.plan import Plan
+from nsctl.engine.planning.forecast import extend
+from nsctl.engine.planning.planner import plan
+from nsctl.engine.planning.render import shell_of
 
 __all__ = ["UPDATE", "cases_in", "check_case", "facts_from_json", "plan_case"]
 
@@ -46,9 +46,7 @@ _EXPECTATIONS = ("do", "undo", "error", "hint")
 
 
 def cases_in(folder: str | Path) -> list[Path]:
-    """
-    The cases in a folder and the folders in it, for `pytest.mark.parametrize`.
-    """
+    """The cases in a folder and the folders in it, for `pytest.mark.parametrize`."""
     return sorted(Path(folder).rglob("*.json"))
 
 
@@ -104,7 +102,7 @@ def plan_case(case: Mapping[str, Any], modes: Iterable[Mode], facts: Facts | Non
 
 def facts_from_json(data: Mapping[str, Any], modes: Iterable[Mode] = ()) -> Facts:
     """
-    Facts from plain data: the fields of `nsctl.engine.facts.Facts`; what is left out is as on a host without a network.
+    Facts from plain data, the fields of `Facts`; what is left out is as on a host without a network.
 
     Args:
         data: The fields; `sandboxes` is a list of cases without facts of their own.
@@ -149,7 +147,7 @@ def _outcome(case: Mapping[str, Any], modes: Iterable[Mode]) -> dict[str, Any]:
     new = [step for step in made.steps if step.key not in facts.steps]
     return {
         "do": [("= " if step.key in facts.steps else "") + shell_of(step.do) for step in made.steps],
-        "undo": [shell_of(c) for step in reversed(new) if step.goes_with not in keys for c in step.undo],
+        "undo": [shell_of(c) for step in reversed(new) if step.removed_with not in keys for c in step.undo],
     }
 
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nsctl.engine.errors import NsctlError, StepFailed
 from nsctl.engine.executor import Session
-from nsctl.engine.mode import Mode, Request
-from nsctl.engine.plan import Plan, Spawn, Step
-from nsctl.engine.planner import plan
+from nsctl.engine.model.errors import NsctlError, StepFailed
+from nsctl.engine.model.mode import Mode, Request
+from nsctl.engine.model.plan import Plan, Spawn, Step
+from nsctl.engine.planning.planner import plan
 
 __all__ = ["Failure", "fail_every_step", "in_lab"]
 
@@ -239,9 +239,7 @@ def _settled() -> dict[str, set[str]]:
 
 
 def _look() -> dict[str, set[str]]:
-    """
-    The whole host, as far as a mode could change it: for each kind of thing, the lines that describe it.
-    """
+    """The whole host, as far as a mode could change it: for each kind of thing, the lines that describe it."""
     found = {
         "link": _json("-d", "link"),
         "address": _json("addr"),

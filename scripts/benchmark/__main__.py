@@ -1,6 +1,4 @@
-"""
-The command line.
-"""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _RESERVE, _RESERVE_EACH = 30.0, 0.04
 
 
 def main() -> int:
-    """
-    Measure, and print the result.
-    """
+    """Measure, and print the result."""
     options = _options()
     if os.geteuid() != 0:
         say("labs need root: sudo scripts/bench")

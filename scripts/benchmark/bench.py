@@ -1,6 +1,4 @@
-"""
-The state of one benchmark: who takes part, how long it may take, and what was read.
-"""
+"""The state of one benchmark: who takes part, how long it may take, and what was read."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ __all__ = ["Bench", "Reading", "say"]
 
 
 def say(text: str) -> None:
-    """
-    Tell whoever waits; on stderr, for stdout is the result's.
-    """
+    """Tell whoever waits; on stderr, for stdout is the result's."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
@@ -66,29 +62,21 @@ class Bench:
     begun: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        """
-        End the lab hosts.
-        """
+        """End the lab hosts."""
         while self.stands:
             self.stands.pop().close()
 
     def share_out(self, reserve: float) -> None:
-        """
-        From now on, shares are of the time that is left, less a reserve for what comes in any case; seconds.
-        """
+        """From now on, shares are of the time that is left, less a reserve for what comes in any case; seconds."""
         self.limit = max(1.0, self.left() - reserve)
         self.begun = time.monotonic()
 
     def left(self, share: float = 1.0) -> float:
-        """
-        Seconds that are left until a share of the limit is used up.
-        """
+        """Seconds that are left until a share of the limit is used up."""
         return self.begun + share * self.limit - time.monotonic()
 
     def record(self, metric: str, variant: str, turn: int, cost: Cost, count: int = 1) -> None:
-        """
-        Keep a reading.
-        """
+        """Keep a reading."""
         self.readings.append(Reading(metric, variant, turn, count, cost))
 
     def turns(self, until: float, at_most: int | None = None) -> Iterator[int]:
@@ -110,26 +98,20 @@ class Bench:
             longest = max(longest, time.monotonic() - begun)
 
     def taking_turns(self, stands: Sequence[Stand], turn: int) -> list[Stand]:
-        """
-        Another one begins each round, so that none always follows the same neighbour.
-        """
+        """Another one begins each round, so that none always follows the same neighbour."""
         first = turn % len(stands) if stands else 0
         return [*stands[first:], *stands[:first]]
 
     @contextmanager
     def tolerant(self, stand: Stand) -> Iterator[None]:
-        """
-        Leave a variant out as soon as something of it fails.
-        """
+        """Leave a variant out as soon as something of it fails."""
         try:
             yield
         except (Failed, OSError) as error:
             self.leave_out(stand, str(error))
 
     def leave_out(self, stand: Stand, reason: str) -> None:
-        """
-        Go on without a variant.
-        """
+        """Go on without a variant."""
         say(f"{stand.variant.title} is left out: {reason}")
         self.left_out[stand.variant.key] = reason
         self.stands.remove(stand)

@@ -1,6 +1,4 @@
-"""
-One measurement: commands run on a lab host, and what they cost.
-"""
+"""One measurement: commands run on a lab host, and what they cost."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ TIMEOUT = 300.0
 
 
 class Failed(Exception):
-    """
-    A command did not do its work: whatever was measured is worth nothing.
-    """
+    """A command did not do its work: whatever was measured is worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,5 @@ class Work:
         return process.returncode
 
     def timer(self) -> float:
-        """
-        Now, in seconds; of a clock that nobody sets.
-        """
+        """Now, in seconds; of a clock that nobody sets."""
         return time.perf_counter()

@@ -1,6 +1,4 @@
-"""
-A lab host to measure on: the tests' own labs, with what strangers write kept apart.
-"""
+"""A lab host to measure on: the tests' own labs, with what strangers write kept apart."""
 
 from __future__ import annotations
 
@@ -56,15 +54,11 @@ class Host:
         self.measure(lambda work: work.run("sh", "-c", setup))
 
     def close(self) -> None:
-        """
-        End everything on it.
-        """
+        """End everything on it."""
         self.lab.close()
 
     def write(self, name: str, text: str) -> str:
-        """
-        Write a file of the benchmark's; its path on the lab host.
-        """
+        """Write a file of the benchmark's; its path on the lab host."""
         path = f"{BENCH}/{name}"
         self.lab.write(path, text)
         return path
@@ -103,9 +97,7 @@ class Host:
         return self.lab.call(measured)
 
     def links(self) -> frozenset[str]:
-        """
-        The names of the host's links.
-        """
+        """The names of the host's links."""
         return self.lab.call(_links)
 
     def settle(self) -> None:
@@ -132,9 +124,7 @@ def _links() -> frozenset[str]:
 
 
 def _wait_for(allowed: frozenset[str]) -> float:
-    """
-    Wait until no other links are there; the time at which that was so.
-    """
+    """Wait until no other links are there; the time at which that was so."""
     deadline = time.perf_counter() + GONE_WITHIN
     while True:
         begun = time.perf_counter()

@@ -1,6 +1,4 @@
-"""
-On what the numbers were measured.
-"""
+"""On what the numbers were measured."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ __all__ = ["describe"]
 
 
 def describe() -> dict[str, str]:
-    """
-    Date, kernel, processor, and the versions of what takes part.
-    """
+    """Date, kernel, processor, and the versions of what takes part."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "kernel": platform.release(),

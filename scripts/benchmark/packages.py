@@ -19,17 +19,13 @@ _PLACE = Path(sys.prefix) / "benchmark"
 
 
 def unpacked() -> Path | None:
-    """
-    Where packages are that were fetched; None if none were.
-    """
+    """Where packages are that were fetched; None if none were."""
     root = _PLACE / "root"
     return root if root.is_dir() else None
 
 
 def fetch() -> None:
-    """
-    Fetch and unpack the packages that are not installed, and what they need.
-    """
+    """Fetch and unpack the packages that are not installed, and what they need."""
     archives, root = _PLACE / "archives", _PLACE / "root"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     root.mkdir(exist_ok=True)
@@ -45,9 +41,7 @@ def fetch() -> None:
 
 
 def _merge(root: Path) -> None:
-    """
-    Packages of older releases bring /lib, /bin and /sbin, which are links to /usr/lib and so on.
-    """
+    """Packages of older releases bring /lib, /bin and /sbin, which are links to /usr/lib and so on."""
     for name in ("bin", "sbin", "lib"):
         if (root / name).is_dir():
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,4 @@
-"""
-The result as a picture, for the README: bars, readable on light and on dark ground.
-"""
+"""The result as a picture, for the README: bars, readable on light and on dark ground."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ def draw(sections: Sequence[tuple[str, Sequence[Row]]], titles: Mapping[str, str
 
 
 def _time(row: Row) -> Span:
-    """
-    Where devices are taken away, what counts is that they are gone: some tools return before.
-    """
+    """Where devices are taken away, what counts is that they are gone: some tools return before."""
     return row.gone or row.wall
 
 

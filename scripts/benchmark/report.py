@@ -1,6 +1,4 @@
-"""
-The whole result: tables, JSON and picture are made of it.
-"""
+"""The whole result: tables, JSON and picture are made of it."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ class Report:
     imports: Imports | None = None
 
     def sections(self) -> dict[str, list[Row]]:
-        """
-        Metric → rows.
-        """
+        """Metric → rows."""
         start_up = ["python", *(r.variant for r in self.bench.readings if r.metric == start.METRIC)]
         orders: dict[str, tuple[str, ...]] = {start.METRIC: tuple(dict.fromkeys(start_up))}
         orders |= dict.fromkeys(single.METRICS, _SINGLY)
@@ -56,9 +52,7 @@ class Report:
         return {metric: rows(self.bench.readings, metric, order) for metric, order in orders.items()}
 
     def text(self) -> Iterator[str]:
-        """
-        Paragraphs.
-        """
+        """Paragraphs."""
         yield "\n".join(f"{what}: {value}" for what, value in self.machine.items() if value)
         yield from table.tables(self.sections().values(), self.bench.titles)
         if self.memory:
@@ -75,9 +69,7 @@ class Report:
             yield "\n".join(f"left out: {self.bench.titles[k]}: {why}" for k, why in self.bench.left_out.items())
 
     def json(self) -> str:
-        """
-        Everything, each reading included.
-        """
+        """Everything, each reading included."""
         whole = {
             "version": 1,
             "machine": self.machine,
@@ -92,9 +84,7 @@ class Report:
         return json.dumps(whole, indent=1) + "\n"
 
     def svg(self) -> str:
-        """
-        One sandbox, and the most that all variants made at once.
-        """
+        """One sandbox, and the most that all variants made at once."""
         found = self.sections()
         wanted = [
             ("One sandbox beside another: up", single.NTH_UP),

@@ -1,6 +1,4 @@
-"""
-A variant on a lab host of its own.
-"""
+"""A variant on a lab host of its own."""
 
 from __future__ import annotations
 
@@ -71,16 +69,12 @@ class Stand:
         return self.host.measure_gone(lambda work: self.variant.down(work, numbers), back_to | self.variant.keeps)
 
     def clear(self) -> None:
-        """
-        Bring the host to where it was, and wait until the kernel is done: rounds stand apart.
-        """
+        """Bring the host to where it was, and wait until the kernel is done: rounds stand apart."""
         self.host.measure(self.variant.sweep)
         self.host.settle()
 
     def close(self) -> None:
-        """
-        End everything.
-        """
+        """End everything."""
         try:
             self.host.measure(self.variant.finish)
         finally:

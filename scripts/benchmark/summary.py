@@ -1,6 +1,4 @@
-"""
-Medians, ranges, and ratios that are taken round by round.
-"""
+"""Medians, ranges, and ratios that are taken round by round."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ __all__ = ["Row", "Span", "rows"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """
-    A median, and the range around it.
-    """
+    """A median, and the range around it."""
 
     median: float
     least: float
@@ -85,9 +81,7 @@ def rows(readings: Sequence[Reading], metric: str, order: Sequence[str]) -> list
 
 
 def _ratio(own: dict[int, Reading], base: dict[int, Reading]) -> Span | None:
-    """
-    Each round's own: what slows a machine for a while slows both.
-    """
+    """Each round's own: what slows a machine for a while slows both."""
     shared = own.keys() & base.keys()
     if not shared:
         return None

@@ -1,6 +1,4 @@
-"""
-The result as text.
-"""
+"""The result as text."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ WORTH_IT = 15
 
 
 def tables(sections: Iterable[Sequence[Row]], titles: Mapping[str, str]) -> Iterator[str]:
-    """
-    One table for each metric; milliseconds.
-    """
+    """One table for each metric; milliseconds."""
     for section in sections:
         if not section:
             continue
@@ -43,16 +39,12 @@ def _cells(row: Row, title: str, *, gone: bool) -> list[str]:
 
 
 def memory_table(memory: Mapping[str, float]) -> str:
-    """
-    MiB.
-    """
+    """MiB."""
     return _aligned([["memory", "MiB"], *([what, f"{size:.1f}"] for what, size in memory.items())])
 
 
 def imports_table(imports: Imports) -> str:
-    """
-    The packages and the modules that take longest.
-    """
+    """The packages and the modules that take longest."""
     head = f"imports of `up`: {imports.modules} modules, {imports.total:.1f} ms under -X importtime"
     packages = [["package", "ms"], *([n, f"{t:.1f}"] for n, t in list(imports.packages.items())[:WORTH_IT])]
     modules = [["module", "own ms", "with its imports"]]
@@ -69,9 +61,7 @@ def _range(span: Span) -> str:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """
-    Columns: the first to the left, numbers to the right; a rule below the head.
-    """
+    """Columns: the first to the left, numbers to the right; a rule below the head."""
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     widths[0] = max(widths[0], 34)
     texts = []

@@ -1,6 +1,4 @@
-"""
-What is compared: ways to attach sandboxes to a bridge, and to take them away again.
-"""
+"""What is compared: ways to attach sandboxes to a bridge, and to take them away again."""
 
 from __future__ import annotations
 
@@ -22,31 +20,23 @@ BRIDGE = "bench0"
 
 
 def address(number: int) -> IPv4Address:
-    """
-    The address of a sandbox, the first of which is number 1.
-    """
+    """The address of a sandbox, the first of which is number 1."""
     return NETWORK[number + 1]
 
 
 def netns(number: int) -> str:
-    """
-    The name of a sandbox and of its network namespace.
-    """
+    """The name of a sandbox and of its network namespace."""
     return f"s-{number}"
 
 
 def find_tool(*tools: str, software: Path | None = None, where: str = ENVIRONMENT["PATH"]) -> list[str]:
-    """
-    Those tools that are not installed, neither on the machine nor in `software`.
-    """
+    """Those tools that are not installed, neither on the machine nor in `software`."""
     path = where if software is None else ":".join([where, *(f"{software}{place}" for place in where.split(":"))])
     return [tool for tool in tools if shutil.which(tool, path=path) is None]
 
 
 class Variant:
-    """
-    One way. Sandboxes have numbers; those that come one by one and those that come in bulk begin with 1.
-    """
+    """One way. Sandboxes have numbers; those that come one by one and those that come in bulk begin with 1."""
 
     key = ""
     """For --only, and in the JSON file."""
@@ -72,37 +62,25 @@ class Variant:
         self.software = software
 
     def missing(self) -> str:
-        """
-        Why it can't be measured here; empty if it can.
-        """
+        """Why it can't be measured here; empty if it can."""
         return ""
 
     def prepare(self, host: Host) -> None:
-        """
-        Make, once and unmeasured, what it needs on its host: configuration, a daemon.
-        """
+        """Make, once and unmeasured, what it needs on its host: configuration, a daemon."""
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        Attach sandboxes; those with smaller numbers are there.
-        """
+        """Attach sandboxes; those with smaller numbers are there."""
         raise NotImplementedError
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        Take sandboxes away; those with smaller numbers stay.
-        """
+        """Take sandboxes away; those with smaller numbers stay."""
         raise NotImplementedError
 
     def sweep(self, work: Work) -> None:
-        """
-        Remove, unmeasured, what it leaves by design after the last one.
-        """
+        """Remove, unmeasured, what it leaves by design after the last one."""
 
     def finish(self, work: Work) -> None:
-        """
-        Remove, at the end, what would outlive the lab.
-        """
+        """Remove, at the end, what would outlive the lab."""
 
     def check(self, work: Work, number: int) -> None:
         """

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from nsctl._version import __version__
 
 if TYPE_CHECKING:
-    from nsctl.engine import effect as effects
-    from nsctl.engine import events, kit
-    from nsctl.engine.errors import Conflict, Invalid, NsctlError, Refused
-    from nsctl.engine.facts import Facts, Link, Process, Sandbox
-    from nsctl.engine.mode import Mode, Request, Steps, opt
-    from nsctl.engine.plan import NAMESPACES, Command, Plan, Spawn, Step
+    from nsctl.engine import kit
+    from nsctl.engine.model import effect as effects
+    from nsctl.engine.model import events
+    from nsctl.engine.model.errors import Conflict, Invalid, NsctlError, Refused
+    from nsctl.engine.model.facts import Facts, Link, Process, Sandbox
+    from nsctl.engine.model.mode import Mode, Request, Steps, opt
+    from nsctl.engine.model.plan import NAMESPACES, Command, Plan, Spawn, Step
     from nsctl.hooks.spec import hookimpl
 
 __all__ = [
@@ -46,13 +47,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "effects": "engine.effect",
-    "events": "engine.events",
+    "effects": "engine.model.effect",
+    "events": "engine.model.events",
     "kit": "engine.kit",
-    **dict.fromkeys(("Conflict", "Invalid", "NsctlError", "Refused"), "engine.errors"),
-    **dict.fromkeys(("Facts", "Link", "Process", "Sandbox"), "engine.facts"),
-    **dict.fromkeys(("Mode", "Request", "Steps", "opt"), "engine.mode"),
-    **dict.fromkeys(("NAMESPACES", "Command", "Plan", "Spawn", "Step"), "engine.plan"),
+    **dict.fromkeys(("Conflict", "Invalid", "NsctlError", "Refused"), "engine.model.errors"),
+    **dict.fromkeys(("Facts", "Link", "Process", "Sandbox"), "engine.model.facts"),
+    **dict.fromkeys(("Mode", "Request", "Steps", "opt"), "engine.model.mode"),
+    **dict.fromkeys(("NAMESPACES", "Command", "Plan", "Spawn", "Step"), "engine.model.plan"),
     "hookimpl": "hooks.spec",
 }
 _MODULES = frozenset({"effects", "events", "kit"})

@@ -1,6 +1,4 @@
-"""
-`python -m nsctl`, and the console script.
-"""
+"""`python -m nsctl`, and the console script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-For authors of modes: see `nsctl.engine.testing`.
-"""
+"""For authors of modes: see `nsctl.engine.testing`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The benchmark works, and counts right. How long anything takes is asserted nowhere.
-"""
+"""The benchmark works, and counts right. How long anything takes is asserted nowhere."""
 
 from __future__ import annotations
 

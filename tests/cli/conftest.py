@@ -13,9 +13,7 @@ from nsctl.engine.cli import main, out
 
 @dataclass(frozen=True)
 class Done:
-    """
-    What a command line came to.
-    """
+    """What a command line came to."""
 
     status: int
     stdout: str
@@ -23,9 +21,7 @@ class Done:
 
     @property
     def refusal(self) -> str:
-        """
-        The line that says what is wrong; there is exactly one, and at most one hint below it.
-        """
+        """The line that says what is wrong; there is exactly one, and at most one hint below it."""
         lines = self.stderr.splitlines()
         assert lines[0].startswith("nsctl: "), self.stderr
         assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("hint: ")), self.stderr
@@ -38,9 +34,7 @@ Nsctl = Callable[..., Done]
 
 @pytest.fixture
 def nsctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Nsctl]:
-    """
-    Runs nsctl in this process, with state and audit trail of its own.
-    """
+    """Runs nsctl in this process, with state and audit trail of its own."""
     monkeypatch.setenv("NSCTL_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("NSCTL_AUDIT_LOG", str(tmp_path / "audit" / "audit.jsonl"))
     monkeypatch.setenv("TERM", "dumb")

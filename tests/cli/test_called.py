@@ -14,9 +14,7 @@ Setting = Callable[..., None]
 
 @pytest.fixture
 def calling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setting:
-    """
-    Sets by which word, with which path and by whom nsctl was called.
-    """
+    """Sets by which word, with which path and by whom nsctl was called."""
 
     def setting(path: str, *, uid: int = 1000, sudo: bool = False, folders: str = "/usr/bin:/bin", x: str = "") -> None:
         called.program.cache_clear()

@@ -14,8 +14,8 @@ import pytest
 from nsctl import __version__
 from nsctl.engine.cli.app import COMMANDS
 from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.options import fields_of
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.options import fields_of
+from nsctl.engine.model.plan import Plan
 from nsctl.hooks.manager import Plugins
 from tests.cli.conftest import Nsctl
 
@@ -256,7 +256,7 @@ def test_a_broken_plugin_is_a_row_and_a_warning(nsctl: Nsctl, tmp_path: Path, mo
 def test_a_fault_of_nsctls_own_is_one_line_and_with_v_a_traceback(
     nsctl: Nsctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMMANDS, "check", ("mend:no_such_function", ""))
+    monkeypatch.setitem(COMMANDS, "check", ("maintenance:no_such_function", ""))
     done = nsctl("check")
     assert done.status == 70
     assert "internal error: AttributeError" in done.refusal
@@ -325,9 +325,9 @@ HEAVY = (
 RUNNING = {"logging", "plumbum"}
 """What it takes to run a command."""
 LIGHT = {
-    "--version": [*HEAVY, "pluggy", "ipaddress.x", "nsctl.hooks", "nsctl.engine.plan"],
-    "--help": [*HEAVY, "pluggy", "nsctl.hooks", "nsctl.engine.plan"],
-    "down --help": [*HEAVY, "nsctl.engine.plan"],
+    "--version": [*HEAVY, "pluggy", "ipaddress.x", "nsctl.hooks", "nsctl.engine.model.plan"],
+    "--help": [*HEAVY, "pluggy", "nsctl.hooks", "nsctl.engine.model.plan"],
+    "down --help": [*HEAVY, "nsctl.engine.model.plan"],
     "up bridge --help": [*HEAVY, "nsctl.modes.none", "nsctl.engine.executor"],
     # As root the rules of the firewall are read, which takes a command.
     "up bridge --dry-run": [

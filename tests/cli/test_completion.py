@@ -1,6 +1,4 @@
-"""
-What a real shell makes of a command line when Tab is pressed, and what nsctl answers it.
-"""
+"""What a real shell makes of a command line when Tab is pressed, and what nsctl answers it."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is no
 
 
 def answer(*words: str, cwd: Path | str = "/", env: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """
-    The exit status and the candidates, without what they mean; nothing on stderr.
-    """
+    """The exit status and the candidates, without what they mean; nothing on stderr."""
     done = subprocess.run(
         PYTHON,
         env=os.environ | {"_NSCTL_COMPLETE": "\n".join(words)} | (env or {}),
@@ -149,9 +145,7 @@ def put_nsctl_into(folder: Path) -> None:
 
 
 class Shell:
-    """
-    An interactive shell on a terminal, in a folder of its own, with `nsctl` on its path.
-    """
+    """An interactive shell on a terminal, in a folder of its own, with `nsctl` on its path."""
 
     def __init__(self, folder: Path, argv: list[str], env: dict[str, str]) -> None:
         put_nsctl_into(folder / "bin")
@@ -164,9 +158,7 @@ class Shell:
         self._screen = ""
 
     def type(self, keys: str, until: str) -> None:
-        """
-        Type, and wait until the screen shows a text.
-        """
+        """Type, and wait until the screen shows a text."""
         self._screen = ""
         os.write(self._fd, keys.encode())
         end = time.monotonic() + WAIT

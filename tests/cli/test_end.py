@@ -1,6 +1,4 @@
-"""
-The end of the process, which does not take every module apart.
-"""
+"""The end of the process, which does not take every module apart."""
 
 from __future__ import annotations
 

@@ -30,17 +30,13 @@ NO_COMMANDS = {"--help", "COMMAND", "is"}
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
-    """
-    The commands of nsctl's in a line, as words; what stands behind `--` is somebody else's.
-    """
+    """The commands of nsctl's in a line, as words; what stands behind `--` is somebody else's."""
     for found in re.finditer(r"(?<![\w/.-])(?<!killed )(?<!another )(?<!what )nsctl ([^;:,()|]+)", text):
         yield found[1].split(" -- ")[0].split()
 
 
 def unknown_in(text: str) -> list[str]:
-    """
-    What a line names that nsctl does not have.
-    """
+    """What a line names that nsctl does not have."""
     wrong = []
     for words in commands_in(text):
         rest = [word for word in words if word != "-v" or words[0] != "-v"]
@@ -224,9 +220,7 @@ def test_what_is_always_so_is_not_in_the_help(nsctl: Nsctl, command: str) -> Non
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """
-    Every text in nsctl's own code that names a command of nsctl's: place, text.
-    """
+    """Every text in nsctl's own code that names a command of nsctl's: place, text."""
     for folder in nsctl.__path__:
         for part in ("engine", "modes", "hooks"):
             for path in sorted((Path(folder) / part).resolve().rglob("*.py")):

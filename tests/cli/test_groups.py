@@ -1,6 +1,4 @@
-"""
-The help in groups: everything built in has its group, and a plugin's own options have theirs.
-"""
+"""The help in groups: everything built in has its group, and a plugin's own options have theirs."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from nsctl.engine.cli.app import COMMANDS, command_of
 from nsctl.engine.cli.groups import COMMAND_GROUPS, OPTION_GROUPS, grouped
 from nsctl.engine.cli.mode_group import load
 from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.options import fields_of
+from nsctl.engine.model.options import fields_of
 from nsctl.hooks.manager import LoadedMode, Plugins, entry_points
 from tests.cli.conftest import Nsctl
 
@@ -26,9 +24,7 @@ GROUPED = {name for names in OPTION_GROUPS.values() for name in names}
 
 
 def headings(text: str) -> dict[str, list[str]]:
-    """
-    Heading → the names under it, of a help page.
-    """
+    """Heading → the names under it, of a help page."""
     found: dict[str, list[str]] = {}
     inside = False
     for line in text.splitlines():
@@ -90,9 +86,7 @@ def test_texts_of_all_groups_stand_in_one_column(nsctl: Nsctl) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """
-    One option that no built-in mode has, and one that they have, too.
-    """
+    """One option that no built-in mode has, and one that they have, too."""
 
     flavour: str = opt("plain", "of what taste")
     subnet: str | None = opt(None, "the network's subnet")

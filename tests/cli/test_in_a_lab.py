@@ -1,6 +1,4 @@
-"""
-The commands on a real kernel, each in a lab of its own.
-"""
+"""The commands on a real kernel, each in a lab of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from nsctl.engine.plan import NAMESPACES
+from nsctl.engine.model.plan import NAMESPACES
 from tests.lab import Lab, assert_back, nsctl_argv, snapshot
 
 
@@ -439,9 +437,7 @@ def install(lab: Lab, source: str) -> None:
 
 
 def with_plugin(lab: Lab, source: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run nsctl where a distribution with one plugin is installed.
-    """
+    """Run nsctl where a distribution with one plugin is installed."""
     install(lab, source)
     return lab.run([sys.executable, "-I", "-c", WITH_PLUGIN, *words])
 

@@ -37,17 +37,13 @@ def refused(lab: Lab, text: str, *more: str) -> str:
 
 
 def addresses(lab: Lab) -> dict[str, str]:
-    """
-    Each sandbox's only address.
-    """
+    """Each sandbox's only address."""
     rows = json.loads(lab.nsctl("ls", "--json", check=True).stdout)
     return {row["name"]: ",".join(row["addresses"]).partition("/")[0] for row in rows}
 
 
 def killed(lab: Lab, text: str, *more: str) -> None:
-    """
-    An apply that is killed while it works.
-    """
+    """An apply that is killed while it works."""
     shims = shim(lab, ["ip"])
     shims.plan({1: "kill-parent-after"})
     lab.write(FILE, text)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nsctl.engine.cli import trail_lines
 from nsctl.engine.cli.moments import moment
 from nsctl.engine.cli.trail_told import told as as_line
-from nsctl.engine.errors import Invalid
+from nsctl.engine.model.errors import Invalid
 from nsctl.hooks import logs
 from tests.cli.conftest import Nsctl
 
@@ -88,9 +88,7 @@ def record(sandbox: str, event: str, minutes: int, **more: Any) -> str:
 
 @pytest.fixture
 def trail(tmp_path: Path) -> Path:
-    """
-    A trail of three files, the oldest packed.
-    """
+    """A trail of three files, the oldest packed."""
     path = tmp_path / "audit" / "audit.jsonl"
     path.parent.mkdir()
 

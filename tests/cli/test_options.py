@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsctl import opt
-from nsctl.engine.errors import Invalid
-from nsctl.engine.options import fields_of, from_plain, from_strings, nearest, to_plain
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.options import fields_of, from_plain, from_strings, nearest, to_plain
 
 
 class Colour(Enum):

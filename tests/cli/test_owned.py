@@ -1,6 +1,4 @@
-"""
-Plan and lab files that others than root could have written.
-"""
+"""Plan and lab files that others than root could have written."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import pytest
 
 from nsctl.engine.cli.apply import read_text
 from nsctl.engine.cli.owned import check_owned
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from tests.lab import Lab
 from tests.system.support import said
 
@@ -22,9 +20,7 @@ LAB = '[sandbox.box]\nmode = "none"\nisolate = ["net"]\n'
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """
-    A folder in which everything is root's.
-    """
+    """A folder in which everything is root's."""
     if os.geteuid() != 0:
         pytest.skip("only root's files are looked at")
     monkeypatch.delenv("SUDO_UID", raising=False)

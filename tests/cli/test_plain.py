@@ -1,6 +1,4 @@
-"""
-Commands in their plain forms do without typer: what they say and do is what they would with it.
-"""
+"""Commands in their plain forms do without typer: what they say and do is what they would with it."""
 
 from __future__ import annotations
 

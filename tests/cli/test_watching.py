@@ -1,6 +1,4 @@
-"""
-What the watcher makes of the kernel's messages, and of who fights back.
-"""
+"""What the watcher makes of the kernel's messages, and of who fights back."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import pytest
 
 from nsctl.engine.cli.watching import fight as fights
 from nsctl.engine.cli.watching.fight import FREE, LONGEST, Fight
-from nsctl.engine.probe.changes import Interest, is_about
+from nsctl.engine.host.changes import Interest, is_about
 
 INTEREST = Interest(
     links=frozenset({"nsbr0"}),

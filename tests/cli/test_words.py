@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsctl.engine.cli.words import capabilities, environment, namespaces, seconds
-from nsctl.engine.enter import CAPABILITIES
-from nsctl.engine.errors import Invalid
-from nsctl.engine.plan import NAMESPACES
+from nsctl.engine.cli.parsers import capabilities, environment, namespaces, seconds
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.plan import NAMESPACES
+from nsctl.engine.planning.enter import CAPABILITIES
 
 
 @pytest.mark.parametrize(

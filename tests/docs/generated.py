@@ -1,6 +1,4 @@
-"""
-The parts of documents that are made from the code: tables of options, commands and kit, signatures of hooks.
-"""
+"""The parts of documents that are made from the code: tables of options, commands and kit, signatures of hooks."""
 
 from __future__ import annotations
 
@@ -14,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import nsctl
-from nsctl.engine import effect, facts, kit
+from nsctl.engine import kit
 from nsctl.engine.cli import foreign_words as foreign
 from nsctl.engine.cli.app import COMMANDS, command_of
 from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
-from nsctl.engine.options import Field, fields_of
+from nsctl.engine.model import effect, facts
+from nsctl.engine.model.options import Field, fields_of
 from nsctl.hooks import spec
 from nsctl.hooks.manager import Plugins
 
@@ -26,48 +25,36 @@ _SECTION = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end: \2 -->)", re.DOTA
 
 
 def modes() -> dict[str, Any]:
-    """
-    The built-in modes by name.
-    """
+    """The built-in modes by name."""
     loaded = Plugins.load(reserved=RESERVED).modes()
     return {name: one.mode for name, one in loaded.items() if one.distribution == "nsctl"}
 
 
 def hooks() -> dict[str, Callable[..., Any]]:
-    """
-    The hook specifications by name.
-    """
+    """The hook specifications by name."""
     return {name: getattr(spec, name) for name in spec.__all__ if name.startswith("nsctl_")}
 
 
 def first_sentence(thing: object) -> str:
-    """
-    The first sentence of a docstring.
-    """
+    """The first sentence of a docstring."""
     text = inspect.getdoc(thing) or ""
     return text.partition("\n")[0].rstrip(".")
 
 
 def signature(name: str, function: Callable[..., Any]) -> str:
-    """
-    A function as it is called and what it returns, types as they are written in the code.
-    """
+    """A function as it is called and what it returns, types as they are written in the code."""
     return f"{name}{inspect.signature(function)}".replace("'", "")
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """
-    A table in Markdown.
-    """
+    """A table in Markdown."""
     lines = [list(head), *(list(row) for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
 def options(options_type: type) -> str:
-    """
-    The options of a dataclass.
-    """
+    """The options of a dataclass."""
     return table(
         ("option", "meaning"), ((f"`{_flags(f)} {f.metavar}".rstrip() + "`", f.text) for f in fields_of(options_type))
     )
@@ -79,9 +66,7 @@ def _flags(field: Field) -> str:
 
 
 def kit_functions() -> str:
-    """
-    What kit offers: how it is called, and what for.
-    """
+    """What kit offers: how it is called, and what for."""
     found = []
     for name in kit.__all__:
         thing = getattr(kit, name)
@@ -97,9 +82,7 @@ def kit_functions() -> str:
 
 
 def hook(name: str) -> str:
-    """
-    A hook: its exact signature, and what its specification says.
-    """
+    """A hook: its exact signature, and what its specification says."""
     function = hooks()[name]
     text = inspect.getdoc(function) or ""
     prose, _, _ = text.partition("\n\nArgs:")
@@ -108,9 +91,7 @@ def hook(name: str) -> str:
 
 
 def effects() -> str:
-    """
-    The effects, with their fields.
-    """
+    """The effects, with their fields."""
     rows = []
     for kind in effect.EFFECTS.values():
         names = ", ".join(f.name for f in fields(kind))
@@ -119,26 +100,20 @@ def effects() -> str:
 
 
 def known_facts() -> str:
-    """
-    What facts hold, in the words of their docstring.
-    """
+    """What facts hold, in the words of their docstring."""
     said = dict(re.findall(r"^ {4}(\w+): (.+)$", inspect.getdoc(facts.Facts) or "", re.MULTILINE))
     return table(("fact", "what it is"), ((f"`facts.{f.name}`", said[f.name].rstrip(".")) for f in fields(facts.Facts)))
 
 
 def command(name: str) -> Any:
-    """
-    A command as click knows it.
-    """
+    """A command as click knows it."""
     place, summary = COMMANDS[name]
     module, _, attribute = place.partition(":")
     return command_of(getattr(import_module(f"nsctl.engine.cli.{module}"), attribute), name, summary)
 
 
 def leaves(name: str) -> list[tuple[str, Any]]:
-    """
-    A command, or those of a group, with the words that call them; the modes are not looked into.
-    """
+    """A command, or those of a group, with the words that call them; the modes are not looked into."""
     made = command(name)
     if name in {"up", "run"} or not hasattr(made, "commands"):
         return [(name, made)]
@@ -146,9 +121,7 @@ def leaves(name: str) -> list[tuple[str, Any]]:
 
 
 def options_of(name: str) -> set[str]:
-    """
-    The options of a command; of `up` and `run` those of every built-in mode, too.
-    """
+    """The options of a command; of `up` and `run` those of every built-in mode, too."""
     flags = {flag for _, made in leaves(name) for parameter in made.params for flag in parameter.opts}
     if name in {"up", "run"}:
         flags |= {f.flag for f in fields_of(UpCommon)}
@@ -157,9 +130,7 @@ def options_of(name: str) -> set[str]:
 
 
 def commands() -> str:
-    """
-    Every command, with its options and its help.
-    """
+    """Every command, with its options and its help."""
     parts = [table(("command", "what it does"), ((f"`{n}`", text) for n, (_, text) in COMMANDS.items()))]
     for name, made in (leaf for command_name in COMMANDS for leaf in leaves(command_name)):
         help_ = " ".join((made.help or "").split())
@@ -179,9 +150,7 @@ def commands() -> str:
 
 
 def foreign_words() -> str:
-    """
-    What docker, podman and `ip netns` call otherwise: those of one answer in one row.
-    """
+    """What docker, podman and `ip netns` call otherwise: those of one answer in one row."""
     rows: dict[str, list[str]] = {}
     for word, answer in foreign.COMMANDS.items():
         rows.setdefault(answer, []).append(word)
@@ -207,14 +176,10 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 
 def sections_in(page: Path) -> list[str]:
-    """
-    The names of a page's sections that are made from the code.
-    """
+    """The names of a page's sections that are made from the code."""
     return [found[2] for found in _SECTION.finditer(page.read_text())]
 
 
 def regenerated(page: Path) -> str:
-    """
-    A page with these sections made anew.
-    """
+    """A page with these sections made anew."""
     return _SECTION.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}{found[3]}", page.read_text())

@@ -30,9 +30,7 @@ _FLAG = re.compile(r"(?<![\w-])-{1,2}(?=[a-z])")
 
 
 def pages() -> dict[str, str]:
-    """
-    File name → text.
-    """
+    """File name → text."""
     found = {"nsctl.1": _root()}
     for name in COMMANDS:
         found[f"nsctl-{name}.1"] = _command(name)
@@ -190,9 +188,7 @@ def _sentence(text: str) -> str:
 
 
 def _text(text: str, *, code: bool = False) -> str:
-    """
-    Text for troff: in code every `-` is a minus, in prose that of an option.
-    """
+    """Text for troff: in code every `-` is a minus, in prose that of an option."""
     text = text.replace("\\", "\\e")
     if code:
         text = f"\\fB{text}\\fR".replace("-", "\\-")

@@ -44,23 +44,17 @@ class Block:
     notes: list[tuple[str, str]] = field(default_factory=list)
 
     def noted(self, kind: str) -> list[str]:
-        """
-        The texts of the notes of a kind.
-        """
+        """The texts of the notes of a kind."""
         return [text for found, text in self.notes if found == kind]
 
 
 def name_of(page: Path) -> str:
-    """
-    A page as messages and test names show it.
-    """
+    """A page as messages and test names show it."""
     return page.relative_to(ROOT).as_posix()
 
 
 def blocks(page: Path) -> list[Block]:
-    """
-    The fenced blocks of a page.
-    """
+    """The fenced blocks of a page."""
     found: list[Block] = []
     inside: Block | None = None
     notes: list[tuple[str, str]] = []
@@ -83,29 +77,21 @@ def blocks(page: Path) -> list[Block]:
 
 
 def prose(page: Path) -> str:
-    """
-    A page without its blocks and comments.
-    """
+    """A page without its blocks and comments."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
 
 
 def headings(page: Path) -> list[str]:
-    """
-    The headings of a page, without their marks.
-    """
+    """The headings of a page, without their marks."""
     return [found[2] for line in prose(page).splitlines() if (found := _HEADING.fullmatch(line))]
 
 
 def anchor(heading: str) -> str:
-    """
-    Where a link to a heading leads, as GitHub makes it.
-    """
+    """Where a link to a heading leads, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def links(page: Path) -> list[str]:
-    """
-    What a page links to, pictures included.
-    """
+    """What a page links to, pictures included."""
     return [a or b for a, b in _LINK.findall(prose(page))]

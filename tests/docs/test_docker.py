@@ -1,6 +1,4 @@
-"""
-The session beside Docker's commands works, from top to bottom.
-"""
+"""The session beside Docker's commands works, from top to bottom."""
 
 from __future__ import annotations
 

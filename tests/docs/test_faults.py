@@ -1,6 +1,4 @@
-"""
-What is written about the faults that are tried is what is tried, and the tests that reproduce a defect exist.
-"""
+"""What is written about the faults that are tried is what is tried, and the tests that reproduce a defect exist."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _KIND = re.compile(r"""tally\.(?:sweep|note)\(\s*f?"([^"]+)\"""")
 
 
 def rows(chapter: str) -> list[str]:
-    """
-    The lines of a chapter's table, without its head.
-    """
+    """The lines of a chapter's table, without its head."""
     text = prose(PAGE).partition(f"## {chapter}\n")[2].partition("\n## ")[0]
     return [line for line in text.splitlines() if line.startswith("| ")][1:]
 

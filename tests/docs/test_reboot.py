@@ -1,6 +1,4 @@
-"""
-State lives exactly as long as the kernel's: what ARCHITECTURE.md and docs/safety.md say of a reboot.
-"""
+"""State lives exactly as long as the kernel's: what ARCHITECTURE.md and docs/safety.md say of a reboot."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The reference is complete: every mode, option, hook, command and exit status, as the code has them.
-"""
+"""The reference is complete: every mode, option, hook, command and exit status, as the code has them."""
 
 from __future__ import annotations
 
@@ -11,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine import cli, errors
-from nsctl.engine.cli import log, mend
+from nsctl.engine import cli
+from nsctl.engine.cli import log, maintenance
 from nsctl.engine.cli.app import COMMANDS
-from nsctl.engine.lab.file import COMMON
+from nsctl.engine.labfiles.file import COMMON
+from nsctl.engine.model import errors
 from tests.docs.generated import SECTIONS, hooks, modes, regenerated, sections_in
 from tests.docs.pages import PAGES, ROOT, headings, name_of
 
@@ -55,7 +54,7 @@ def test_the_table_of_exit_statuses_is_that_of_the_errors() -> None:
     shown = {int(key) for key in table if key.isdigit()}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.NsctlError)]
     raised = {kind.exit_status for kind in kinds if kind is not errors.NsctlError}
-    others = {0, mend.DRIFT, log.BROKEN, cli.INTERNAL, cli.FAILED, 126, 127}
+    others = {0, maintenance.DRIFT, log.BROKEN, cli.INTERNAL, cli.FAILED, 126, 127}
     assert shown == raised | others
     assert "128+n" in table
     assert re.search(r"^\| 1 \| .* \| as before: everything was undone \|$", text, re.MULTILINE)

@@ -1,6 +1,4 @@
-"""
-What the documents say that needs no root, done by the user nobody beside sandboxes that are up.
-"""
+"""What the documents say that needs no root, done by the user nobody beside sandboxes that are up."""
 
 from __future__ import annotations
 

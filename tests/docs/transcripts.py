@@ -70,9 +70,7 @@ class Command:
 
 
 def commands_of(block: Block) -> list[Command]:
-    """
-    The commands of a block.
-    """
+    """The commands of a block."""
     if block.language == "sh":
         return [Command(n, text, (), must_succeed=True) for n, text in enumerate(block.lines, block.line)]
     prompt = block.lines[0][:2]
@@ -90,9 +88,7 @@ def commands_of(block: Block) -> list[Command]:
 
 
 def script_of(blocks: list[Block]) -> tuple[str, list[Command]]:
-    """
-    The shell script that a page amounts to, and the commands whose output it marks.
-    """
+    """The shell script that a page amounts to, and the commands whose output it marks."""
     lines = [f"cd {WORK}", "exec 2>&1", "status=0", "export reader"]
     commands: list[Command] = []
     for block in blocks:
@@ -161,9 +157,7 @@ exec """
 
 
 def run_page(lab: Lab, blocks: list[Block]) -> list[tuple[Command, int, list[str]]]:
-    """
-    Run a page's commands: each with its exit status and what it printed.
-    """
+    """Run a page's commands: each with its exit status and what it printed."""
     equip(lab)
     if any(word in line for word in ("systemctl", "nsctl systemd") for block in blocks for line in block.lines):
         stand_in(lab)
@@ -180,9 +174,7 @@ def run_page(lab: Lab, blocks: list[Block]) -> list[tuple[Command, int, list[str
 
 
 def normal(line: str) -> str:
-    """
-    A line without what differs from run to run.
-    """
+    """A line without what differs from run to run."""
     line = line.rstrip()
     for pattern, instead in _VARIES:
         line = re.sub(pattern, instead, line)
@@ -190,9 +182,7 @@ def normal(line: str) -> str:
 
 
 def agrees(shown: tuple[str, ...], printed: list[str]) -> bool:
-    """
-    Whether a document's output is what was printed.
-    """
+    """Whether a document's output is what was printed."""
     pattern = "".join(
         r"(?:.*\n)*" if line.strip() == "…" else re.escape(normal(line)).replace("…", ".*") + r"\n" for line in shown
     )
@@ -200,16 +190,12 @@ def agrees(shown: tuple[str, ...], printed: list[str]) -> bool:
 
 
 def is_a_fault(lines: Iterable[str]) -> bool:
-    """
-    Whether these lines tell of a fault in nsctl, which no document should show.
-    """
+    """Whether these lines tell of a fault in nsctl, which no document should show."""
     return any(re.search(r"internal error|Traceback|^FAILED ", line) for line in lines)
 
 
 def rewrite(page: Path, results: list[tuple[Command, int, list[str]]]) -> None:
-    """
-    Put what was printed into the page, where it no longer agrees and nothing was left out by hand.
-    """
+    """Put what was printed into the page, where it no longer agrees and nothing was left out by hand."""
     lines = page.read_text().splitlines()
     for command, _, printed in reversed(results):
         left_out = any("…" in line for line in command.output)

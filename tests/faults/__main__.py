@@ -1,6 +1,4 @@
-"""
-The command line of scripts/faults: all faults, and one table of what came of them.
-"""
+"""The command line of scripts/faults: all faults, and one table of what came of them."""
 
 from __future__ import annotations
 
@@ -75,9 +73,7 @@ def report(counts: Mapping[str, Any], status: int) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """
-    The same, for people.
-    """
+    """The same, for people."""
     counts = [*sorted(found["classes"].items()), (f"all, with seed {found['seed']}", found["total"])]
     lines = [HEAD, *((name, c["tried"], c["survived"], c["left_over"], f"{c['seconds']:.0f}") for name, c in counts)]
     widths = [max(len(str(line[n])) for line in lines) for n in range(len(HEAD))]

@@ -12,9 +12,7 @@ from tests.faults.warm import Warm
 
 @pytest.fixture(scope="session")
 def tally() -> Iterator[Tally]:
-    """
-    Counts the faults of the session; scripts/faults chooses seed and size, and reads the counts.
-    """
+    """Counts the faults of the session; scripts/faults chooses seed and size, and reads the counts."""
     most = os.environ.get("NSCTL_FAULTS_MOST")
     report = os.environ.get("NSCTL_FAULTS_REPORT")
     counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")), int(most) if most else None, every=bool(report))
@@ -31,9 +29,7 @@ def _timed(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def warm(_labs: None) -> Iterator[Warm]:
-    """
-    nsctl, for the price of a fork.
-    """
+    """nsctl, for the price of a fork."""
     zygote = Warm()
     yield zygote
     zygote.close()

@@ -1,6 +1,4 @@
-"""
-Hostile input, as data: words, lab files, command lines.
-"""
+"""Hostile input, as data: words, lab files, command lines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Hostile plugins, as source.
-"""
+"""Hostile plugins, as source."""
 
 from __future__ import annotations
 
@@ -61,7 +59,7 @@ PLANNING: dict[str, str] = {
     "a newline in the reason": "yield Step('k', 'a\\n2. b', Command(('true',)), no_undo='so')",
     "a key that is no text": "yield Step(7, 'why', Command(('true',)), no_undo='so')",
     "a key that is a list": "yield Step([], 'why', Command(('true',)), no_undo='so')",
-    "it goes with a list": DOING.format("goes_with=[]"),
+    "it goes with a list": DOING.format("removed_with=[]"),
     "an undo that never ends": DOING.format("undo=iter(int, 1)"),
     "after itself, as text": DOING.format("after='k'"),
     "an effect of wrong types": DOING.format("effect=effects.LinkIs(7, b'x')"),
@@ -96,7 +94,5 @@ HANG = "print('there', file=sys.stderr, flush=True); {}"
 
 
 def source_of(**parts: str) -> str:
-    """
-    A plugin with these parts.
-    """
+    """A plugin with these parts."""
     return PLUGIN.format(**dict.fromkeys(("post", "steps", "modes", "review"), "pass") | {"field": ""} | parts)

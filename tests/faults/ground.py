@@ -1,6 +1,4 @@
-"""
-A lab host to try faults on: canaries planted, nsctl at hand, and known exactly as it was.
-"""
+"""A lab host to try faults on: canaries planted, nsctl at hand, and known exactly as it was."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ BESIDE = ("second on a bridge", "container")
 
 
 def settled(lab: Lab) -> Snapshot:
-    """
-    The host once it is at rest: an init is ready before it has become its last program.
-    """
+    """The host once it is at rest: an init is ready before it has become its last program."""
     deadline = time.monotonic() + 5
     last = snapshot(lab)
     while time.monotonic() < deadline:
@@ -111,32 +107,24 @@ class Ground:
             raise
 
     def close(self) -> None:
-        """
-        Take it away.
-        """
+        """Take it away."""
         if self.firewalld is not None:
             self.firewalld.close()
         self.lab.close()
 
     @property
     def shims(self) -> Shims:
-        """
-        The shims over its tools.
-        """
+        """The shims over its tools."""
         if self._shims is None:
             raise AssertionError("a ground without shims")
         return self._shims
 
     def plan(self, faults: Faults) -> None:
-        """
-        From now on these faults in tools.
-        """
+        """From now on these faults in tools."""
         self.shims.plan(faults)
 
     def start(self, *argv: str, **how: Any) -> Running:
-        """
-        Start nsctl; see `Warm.start`.
-        """
+        """Start nsctl; see `Warm.start`."""
         return self.warm.start(self.lab, *argv, **how)
 
     def nsctl(self, *argv: str, **how: Any) -> Done:
@@ -149,18 +137,14 @@ class Ground:
         return civil(self.warm.run(self.lab, *argv, **how))
 
     def good(self, *argv: str, **how: Any) -> Done:
-        """
-        Run nsctl to its end, which has to be a good one.
-        """
+        """Run nsctl to its end, which has to be a good one."""
         done = self.nsctl(*argv, **how)
         if done.status != 0:
             raise AssertionError(str(done))
         return done
 
     def names(self) -> list[str]:
-        """
-        The sandboxes that are up.
-        """
+        """The sandboxes that are up."""
         rows = json.loads(self.good("ls", "--json").stdout)
         return [row["name"] for row in rows]
 
@@ -215,7 +199,5 @@ def is_stage(call: Call) -> bool:
 
 
 def before_the_init(calls: list[Call]) -> list[Call]:
-    """
-    The calls up to the one that starts the init; what the init calls is the same whether steps are fused or not.
-    """
+    """The calls up to the one that starts the init; what the init calls is the same whether steps are fused or not."""
     return calls[: next((n for n, call in enumerate(calls, 1) if is_stage(call)), len(calls))]

@@ -1,6 +1,4 @@
-"""
-What others do to a host while nsctl is at work: each act fails where there is nothing for it to do.
-"""
+"""What others do to a host while nsctl is at work: each act fails where there is nothing for it to do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-How many faults were tried, and how many nsctl survived; and how to try many of them, two hosts at a time.
-"""
+"""How many faults were tried, and how many nsctl survived; and how to try many of them, two hosts at a time."""
 
 from __future__ import annotations
 
@@ -61,22 +59,16 @@ class Tally:
     _since: float = field(default_factory=time.monotonic)
 
     def random(self, *what: Hashable) -> random.Random:
-        """
-        A generator for one purpose: what it gives depends on the seed and the purpose alone.
-        """
+        """A generator for one purpose: what it gives depends on the seed and the purpose alone."""
         return random.Random(f"{self.seed} {what}")  # noqa: S311  nothing secret
 
     def begin(self) -> None:
-        """
-        A test begins: the time from now on belongs to what it tries.
-        """
+        """A test begins: the time from now on belongs to what it tries."""
         with self._lock:
             self._since = time.monotonic()
 
     def note(self, kind: str, *, survived: bool, times: int = 1) -> None:
-        """
-        Count faults.
-        """
+        """Count faults."""
         with self._lock:
             count = self.counts.setdefault(kind, Count())
             count.tried += times
@@ -87,9 +79,7 @@ class Tally:
             self._since = now
 
     def write(self, path: Path) -> None:
-        """
-        The counts as JSON.
-        """
+        """The counts as JSON."""
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
         path.write_text(json.dumps({"seed": self.seed, "classes": counts}, indent=2), encoding="utf-8")
 
@@ -161,9 +151,7 @@ class Tally:
 
 
 def told(case: object, error: Exception) -> str:
-    """
-    What happened, without the hundreds of lines that follow from one link.
-    """
+    """What happened, without the hundreds of lines that follow from one link."""
     lines = (str(error) if isinstance(error, AssertionError) else repr(error)).splitlines()
     more = [f"  … and {len(lines) - LINES} lines more"] if len(lines) > LINES else []
     return "\n".join([f"{case}: {lines[0] if lines else ''}", *lines[1:LINES], *more])
@@ -189,7 +177,5 @@ def thinned(ticks: Sequence[str], generator: random.Random, inner: int = 2) -> l
 
 
 def some(points: Sequence[int], most: int, generator: random.Random) -> list[int]:
-    """
-    All of them, or a choice.
-    """
+    """All of them, or a choice."""
     return list(points) if len(points) <= most else sorted(generator.sample(list(points), most))

@@ -1,6 +1,4 @@
-"""
-10. Every protective rule taken out in turn, in a copy of the tree: a test must notice.
-"""
+"""10. Every protective rule taken out in turn, in a copy of the tree: a test must notice."""
 
 from __future__ import annotations
 
@@ -28,16 +26,14 @@ DEADLINE_OF_ALL = 600
 """Seconds for one start of pytest."""
 # Without its rule, nsctl may do anything: it gets a network and PIDs of its own, and whatever it leaves running dies.
 APART = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-WHERE = "import nsctl.engine.plan, nsctl.modes.bridge as b; print(nsctl.engine.plan.__file__, b.__file__)"
+WHERE = "import nsctl.engine.model.plan, nsctl.modes.bridge as b; print(nsctl.engine.model.plan.__file__, b.__file__)"
 PYTEST = ("-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider")
 
 Done = subprocess.CompletedProcess[str]
 
 
 class Copy:
-    """
-    A copy of the tree, and an interpreter that imports nsctl from there.
-    """
+    """A copy of the tree, and an interpreter that imports nsctl from there."""
 
     def __init__(self, place: Path) -> None:
         place.mkdir()
@@ -49,22 +45,16 @@ class Copy:
         (site / "tree.pth").write_text(f"{self.tree / 'src'}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
 
     def run(self, words: Sequence[str], deadline: float = DEADLINE) -> Done:
-        """
-        Run Python in the copy.
-        """
+        """Run Python in the copy."""
         argv = [*APART, str(self.python), *words]
         return subprocess.run(argv, check=False, cwd=self.tree, capture_output=True, text=True, timeout=deadline)
 
     def with_all(self, tests: Sequence[str]) -> Done:
-        """
-        Run tests with nothing taken out.
-        """
+        """Run tests with nothing taken out."""
         return self.run([*PYTEST, *tests], DEADLINE_OF_ALL)
 
     def without(self, rule: Rule) -> Done:
-        """
-        Run a rule's test with the rule taken out, and put it back.
-        """
+        """Run a rule's test with the rule taken out, and put it back."""
         file = self.tree / rule.file
         text = file.read_text(encoding="utf-8")
         try:
@@ -75,9 +65,7 @@ class Copy:
 
 
 def lost_in(tree: Path, rule: Rule) -> str:
-    """
-    What is wrong with a rule's entry in the table.
-    """
+    """What is wrong with a rule's entry in the table."""
     times = (tree / rule.file).read_text(encoding="utf-8").count(rule.old)
     return "" if times == 1 else f"{rule.file} has the text of '{rule.name}' {times} times: {rule.old!r}"
 
@@ -89,9 +77,7 @@ def rewrite(file: Path, text: str) -> None:
 
 
 class Trials:
-    """
-    What comes of the rules, two at a time.
-    """
+    """What comes of the rules, two at a time."""
 
     def __init__(self, place: Path, rules: Sequence[Rule]) -> None:
         self._copies: SimpleQueue[Copy] = SimpleQueue()
@@ -105,9 +91,7 @@ class Trials:
         self.without = {rule: self._submit(partial(Copy.without, rule=rule)) for rule in rules}
 
     def close(self) -> None:
-        """
-        Wait for what is under way, and leave out the rest.
-        """
+        """Wait for what is under way, and leave out the rest."""
         self._pool.shutdown(cancel_futures=True)
 
     def _submit(self, task: Callable[[Copy], Done]) -> Future[Done]:
@@ -123,9 +107,7 @@ class Trials:
 
 @pytest.fixture(scope="module")
 def trials(_labs: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
-    """
-    The trials of the rules that were asked for.
-    """
+    """The trials of the rules that were asked for."""
     here = [item for item in request.session.items if item.path == request.path]
     asked = [item.callspec.params["rule"] for item in here if hasattr(item, "callspec")]
     made = Trials(tmp_path_factory.mktemp("ablation"), asked or RULES)

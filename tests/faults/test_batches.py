@@ -1,6 +1,4 @@
-"""
-2. A fused batch that stops after each of its lines: what it did is undone, and what it did not do is not missed.
-"""
+"""2. A fused batch that stops after each of its lines: what it did is undone, and what it did not do is not missed."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ class Stop:
     action: str
 
     def plan(self, ground: Ground) -> None:
-        """
-        From now on the first such batch stops there.
-        """
+        """From now on the first such batch stops there."""
         ground.plan({})
         there = "!=" if self.inside else "="
         tests = [
@@ -50,9 +46,7 @@ def ground_for(warm: Warm, mode: str) -> Ground:
 
 
 def places(ground: Ground, *argv: str) -> list[Stop]:
-    """
-    Every place where a batch of a command of nsctl's can stop.
-    """
+    """Every place where a batch of a command of nsctl's can stop."""
     ground.plan({})
     ground.shims.record(on=True)
     ground.good(*argv)

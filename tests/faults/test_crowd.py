@@ -1,6 +1,4 @@
-"""
-9. A crowd: 50 commands at once, ten times over, some of them killed, against a model of what may come of it.
-"""
+"""9. A crowd: 50 commands at once, ten times over, some of them killed, against a model of what may come of it."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ def all_at_once(ground: Ground, orders: list[Order]) -> list[Done]:
 
 
 def by_the_model(orders: list[Order], done: list[Done], before: set[str], after: set[str]) -> None:
-    """
-    What each command says it did adds up to what there is.
-    """
+    """What each command says it did adds up to what there is."""
     for given, each in zip(orders, done, strict=True):
         allowed = {0, 2, -signal.SIGKILL} if given.tick else {0, 2}
         assert each.status in allowed, str(each)
@@ -83,9 +79,7 @@ def by_the_model(orders: list[Order], done: list[Done], before: set[str], after:
 
 
 def one_of_each(ground: Ground) -> None:
-    """
-    No two owners of an address, no rule twice, no bridge too many, and all of it in place.
-    """
+    """No two owners of an address, no rule twice, no bridge too many, and all of it in place."""
     rows: list[dict[str, Any]] = json.loads(ground.good("ls", "--json").stdout)
     own = [address for row in rows if row["mode"] != "container" for address in row.get("addresses", [])]
     assert not [address for address, times in Counter(own).items() if times > 1], own

@@ -208,9 +208,7 @@ def left_alone(ground: Ground, drift: Drift) -> None:
 
 
 def strangers(ground: Ground) -> list[str]:
-    """
-    All that can be seen of links with a stranger's hardware address, the state of their ports left out.
-    """
+    """All that can be seen of links with a stranger's hardware address, the state of their ports left out."""
     shown = [ground.lab.run([*at, "-json", "address", "show"]).stdout for at in (["ip"], ["ip", "-n", "web"])]
     return [
         f"{link['ifname']} {link['flags']} {link['mtu']} {link['addr_info']} {link.get('master')}"

@@ -1,6 +1,4 @@
-"""
-16. Every command from another PID, time, mount or network namespace, or several: refused, and nothing changed.
-"""
+"""16. Every command from another PID, time, mount or network namespace, or several: refused, and nothing changed."""
 
 from __future__ import annotations
 

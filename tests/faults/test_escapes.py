@@ -86,9 +86,7 @@ def program(**told: Any) -> tuple[str, ...]:
 
 
 def made(ground: Ground, mode: str, way: str, *options: str, **told: Any) -> Found:
-    """
-    Make the attempts of a mode in one way; the host is as it was while the sandbox is up, and afterwards.
-    """
+    """Make the attempts of a mode in one way; the host is as it was while the sandbox is up, and afterwards."""
     uplink = ground.lab.call(socket.if_nametoindex, "eth0")
     command = program(mode=mode, abstract=ABSTRACT, uplink=uplink, canary="sleep 1000009", **told)
     sandbox = (*OPTIONS[mode], "--name", "web", *options)
@@ -117,9 +115,7 @@ def word(outcome: str) -> str:
 
 @pytest.fixture(scope="module")
 def ground(warm: Warm) -> Iterator[Ground]:
-    """
-    A host beside whose sandbox there is another one; its mounts are shared, as systemd makes them.
-    """
+    """A host beside whose sandbox there is another one; its mounts are shared, as systemd makes them."""
     ground = Ground(warm)
     ground.lab.run(["mount", "--make-rshared", "/"], check=True)
     ground.good(*BASE)
@@ -134,9 +130,7 @@ def ground(warm: Warm) -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def outcomes(ground: Ground) -> dict[tuple[str, str], Found]:
-    """
-    Mode and way → what became of the attempts.
-    """
+    """Mode and way → what became of the attempts."""
     return {(mode, way): made(ground, mode, way) for mode in ALL for way in WAYS}
 
 

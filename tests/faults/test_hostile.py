@@ -1,6 +1,4 @@
-"""
-11. Hostile input, through the command line: exit status 2, one line that says why, and nothing changed.
-"""
+"""11. Hostile input, through the command line: exit status 2, one line that says why, and nothing changed."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def printable(text: str) -> bool:
 
 
 def refused(done: Done, *statuses: int) -> str:
-    """
-    The one line that says why; there may be a hint below it.
-    """
+    """The one line that says why; there may be a hint below it."""
     lines = done.stderr.splitlines()
     assert done.status in (statuses or (2,)), str(done)[:2000]
     assert done.stdout == "", str(done)[:2000]
@@ -52,9 +48,7 @@ def refused(done: Done, *statuses: int) -> str:
 
 
 def civil(done: Done) -> Done:
-    """
-    Refused, or carried out; in both cases nothing raw reaches the terminal.
-    """
+    """Refused, or carried out; in both cases nothing raw reaches the terminal."""
     if done.status:
         refused(done, 2, 125)
     assert printable(done.stdout + done.stderr), repr(done)[:2000]

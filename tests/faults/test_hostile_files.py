@@ -1,6 +1,4 @@
-"""
-11. Hostile files, through the pure part: lab files and plans.
-"""
+"""11. Hostile files, through the pure part: lab files and plans."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsctl.engine import render
 from nsctl.engine.cli.settings import of_lab_file
-from nsctl.engine.errors import Invalid
-from nsctl.engine.lab import read_lab
-from nsctl.engine.names import check_name
-from nsctl.engine.plan import Plan
-from nsctl.engine.planner import validate
+from nsctl.engine.labfiles import read_lab
+from nsctl.engine.model.errors import Invalid
+from nsctl.engine.model.names import check_name
+from nsctl.engine.model.plan import Plan
+from nsctl.engine.planning import render
+from nsctl.engine.planning.planner import validate
 from nsctl.modes import bridge
 from tests.faults.corpus import MUTATIONS
 from tests.faults.tally import Tally

@@ -1,6 +1,4 @@
-"""
-11. Hostile plugins: what they say, raise, return or never return.
-"""
+"""11. Hostile plugins: what they say, raise, return or never return."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ import pytest
 
 from nsctl import Facts, Plan, Refused, Request
 from nsctl.engine.cli.parameters import RESERVED
-from nsctl.engine.options import from_strings
-from nsctl.engine.planner import plan
+from nsctl.engine.model.options import from_strings
+from nsctl.engine.planning.planner import plan
 from nsctl.hooks.manager import EntryPoint, Plugins
 from tests.faults.evil import BROKEN, DYING, HANG, PLANNING, START, source_of
 from tests.faults.ground import Ground
@@ -24,9 +22,7 @@ from tests.lab import diff, snapshot
 
 
 def loaded(monkeypatch: pytest.MonkeyPatch, **parts: str) -> Plugins:
-    """
-    The plugin, loaded into this process.
-    """
+    """The plugin, loaded into this process."""
     module = types.ModuleType("nsctl_evil")
     monkeypatch.setitem(sys.modules, "nsctl_evil", module)
     exec(source_of(**parts), module.__dict__)  # noqa: S102  it is a plugin
@@ -92,9 +88,7 @@ def ground(warm: Warm) -> Iterator[Ground]:
 
 
 def install(ground: Ground, **parts: str) -> list[str]:
-    """
-    The words that start nsctl with the plugin.
-    """
+    """The words that start nsctl with the plugin."""
     ground.lab.write("/run/plugins/evil.py", source_of(**parts), 0o644)
     ground.lab.write("/run/plugins/evil-1.0.dist-info/entry_points.txt", "[nsctl]\nevil = evil\n", 0o644)
     ground.before = snapshot(ground.lab)

@@ -1,6 +1,4 @@
-"""
-11. Hostile surroundings: variables, directories, streams, and as many words as there can be.
-"""
+"""11. Hostile surroundings: variables, directories, streams, and as many words as there can be."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-11. Hostile input, through the pure part: what gets past it is a plan whose every word is known to be harmless.
-"""
+"""11. Hostile input, through the pure part: what gets past it is a plan whose every word is known to be harmless."""
 
 from __future__ import annotations
 
@@ -16,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from nsctl.engine import render
-from nsctl.engine.cli.words import environment
-from nsctl.engine.effect import LinkIs
-from nsctl.engine.errors import Invalid, NsctlError
-from nsctl.engine.facts import Facts, Link, Process, Route, Sandbox
-from nsctl.engine.fuse import BATCH, RESTORE, Item, batch_text, compile_runs, do_items, restore_text
-from nsctl.engine.mode import Mode, Request
-from nsctl.engine.names import check_ifname, check_mac, check_name, display
-from nsctl.engine.options import fields_of, from_strings
-from nsctl.engine.plan import Command, Plan
-from nsctl.engine.planner import plan
+from nsctl.engine.cli.parsers import environment
+from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.errors import Invalid, NsctlError
+from nsctl.engine.model.facts import Facts, Link, Process, Route, Sandbox
+from nsctl.engine.model.mode import Mode, Request
+from nsctl.engine.model.names import check_ifname, check_mac, check_name, display
+from nsctl.engine.model.options import fields_of, from_strings
+from nsctl.engine.model.plan import Command, Plan
+from nsctl.engine.planning import render
+from nsctl.engine.planning.planner import plan
+from nsctl.engine.runner.batches import BATCH, RESTORE, Item, batches_of, do_items, ip_batch_text, restore_text
 from nsctl.modes import bridge, container, host, none
 from tests.faults.corpus import WORDS
 from tests.faults.tally import Tally
@@ -48,9 +46,7 @@ HARD = settings(deadline=None, database=None, suppress_health_check=list(HealthC
 
 
 def hunt(tally: Tally, test: Callable[..., None], kind: str, times: int) -> None:
-    """
-    Try a property on many inputs, which the seed chooses.
-    """
+    """Try a property on many inputs, which the seed chooses."""
     survived = False
     try:
         seed(tally.seed)(settings(HARD, max_examples=times)(test))()
@@ -105,9 +101,7 @@ def made(mode: Mode, chosen: dict[str, str], name: str, command: tuple[str, ...]
 
 
 def options_in(argv: tuple[str, ...]) -> Iterator[str]:
-    """
-    The words that a tool would take for options, with the values that are the user's made alike.
-    """
+    """The words that a tool would take for options, with the values that are the user's made alike."""
     for word in argv:
         if word.startswith("-"):
             yield re.sub(r"=.*", "=", word)
@@ -151,21 +145,17 @@ def test_a_plan_holds_no_byte_that_nobody_looked_at(tally: Tally) -> None:
 
 
 def unquoted(line: str) -> list[str]:
-    """
-    The words of a line, as `ip -batch` and `iptables-restore` agree to read it (lib/utils.c, xshared.c).
-    """
+    """The words of a line, as `ip -batch` and `iptables-restore` agree to read it (lib/utils.c, xshared.c)."""
     seen = line.partition("#")[0]  # a comment even between quotes
     return [a or b for a, b in re.findall(r'"([^"\\]*)"(?=\s|$)|([^\s"\'\\]\S*)', seen)]
 
 
 def runs_say_what_was_planned(items: list[Item]) -> None:
-    """
-    Each line of a batch is exactly one command, word for word.
-    """
-    for run in compile_runs(items):
+    """Each line of a batch is exactly one command, word for word."""
+    for run in batches_of(items):
         commands = [item.command for item in run.items]
         if run.kind == BATCH:
-            text, _ = batch_text(run)
+            text, _ = ip_batch_text(run)
             assert [unquoted(line) for line in text[:-1].split("\n")] == [list(c.argv[1:]) for c in commands]
         elif run.kind == RESTORE and all(c.argv[0] in {"iptables", "ip6tables"} for c in commands):
             lines = restore_text(run)[0].split("\n")

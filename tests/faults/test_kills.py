@@ -1,6 +1,4 @@
-"""
-3. SIGKILL anywhere in up, down, repair and recover. The next command, or `recover`, leaves nothing behind.
-"""
+"""3. SIGKILL anywhere in up, down, repair and recover. The next command, or `recover`, leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ def ground_for(warm: Warm, mode: str, *, shims: bool = False) -> Ground:
 
 
 def mend(ground: Ground, how: str) -> None:
-    """
-    Run the command that comes after a kill.
-    """
+    """Run the command that comes after a kill."""
     match how:
         case "recover":
             ground.good("recover")
@@ -46,9 +42,7 @@ def recovered(ground: Ground, how: str) -> None:
 
 
 def dry(make: Callable[[], Ground], *commands: Sequence[str]) -> tuple[str, ...]:
-    """
-    The ticks of the last of some commands.
-    """
+    """The ticks of the last of some commands."""
     ground = make()
     try:
         for argv in commands[:-1]:
@@ -59,9 +53,7 @@ def dry(make: Callable[[], Ground], *commands: Sequence[str]) -> tuple[str, ...]
 
 
 def kill_at(ground: Ground, tick: int, *argv: str) -> bool:
-    """
-    Kill nsctl at a tick; whether it got that far.
-    """
+    """Kill nsctl at a tick; whether it got that far."""
     done = ground.nsctl(*argv, at={tick: KILL})
     assert done.status in {-signal.SIGKILL, 0}, str(done)
     return done.status != 0

@@ -1,6 +1,4 @@
-"""
-7. A reboot that /run survives: nothing of before counts, nothing of before is in the way.
-"""
+"""7. A reboot that /run survives: nothing of before counts, nothing of before is in the way."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ UP = ("none", "host", "bridge", "workload")
 
 @contextmanager
 def rebooted(lab: Lab) -> Iterator[Lab]:
-    """
-    The host after a reboot; names of namespaces are plain files by then, as where /run is no tmpfs.
-    """
+    """The host after a reboot; names of namespaces are plain files by then, as where /run is no tmpfs."""
     names = lab.run(["ls", "/run/netns"]).stdout.split()
     after = reboot(lab)
     try:
@@ -40,9 +36,7 @@ def kernel(lab: Lab) -> Snapshot:
 
 
 def fresh_start(warm: Warm, lab: Lab, mode: str, address: str) -> None:
-    """
-    The same sandbox, with the same address, can be made and taken down; then there is nothing.
-    """
+    """The same sandbox, with the same address, can be made and taken down; then there is nothing."""
     before = kernel(lab)
     listed = civil(warm.run(lab, "ls"))
     assert listed.status == 0, str(listed)

@@ -1,6 +1,4 @@
-"""
-5. INT, TERM and HUP at every boundary, once and twice: everything is undone, and the exit status says by what.
-"""
+"""5. INT, TERM and HUP at every boundary, once and twice: everything is undone, and the exit status says by what."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ def ground_for(warm: Warm, mode: str, *, shims: bool = False) -> Ground:
 
 
 def stopped(ground: Ground, argv: Sequence[str], at: Mapping[int, Sequence[int]]) -> None:
-    """
-    Run nsctl, with signals at some ticks, and see what came of it.
-    """
+    """Run nsctl, with signals at some ticks, and see what came of it."""
     done = ground.nsctl(*argv, at=at)
     # Python handles two that come during one call of SQLite's in the order of their numbers.
     assert done.status in {0, *(128 + signum for signals in at.values() for signum in signals)}, str(done)

@@ -18,25 +18,19 @@ STORE = "/run/nsctl/state.db"
 
 
 class Stored(Ground):
-    """
-    A host with a sandbox, and the bytes of the store as they have to be.
-    """
+    """A host with a sandbox, and the bytes of the store as they have to be."""
 
     def __init__(self, warm: Warm) -> None:
         super().__init__(warm, up=[BASE])
         self.up()
 
     def up(self) -> None:
-        """
-        Make the sandbox, and keep what the store is like.
-        """
+        """Make the sandbox, and keep what the store is like."""
         self.good(*MODES["second on a bridge"], "--isolate", "net")  # an init would take longer than all the rest
         self.bytes: bytes = self.lab.call(Path(STORE).read_bytes)
 
     def restore(self) -> None:
-        """
-        The store as it has to be; the ones that were set aside go.
-        """
+        """The store as it has to be; the ones that were set aside go."""
 
         def restore() -> None:
             for path in Path(STORE).parent.glob("state.db*"):
@@ -48,9 +42,7 @@ class Stored(Ground):
 
 
 def bear(ground: Stored, content: bytes) -> None:
-    """
-    Have nsctl work with a damaged store, and see that it does no harm, and claims nothing that is not so.
-    """
+    """Have nsctl work with a damaged store, and see that it does no harm, and claims nothing that is not so."""
     ground.lab.write(STORE, content)
     looked = ground.nsctl("check" if len(content) % 2 else "ls")
     assert looked.status in {0, 2, 4}, str(looked)

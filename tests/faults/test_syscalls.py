@@ -1,6 +1,4 @@
-"""
-4. System calls of nsctl's own that fail, or that it dies at: writes, opens, forks, execs and the like.
-"""
+"""4. System calls of nsctl's own that fail, or that it dies at: writes, opens, forks, execs and the like."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ TOOLS = ("ip", "nft", "iptables-save", "iptables-restore", "unshare", "mount", "
 
 @dataclass(frozen=True)
 class Fault:
-    """
-    What happens at the n-th call of a system call.
-    """
+    """What happens at the n-th call of a system call."""
 
     call: str
     what: str
@@ -57,9 +53,7 @@ class Fault:
 
 
 def prepare(ground: Ground, command: str) -> None:
-    """
-    Have something for the command to do.
-    """
+    """Have something for the command to do."""
     if command in {"down", "repair"}:
         ground.good(*MODES["bridge"])
     if command == "repair":
@@ -70,9 +64,7 @@ def prepare(ground: Ground, command: str) -> None:
 
 
 def survive(ground: Ground, command: str, status: int) -> None:
-    """
-    The status was true, and whatever is left can be taken away.
-    """
+    """The status was true, and whatever is left can be taken away."""
     if status == -signal.SIGKILL:
         ground.good("recover")
         if command == "repair":

@@ -1,6 +1,4 @@
-"""
-15. Two state directories side by side: commands at random for both, some of them killed, against a model.
-"""
+"""15. Two state directories side by side: commands at random for both, some of them killed, against a model."""
 
 from __future__ import annotations
 
@@ -25,16 +23,12 @@ KILL = [signal.SIGKILL]
 
 @dataclass
 class Model:
-    """
-    The sandboxes that are up, store by store.
-    """
+    """The sandboxes that are up, store by store."""
 
     up: tuple[set[str], set[str]] = field(default_factory=lambda: (set(), set()))
 
     def elsewhere(self, store: int, name: str) -> bool:
-        """
-        Whether the other store has it.
-        """
+        """Whether the other store has it."""
         return name in self.up[1 - store]
 
 
@@ -93,9 +87,7 @@ def recovered(ground: Ground, store: int, *more: str) -> Done:
 
 
 def agree(ground: Ground, model: Model) -> None:
-    """
-    Each store has what the model says, and all of it is whole.
-    """
+    """Each store has what the model says, and all of it is whole."""
     for store in range(len(model.up)):
         recovered(ground, store)
     for store, names in enumerate(model.up):

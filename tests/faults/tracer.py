@@ -1,6 +1,4 @@
-"""
-System calls of nsctl that fail or kill it, by strace: attached to one that was forked and waits.
-"""
+"""System calls of nsctl that fail or kill it, by strace: attached to one that was forked and waits."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ class Traced:
 
     @property
     def injected(self) -> list[str]:
-        """
-        The calls that something happened at.
-        """
+        """The calls that something happened at."""
         return [call for call in self.calls if "(INJECTED" in call or "+++ killed" in call]
 
 

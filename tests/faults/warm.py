@@ -1,6 +1,4 @@
-"""
-The client of `zygote`: nsctl in a lab, for the price of a fork.
-"""
+"""The client of `zygote`: nsctl in a lab, for the price of a fork."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ class Done:
 
 
 class Running:
-    """
-    A run of nsctl that may still go on; `pid` is the machine's number of it.
-    """
+    """A run of nsctl that may still go on; `pid` is the machine's number of it."""
 
     def __init__(self, argv: tuple[str, ...], reply: socket.socket, outputs: Sequence[int]) -> None:
         self._argv = argv
@@ -69,9 +65,7 @@ class Running:
         return [os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="backslashreplace") for fd in self._outputs]
 
     def signal(self, signum: int) -> None:
-        """
-        Send it a signal, if it still runs.
-        """
+        """Send it a signal, if it still runs."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
@@ -97,9 +91,7 @@ class Running:
 
 
 class Warm:
-    """
-    A zygote, and what it is asked.
-    """
+    """A zygote, and what it is asked."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -112,9 +104,7 @@ class Warm:
             raise AssertionError("the zygote does not start")
 
     def close(self) -> None:
-        """
-        End it.
-        """
+        """End it."""
         self._socket.close()
         self._process.wait(10)
 
@@ -161,16 +151,12 @@ class Warm:
         return Running(argv, reply, files[1:])
 
     def run(self, lab: Lab, *argv: str, timeout: float = 60, **how: Any) -> Done:
-        """
-        Run nsctl in a lab to its end; the arguments are those of `start`.
-        """
+        """Run nsctl in a lab to its end; the arguments are those of `start`."""
         return self.start(lab, *argv, **how).wait(timeout)
 
 
 def poll(condition: Callable[[], bool], within: float = 5) -> bool:
-    """
-    Whether something comes to be true in time.
-    """
+    """Whether something comes to be true in time."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:

@@ -35,11 +35,11 @@ CHANGES = frozenset(
     "fcntl.flock os.exec os.fork".split()
 )
 MODULES = (
-    "nsctl nsctl.engine.executor nsctl.engine.executor.watcher nsctl.engine.planner nsctl.engine.render "
-    "nsctl.hooks.audit nsctl.hooks.progress nsctl.modes.none nsctl.modes.host nsctl.modes.bridge nsctl.modes.container "
-    "nsctl.engine.cli.app nsctl.engine.cli.up nsctl.engine.cli.down nsctl.engine.cli.mend nsctl.engine.cli.apply "
-    "nsctl.engine.cli.listing nsctl.engine.cli.labs nsctl.engine.cli.log nsctl.engine.cli.foreground "
-    "sqlite3 queue select shutil difflib ipaddress traceback"
+    "nsctl nsctl.engine.executor nsctl.engine.executor.confirm_timer nsctl.engine.planning.planner "
+    "nsctl.engine.planning.render nsctl.hooks.audit nsctl.hooks.progress nsctl.modes.none nsctl.modes.host "
+    "nsctl.modes.bridge nsctl.modes.container nsctl.engine.cli.app nsctl.engine.cli.up nsctl.engine.cli.down "
+    "nsctl.engine.cli.maintenance nsctl.engine.cli.apply nsctl.engine.cli.listing nsctl.engine.cli.labs "
+    "nsctl.engine.cli.log nsctl.engine.cli.foreground sqlite3 queue select shutil difflib ipaddress traceback"
 ).split()
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     for name in MODULES:
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
-    from nsctl.engine.lean import import_without
+    from nsctl.engine.lazy_imports import import_without
     from nsctl.hooks.lean import load_structlog
 
     load_structlog()

@@ -1,6 +1,4 @@
-"""
-scripts/faults counts right, prints one table, and fails where something was not survived.
-"""
+"""scripts/faults counts right, prints one table, and fails where something was not survived."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def test_a_fault_that_was_not_survived_and_a_test_that_failed_are_failures() -> 
 
 
 class Nowhere(Ground):
-    """
-    No host at all.
-    """
+    """No host at all."""
 
     def __init__(self) -> None:
         return

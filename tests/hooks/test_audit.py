@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import pytest
 
-from nsctl.engine.effect import LinkIs
-from nsctl.engine.errors import Refused
-from nsctl.engine.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
-from nsctl.engine.plan import Command, Spawn, Step
+from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
+from nsctl.engine.model.plan import Command, Spawn, Step
 from nsctl.hooks import writer
 from nsctl.hooks.audit import AuditTrail, files_of, verify
 from nsctl.hooks.writer import TrailFile
@@ -444,7 +444,7 @@ def test_a_record_longer_than_the_look_back_is_still_found(trail: AuditTrail, pa
 def test_many_writers_make_one_chain(path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from nsctl.engine.events import PlanStarted, PlanFinished\n"
+        "from nsctl.engine.model.events import PlanStarted, PlanFinished\n"
         "from nsctl.hooks.audit import AuditTrail\n"
         "for n in range(10):\n"
         "    t = AuditTrail(sys.argv[1]); t.nsctl_event(PlanStarted('t', 'x', 'up', '', ()))\n"
@@ -571,9 +571,7 @@ def test_a_single_record_is_written_as_structlog_would(tmp_path: Path, monkeypat
 
 
 class Stopped(datetime):
-    """
-    A clock that stands still.
-    """
+    """A clock that stands still."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from nsctl.engine.errors import Refused
-from nsctl.engine.events import Event, PlanFinished, PlanStarted
-from nsctl.engine.mode import Request
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.events import Event, PlanFinished, PlanStarted
+from nsctl.engine.model.mode import Request
+from nsctl.engine.model.plan import Plan
 from nsctl.hooks.manager import Plugins, entry_points, why_unsafe
 from nsctl.hooks.spec import hookimpl
 
 PAIR = """
 from dataclasses import dataclass
-from nsctl.engine.mode import Mode, opt
+from nsctl.engine.model.mode import Mode, opt
 from nsctl.hooks.spec import hookimpl
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ Install = Callable[..., Path]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """
-    Puts a distribution with one plugin on the path.
-    """
+    """Puts a distribution with one plugin on the path."""
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from nsctl.engine.events import PlanFinished, PlanStarted, StepStarted
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.events import PlanFinished, PlanStarted, StepStarted
+from nsctl.engine.model.plan import Command, Step
 from nsctl.hooks.progress import Progress, wanted
 
 STEP = Step("link/x", "the bridge [bold]\x1b[31m", Command(("ip",)))
@@ -33,8 +33,8 @@ def test_a_terminal_that_cannot_redraw_a_line_gets_none(monkeypatch: pytest.Monk
 def test_a_short_change_does_not_import_rich() -> None:
     code = (
         "import sys\n"
-        "from nsctl.engine.events import *\n"
-        "from nsctl.engine.plan import Command, Step\n"
+        "from nsctl.engine.model.events import *\n"
+        "from nsctl.engine.model.plan import Command, Step\n"
         "from nsctl.hooks.progress import Progress\n"
         "p = Progress(); p.nsctl_event(PlanStarted('t', 'x', 'up', '', ()))\n"
         "p.nsctl_event(StepStarted('t', 'x', Step('a', 'b', Command(('c',))), 1, 2))\n"

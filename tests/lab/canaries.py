@@ -1,6 +1,4 @@
-"""
-Canaries: things on a lab host that look like nsctl's and are not. Whatever happens, they stay as they are.
-"""
+"""Canaries: things on a lab host that look like nsctl's and are not. Whatever happens, they stay as they are."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ _LENT = ("net/ipv4/conf/ns-xyz-eth1/forwarding", "0")
 
 @dataclass(frozen=True)
 class Canaries:
-    """
-    What was planted: section and name → what it is.
-    """
+    """What was planted: section and name → what it is."""
 
     planted: dict[tuple[str, str], Any]
 

@@ -1,6 +1,4 @@
-"""
-What a snapshot reads from files: sysctls, mounts, processes, trees. Everything here runs in the lab's own thread.
-"""
+"""What a snapshot reads from files: sysctls, mounts, processes, trees. Everything here runs in the lab's own thread."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ _HASHED = ("/etc/hosts", "/etc/resolv.conf")
 
 
 def sysctls() -> Section:
-    """
-    All of /proc/sys/net in the calling thread's network namespace, and the host's name.
-    """
+    """All of /proc/sys/net in the calling thread's network namespace, and the host's name."""
     section = dict(_sysctls_below("/proc/sys/net"))
     section["kernel/hostname"] = _read("/proc/sys/kernel/hostname").strip()
     return section
@@ -167,9 +163,7 @@ def _describe(path: str) -> str:
 
 
 def namespaces() -> dict[str, int]:
-    """
-    Names in /run/netns → an open descriptor of each.
-    """
+    """Names in /run/netns → an open descriptor of each."""
     try:
         names = sorted(os.listdir("/run/netns"))
     except FileNotFoundError:

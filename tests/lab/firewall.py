@@ -21,9 +21,7 @@ _NFT_EXPIRY = re.compile(r" expires \w+")
 
 
 def parse_save(text: str) -> Listing:
-    """
-    What `iptables-save` printed: `TABLE CHAIN` → policy and rules.
-    """
+    """What `iptables-save` printed: `TABLE CHAIN` → policy and rules."""
     chains: Listing = {}
     table = ""
     for line in text.splitlines():
@@ -39,9 +37,7 @@ def parse_save(text: str) -> Listing:
 
 
 def parse_nft(text: str) -> Listing:
-    """
-    What `nft list ruleset` printed: `FAMILY TABLE` and `FAMILY TABLE chain NAME` → lines.
-    """
+    """What `nft list ruleset` printed: `FAMILY TABLE` and `FAMILY TABLE chain NAME` → lines."""
     blocks: Listing = {}
     table = block = ""
     for line in text.splitlines():

@@ -109,9 +109,7 @@ class FakeFirewalld:
         return listener
 
     def close(self) -> None:
-        """
-        End it.
-        """
+        """End it."""
         if self._run >= 0:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
@@ -170,17 +168,13 @@ class FakeFirewalld:
 
 
 def size(message: bytes) -> int:
-    """
-    How long a message is that begins so; bytes.
-    """
+    """How long a message is that begins so; bytes."""
     length, _, header = unpack_from("<III", message, 4)
     return int(16 + header + -header % 8 + length)
 
 
 def reply(serial: int, signature: str, body: bytes) -> bytes:
-    """
-    A message that returns from a call.
-    """
+    """A message that returns from a call."""
     header = pack("<BB2sI", 5, 1, b"u\0", serial)  # REPLY_SERIAL
     header += pack("<BB2sB", 8, 1, b"g\0", len(signature)) + signature.encode() + b"\0"
     start = pack("<cBBBIII", b"l", 2, 1, 1, len(body), 1, len(header))
@@ -188,17 +182,13 @@ def reply(serial: int, signature: str, body: bytes) -> bytes:
 
 
 def text(value: str, at: int) -> bytes:
-    """
-    A text, as it stands at a place of a message's body.
-    """
+    """A text, as it stands at a place of a message's body."""
     raw = value.encode()
     return b"\0" * (-at % 4) + pack("<I", len(raw)) + raw + b"\0"
 
 
 def zones(found: dict[str, list[str]]) -> bytes:
-    """
-    What getActiveZones returns.
-    """
+    """What getActiveZones returns."""
     # Each array's length stands before it, and what is in it begins at a multiple of eight or four.
     entries = b""
     for zone, links in found.items():

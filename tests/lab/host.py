@@ -1,6 +1,4 @@
-"""
-A lab: a host of its own, made of namespaces, for a few milliseconds.
-"""
+"""A lab: a host of its own, made of namespaces, for a few milliseconds."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ _number = 0
 
 
 class LabError(Exception):
-    """
-    A lab could not be made.
-    """
+    """A lab could not be made."""
 
 
 class Lab:
@@ -102,9 +98,7 @@ class Lab:
 
     @property
     def inside(self) -> NamespaceThread:
-        """
-        A thread in all of the lab host's namespaces.
-        """
+        """A thread in all of the lab host's namespaces."""
         return self._thread("inside", self.pid, EVERYTHING)
 
     @property
@@ -116,15 +110,11 @@ class Lab:
 
     @property
     def internet(self) -> NamespaceThread:
-        """
-        A thread in the neighbour's namespaces.
-        """
+        """A thread in the neighbour's namespaces."""
         return self._thread("internet", self.internet_pid, NEWNET | NEWNS | NEWPID)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """
-        Run a Python function on the lab host: its files, network and names, the test's memory.
-        """
+        """Run a Python function on the lab host: its files, network and names, the test's memory."""
         return self.inside.call(function, *args, **kwargs)
 
     def popen(
@@ -219,29 +209,21 @@ class Lab:
     def nsctl_popen(
         self, *args: str, env: Mapping[str, str] | None = None, stdin: int | IO[str] | None = subprocess.DEVNULL
     ) -> subprocess.Popen[str]:
-        """
-        Start nsctl on the lab host and go on: for signals, and for many at once.
-        """
+        """Start nsctl on the lab host and go on: for signals, and for many at once."""
         return self.popen(nsctl_argv(*args), env=ENVIRONMENT | dict(env or {}), stdin=stdin)
 
     def neighbour(
         self, argv: Sequence[str], *, timeout: float = 60.0, check: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """
-        Run a command on the neighbour that plays the internet.
-        """
+        """Run a command on the neighbour that plays the internet."""
         return self.run(argv, timeout=timeout, check=check, at=self.internet)
 
     def read(self, path: str | Path) -> str:
-        """
-        A file's text; the path is resolved on the lab host, symbolic links and all.
-        """
+        """A file's text; the path is resolved on the lab host, symbolic links and all."""
         return self.call(Path(path).read_text, encoding="utf-8", errors="backslashreplace")
 
     def write(self, path: str | Path, content: str | bytes, mode: int | None = None) -> None:
-        """
-        Write a file on the lab host; missing directories are made.
-        """
+        """Write a file on the lab host; missing directories are made."""
 
         def write() -> None:
             target = Path(path)
@@ -253,15 +235,11 @@ class Lab:
         self.call(write)
 
     def exists(self, path: str | Path) -> bool:
-        """
-        Whether there is such a file on the lab host; a broken symbolic link counts.
-        """
+        """Whether there is such a file on the lab host; a broken symbolic link counts."""
         return self.call(os.path.lexists, path)
 
     def close(self) -> None:
-        """
-        Kill everything in the lab and wait until it is gone.
-        """
+        """Kill everything in the lab and wait until it is gone."""
         if self._init < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -285,16 +263,12 @@ class Lab:
 
 
 def nsctl_argv(*args: str) -> list[str]:
-    """
-    How labs start nsctl: as if it were on the path.
-    """
+    """How labs start nsctl: as if it were on the path."""
     return [sys.executable, "-I", "-X", "nsctl=nsctl", "-m", "nsctl", *args]
 
 
 def kill_group(child: subprocess.Popen[str]) -> None:
-    """
-    Kill a process that `Lab.popen` started, with its group, and reap it.
-    """
+    """Kill a process that `Lab.popen` started, with its group, and reap it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()

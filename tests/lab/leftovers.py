@@ -1,6 +1,4 @@
-"""
-Nothing of a lab outlives the test session.
-"""
+"""Nothing of a lab outlives the test session."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What can befall a whole host: a full disk, a reboot.
-"""
+"""What can befall a whole host: a full disk, a reboot."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def _fill(path: str) -> None:
 
 
 def set_boot_id(lab: Lab, boot_id: str) -> None:
-    """
-    From now on the lab host was booted under this number.
-    """
+    """From now on the lab host was booted under this number."""
     lab.call(shim_directory, f"{lab.token}-shim")
     fake = f"{SHIM_DIRECTORY}/boot_id.{uuid.uuid4().hex}"
     lab.write(fake, f"{boot_id}\n", 0o444)

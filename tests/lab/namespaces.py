@@ -48,17 +48,13 @@ def setns(fd: int, flags: int) -> None:
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """
-    mount(2), in the mount namespace of the calling thread.
-    """
+    """mount(2), in the mount namespace of the calling thread."""
     arguments = [os.fsencode(text) or None for text in (source, target, fstype)]
     _check(_libc.mount(*arguments, ctypes.c_ulong(flags), os.fsencode(data) or None), f"mount {target}")
 
 
 def umount(target: str) -> None:
-    """
-    Lazy umount2(2), in the mount namespace of the calling thread.
-    """
+    """Lazy umount2(2), in the mount namespace of the calling thread."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
@@ -74,27 +70,19 @@ def _enter_process(pid: int, flags: int) -> None:
 
 
 class NamespaceThread:
-    """
-    One thread in namespaces of the process `pid`; what is handed to `call` runs there, one at a time.
-    """
+    """One thread in namespaces of the process `pid`; what is handed to `call` runs there, one at a time."""
 
     def __init__(self, pid: int, flags: int) -> None:
         self._pool = ThreadPoolExecutor(1, f"in-{pid}", _enter_process, (pid, flags))
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """
-        Run it in the thread, and go on meanwhile.
-        """
+        """Run it in the thread, and go on meanwhile."""
         return self._pool.submit(function, *args, **kwargs)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """
-        Run it in the thread and return, or raise, what it does.
-        """
+        """Run it in the thread and return, or raise, what it does."""
         return self.submit(function, *args, **kwargs).result()
 
     def close(self) -> None:
-        """
-        End the thread; namespaces that only it kept go with it.
-        """
+        """End the thread; namespaces that only it kept go with it."""
         self._pool.shutdown()

@@ -1,6 +1,4 @@
-"""
-What this kernel and this machine can do: really tried, once per session.
-"""
+"""What this kernel and this machine can do: really tried, once per session."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ ip6tables -A FORWARD -m conntrack --ctstate ESTABLISHED -j REJECT
 
 @functools.cache
 def missing_for_labs() -> str:
-    """
-    Why there can be no labs here; empty if there can.
-    """
+    """Why there can be no labs here; empty if there can."""
     if os.geteuid() != 0:
         return "labs need root"
     try:
@@ -83,9 +79,7 @@ def missing_for_labs() -> str:
 
 @functools.cache
 def missing(feature: str) -> str:
-    """
-    Why a feature can't be used here; empty if it can.
-    """
+    """Why a feature can't be used here; empty if it can."""
     if feature.startswith("tool:"):
         tool = feature.removeprefix("tool:")
         return "" if shutil.which(tool, path=ENVIRONMENT["PATH"]) else f"{tool} is not installed"

@@ -32,9 +32,7 @@ BATCH = "address show\nroute show table all\nrule show\n"
 
 
 def parse_arrays(text: str) -> list[list[dict[str, Any]]]:
-    """
-    JSON arrays one after another, as `ip -json -batch` prints them.
-    """
+    """JSON arrays one after another, as `ip -json -batch` prints them."""
     decoder, arrays, at = json.JSONDecoder(), [], 0
     while (at := _skip_space(text, at)) < len(text):
         array, at = decoder.raw_decode(text, at)
@@ -99,9 +97,7 @@ def _address(address: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keyed(entries: Any) -> Section:
-    """
-    Entries that have no name of their own: they are their own key, numbered where there are equal ones.
-    """
+    """Entries that have no name of their own: they are their own key, numbered where there are equal ones."""
     section: Section = {}
     for entry in entries:
         key = " ".join(f"{name}={_text(value)}" for name, value in entry.items() if value not in ([], None))

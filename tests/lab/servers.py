@@ -33,9 +33,7 @@ Where a socket is made: None is the lab host, `INTERNET` the neighbour, text a n
 
 @dataclass
 class Server:
-    """
-    A server in a thread: what it received, and from which addresses.
-    """
+    """A server in a thread: what it received, and from which addresses."""
 
     port: int
     peers: list[str] = field(default_factory=list)
@@ -123,9 +121,7 @@ def tcp_server(
 
 @contextlib.contextmanager
 def udp_server(lab: Lab, place: Place = None, address: str = ANY, port: int = 0) -> Iterator[Server]:
-    """
-    A UDP server that sends back what it gets, until the block ends.
-    """
+    """A UDP server that sends back what it gets, until the block ends."""
     with socket_in(lab, place, socket.SOCK_DGRAM, _family(address)) as listener:
         listener.bind((address, port))
         server = Server(listener.getsockname()[1])
@@ -161,9 +157,7 @@ def _thread(serve: Callable[[], None], listener: socket.socket) -> Iterator[None
 
 
 def ask_tcp(lab: Lab, place: Place, address: str, port: int, *, timeout: float = 2.0) -> bytes | None:
-    """
-    What a TCP server says at first; None if nobody answers (or refuses) within `timeout` seconds.
-    """
+    """What a TCP server says at first; None if nobody answers (or refuses) within `timeout` seconds."""
     with socket_in(lab, place, family=_family(address)) as client:
         client.settimeout(timeout)
         try:
@@ -176,9 +170,7 @@ def ask_tcp(lab: Lab, place: Place, address: str, port: int, *, timeout: float =
 def ask_udp(
     lab: Lab, place: Place, address: str, port: int, message: bytes = b"hello", *, timeout: float = 2.0
 ) -> bytes | None:
-    """
-    What comes back for a datagram; None if nothing does within `timeout` seconds.
-    """
+    """What comes back for a datagram; None if nothing does within `timeout` seconds."""
     with socket_in(lab, place, socket.SOCK_DGRAM, _family(address)) as client:
         client.settimeout(timeout)
         try:

@@ -59,9 +59,7 @@ _BASE = Path(SHIM_DIRECTORY)
 
 @dataclass(frozen=True)
 class Call:
-    """
-    One call of a shimmed tool.
-    """
+    """One call of a shimmed tool."""
 
     argv: tuple[str, ...]
     stdin: str | None = None
@@ -69,9 +67,7 @@ class Call:
 
     @property
     def lines(self) -> int:
-        """
-        How many lines the batch has.
-        """
+        """How many lines the batch has."""
         return len((self.stdin or "").splitlines())
 
 
@@ -102,28 +98,20 @@ class Shims:
         self.plan(faults or {})
 
     def plan(self, faults: Faults) -> None:
-        """
-        From now on these faults; the count of calls begins anew.
-        """
+        """From now on these faults; the count of calls begins anew."""
         self._lab.call(_plan, faults)
 
     def record(self, *, on: bool) -> None:
-        """
-        Whether to keep the standard input of batches and restores.
-        """
+        """Whether to keep the standard input of batches and restores."""
         record = _BASE / "record"
         self._lab.call(record.touch if on else lambda: record.unlink(missing_ok=True))
 
     def parent(self, pattern: str) -> None:
-        """
-        What the process to kill or signal is called.
-        """
+        """What the process to kill or signal is called."""
         self._lab.write(_BASE / "pattern", f"{pattern}\n")
 
     def target(self, pid: int | None) -> None:
-        """
-        The process to kill or signal, by its number in the lab, whatever it is called; None: search again.
-        """
+        """The process to kill or signal, by its number in the lab, whatever it is called; None: search again."""
         self._lab.write(_BASE / "target", "" if pid is None else f"{pid}\n")
 
     def stranger(self, script: str) -> None:
@@ -135,9 +123,7 @@ class Shims:
 
     @property
     def acted(self) -> bool:
-        """
-        Whether somebody else has acted, and had something to do.
-        """
+        """Whether somebody else has acted, and had something to do."""
         return self._lab.exists(_BASE / "acted")
 
     @property
@@ -155,9 +141,7 @@ class Shims:
 
     @property
     def injected(self) -> list[str]:
-        """
-        The faults that have come about since the last plan: `NUMBER ACTION`.
-        """
+        """The faults that have come about since the last plan: `NUMBER ACTION`."""
         path = _BASE / "done"
         return self._lab.read(path).splitlines() if self._lab.exists(path) else []
 
@@ -170,9 +154,7 @@ def shim(
     record: bool = False,
     parent: str = NSCTL,
 ) -> Shims:
-    """
-    Put shims over tools in a lab; see the table above. Once per lab; `Shims.plan` changes the faults later.
-    """
+    """Put shims over tools in a lab; see the table above. Once per lab; `Shims.plan` changes the faults later."""
     return Shims(lab, (tools,) if isinstance(tools, str) else tools, faults, record=record, parent=parent)
 
 
@@ -218,9 +200,7 @@ def _install(source: str, tools: Sequence[str]) -> None:
 
 @functools.cache
 def _locate(tool: str) -> tuple[Path | None, list[str]]:
-    """
-    Where a tool really is, and under which other names: there are programs that do what they are called.
-    """
+    """Where a tool really is, and under which other names: there are programs that do what they are called."""
     found = shutil.which(tool, path=ENVIRONMENT["PATH"])
     if found is None:
         return None, []
@@ -230,9 +210,7 @@ def _locate(tool: str) -> tuple[Path | None, list[str]]:
 
 @functools.cache
 def _aliases(directory: Path) -> dict[Path, set[str]]:
-    """
-    The symbolic links of a directory by what they lead to.
-    """
+    """The symbolic links of a directory by what they lead to."""
     aliases: dict[Path, set[str]] = {}
     for link in directory.iterdir():
         if link.is_symlink():

@@ -33,16 +33,12 @@ KEPT = ("lock", "watch.lock", "state.db*", "ballast", "key", "stores", "trail-*.
 
 @dataclass(frozen=True)
 class Snapshot:
-    """
-    A host at one moment: section (`links`, `sysctls`, `links in web`, …) → name → what it is.
-    """
+    """A host at one moment: section (`links`, `sysctls`, `links in web`, …) → name → what it is."""
 
     sections: dict[str, Section] = field(default_factory=dict)
 
     def without(self, *names: str) -> Snapshot:
-        """
-        The same without some sections, for tests that compare less.
-        """
+        """The same without some sections, for tests that compare less."""
         return Snapshot({name: section for name, section in self.sections.items() if name not in names})
 
 
@@ -83,9 +79,7 @@ def snapshot(
 
 
 def diff(before: Snapshot, after: Snapshot) -> list[str]:
-    """
-    What differs, one line each: `+` is new, `-` is gone, `~` has changed.
-    """
+    """What differs, one line each: `+` is new, `-` is gone, `~` has changed."""
     lines = []
     for name in sorted(before.sections.keys() | after.sections.keys()):
         old, new = before.sections.get(name, {}), after.sections.get(name, {})
@@ -138,9 +132,7 @@ def _change(old: object, new: object) -> str:
 
 
 def _observe(host: int, named: dict[str, int], *, ifindex: bool) -> dict[str, Section]:
-    """
-    Everything that tools list, of the lab host and then of each named namespace; in the lab's observer thread.
-    """
+    """Everything that tools list, of the lab host and then of each named namespace; in the lab's observer thread."""
     nft = _start("nft", "--stateless", "list", "ruleset")
     sections = _observe_network(ifindex=ifindex)
     sections |= _observe_firewall(nft)
@@ -190,9 +182,7 @@ def _has_content(path: str) -> bool:
 
 
 def _start(tool: str, *args: str, stdin: str | None = None) -> subprocess.Popen[str] | None:
-    """
-    Start a tool that lists something; None where the machine has no such tool.
-    """
+    """Start a tool that lists something; None where the machine has no such tool."""
     path = shutil.which(tool, path=ENVIRONMENT["PATH"])
     if path is None:
         return None

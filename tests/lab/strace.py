@@ -18,18 +18,14 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Strace:
-    """
-    A finished command, and the system calls of it that were traced, one line each.
-    """
+    """A finished command, and the system calls of it that were traced, one line each."""
 
     process: subprocess.CompletedProcess[str]
     calls: list[str]
 
     @property
     def injected(self) -> list[str]:
-        """
-        The calls that were made to fail.
-        """
+        """The calls that were made to fail."""
         return [call for call in self.calls if "(INJECTED" in call]
 
 
@@ -78,8 +74,6 @@ def nsctl_strace(
     timeout: float = 60.0,
     env: Mapping[str, str] | None = None,
 ) -> Strace:
-    """
-    `strace`, of nsctl.
-    """
+    """`strace`, of nsctl."""
     argv = nsctl_argv(*args)
     return strace(lab, argv, trace=trace, inject=inject, path=path, follow=follow, timeout=timeout, env=env)

@@ -117,9 +117,7 @@ elif verb != "daemon-reload":
 
 
 def stand_in(lab: Lab) -> None:
-    """
-    Have a lab host look as if systemd had booted it, with an /etc of its own, and no unit in there.
-    """
+    """Have a lab host look as if systemd had booted it, with an /etc of its own, and no unit in there."""
     lab.call(shim_directory, f"{lab.token}-shim")
     lab.write(f"{_PLACE}/systemctl", _SYSTEMCTL, mode=0o755)
     script = (

@@ -27,9 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _machine() -> tuple[list[tuple[int, str]], list[str], list[str], str]:
-    """
-    What the machine shows of its network, its mounts, /run and its name.
-    """
+    """What the machine shows of its network, its mounts, /run and its name."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     return socket.if_nameindex(), mounts, sorted(os.listdir("/run")), socket.gethostname()
 

@@ -29,9 +29,7 @@ Nsctl = Callable[..., list[str]]
 
 @pytest.fixture
 def nsctl(tmp_path: Path) -> Nsctl:
-    """
-    Gives the command line that runs some commands.
-    """
+    """Gives the command line that runs some commands."""
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM, encoding="utf-8")
     return lambda *commands: [sys.executable, "-I", str(program), "-m", "nsctl", *commands]

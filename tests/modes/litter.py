@@ -1,6 +1,4 @@
-"""
-A mode whose undo does nothing, for the test that this is found out.
-"""
+"""A mode whose undo does nothing, for the test that this is found out."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from nsctl import Facts, Mode, Request, Steps, kit
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """
-    None.
-    """
+    """None."""
 
 
 def steps(request: Request, facts: Facts) -> Steps:

@@ -1,6 +1,4 @@
-"""
-A bridge on the real kernel: the points of the peers' checklist that golden cases can't show.
-"""
+"""A bridge on the real kernel: the points of the peers' checklist that golden cases can't show."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-A bridge of the kernel's has 1023 ports: whoever would be the 1024th is told so before anything is changed.
-"""
+"""A bridge of the kernel's has 1023 ports: whoever would be the 1024th is told so before anything is changed."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ SUBNET = IPv4Network("10.8.0.0/16")
 
 
 def crowd(size: int) -> Facts:
-    """
-    A host with that many sandboxes on one bridge, and one on another bridge.
-    """
+    """A host with that many sandboxes on one bridge, and one on another bridge."""
     taken = {str(SUBNET[n + 2]): f"s{n}" for n in range(size)}
     networks = {"nsbr0": IPv4Interface(f"{SUBNET[1]}/16"), "nsbr1": IPv4Interface("10.9.0.1/16")}
     return Facts(networks=networks, taken=taken | {"10.9.0.2": "else"})

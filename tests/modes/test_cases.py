@@ -1,6 +1,4 @@
-"""
-The golden cases: options and facts, and the exact commands that come of them, or the error.
-"""
+"""The golden cases: options and facts, and the exact commands that come of them, or the error."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nsctl import Mode
-from nsctl.engine.options import fields_of
+from nsctl.engine.model.options import fields_of
 from nsctl.modes import bridge, container, host, none
 from nsctl.testing import UPDATE, cases_in, check_case
 

@@ -1,6 +1,4 @@
-"""
-Every step of every mode fails in turn, on the real kernel: the host is as before.
-"""
+"""Every step of every mode fails in turn, on the real kernel: the host is as before."""
 
 from __future__ import annotations
 

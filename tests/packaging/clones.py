@@ -1,6 +1,4 @@
-"""
-Copies of the tree as a clone would have it.
-"""
+"""Copies of the tree as a clone would have it."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_tree(to: Path) -> Path:
-    """
-    Copy what git has, or would take: no `.venv`, no caches; links stay links.
-    """
+    """Copy what git has, or would take: no `.venv`, no caches; links stay links."""
     # The tree may belong to somebody else than the one who tests.
     git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
     listed = subprocess.run(
@@ -32,9 +28,7 @@ def copy_tree(to: Path) -> Path:
 
 
 class Clone:
-    """
-    A copy of the tree where others may look too (pytest's own folders are closed to them).
-    """
+    """A copy of the tree where others may look too (pytest's own folders are closed to them)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,9 +60,7 @@ class Clone:
         )
 
     def begin(self, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """
-        Start `scripts/nsctl --version` in a process group of its own, and do not wait for it.
-        """
+        """Start `scripts/nsctl --version` in a process group of its own, and do not wait for it."""
         return subprocess.Popen(
             [self.path / "scripts" / "nsctl", "--version"],
             stdout=subprocess.PIPE,

@@ -1,6 +1,4 @@
-"""
-What the tests of this folder build in, and start.
-"""
+"""What the tests of this folder build in, and start."""
 
 from __future__ import annotations
 
@@ -15,17 +13,13 @@ from tests.packaging.clones import Clone, copy_tree
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    A fresh copy, to build in.
-    """
+    """A fresh copy, to build in."""
     return copy_tree(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")
 def clone() -> Iterator[Clone]:
-    """
-    A clone in which nsctl was started for the first time, twice at once, by someone who wants no bytecode.
-    """
+    """A clone in which nsctl was started for the first time, twice at once, by someone who wants no bytecode."""
     with tempfile.TemporaryDirectory(prefix="nsctl-clone-") as folder:
         Path(folder).chmod(0o755)
         made = Clone(copy_tree(Path(folder, "a clone")))  # with a space, since somebody's home has one

@@ -1,6 +1,4 @@
-"""
-scripts/nsctl on a fresh clone, and on one that something happened to.
-"""
+"""scripts/nsctl on a fresh clone, and on one that something happened to."""
 
 from __future__ import annotations
 
@@ -138,9 +136,7 @@ def test_too_few_open_files_are_not_taken_for_missing_packages(clone: Clone, fil
 @needs_root
 @needs_debian
 class TestMissingPackages:
-    """
-    In a mount namespace where something that is no file lies over pkill; apt-get is a script that takes notes.
-    """
+    """In a mount namespace where something that is no file lies over pkill; apt-get is a script that takes notes."""
 
     @pytest.fixture
     def without_pkill(self) -> tuple[str, ...]:

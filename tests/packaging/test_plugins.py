@@ -28,9 +28,7 @@ needs_pipx = pytest.mark.skipif(shutil.which("pipx") is None, reason="pipx is no
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
-    """
-    A folder with the plugin of the page in it, and the wheel that the page makes of it.
-    """
+    """A folder with the plugin of the page in it, and the wheel that the page makes of it."""
     for block in blocks(PAGE):
         for name in block.noted("file"):
             if name.startswith("nsctl-pair/"):
@@ -43,9 +41,7 @@ def plugin(tmp_path: Path) -> Path:
 
 
 def way(where: str, column: int) -> str:
-    """
-    The command of the page's table for where nsctl is: with a network (1), and without one (2).
-    """
+    """The command of the page's table for where nsctl is: with a network (1), and without one (2)."""
     (row,) = re.findall(rf"^\| {where} \| `(.+?)` \| `(.+?)` \|$", PAGE.read_text(), re.MULTILINE)
     found: str = row[column - 1]
     return found

@@ -1,6 +1,4 @@
-"""
-The shell scripts, checked as programs.
-"""
+"""The shell scripts, checked as programs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What docs/uninstall.md says takes all of it away: of the package here, of the host below.
-"""
+"""What docs/uninstall.md says takes all of it away: of the package here, of the host below."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ PAGE = ROOT / "docs" / "uninstall.md"
 
 
 def way(where: str) -> str:
-    """
-    The command of the page's table for where nsctl is.
-    """
+    """The command of the page's table for where nsctl is."""
     (command,) = re.findall(rf"^\| {where} \| `(.+?)` \|", PAGE.read_text(), re.MULTILINE)
     found: str = command
     return found

@@ -1,6 +1,4 @@
-"""
-What is shipped: the linked folders are in the wheel and the sdist as files, and what is installed runs.
-"""
+"""What is shipped: the linked folders are in the wheel and the sdist as files, and what is installed runs."""
 
 from __future__ import annotations
 

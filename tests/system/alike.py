@@ -1,6 +1,4 @@
-"""
-Snapshots made comparable where the same thing was made twice: what a thing is counts, not which one it is.
-"""
+"""Snapshots made comparable where the same thing was made twice: what a thing is counts, not which one it is."""
 
 from __future__ import annotations
 

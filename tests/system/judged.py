@@ -1,6 +1,4 @@
-"""
-Set-ups that break a way out, or do not, and what is to blame: for tests that compare the judge with real packets.
-"""
+"""Set-ups that break a way out, or do not, and what is to blame: for tests that compare the judge with real packets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-An environment of its own with nsctl installed from a wheel, and other people's plugins beside it.
-"""
+"""An environment of its own with nsctl installed from a wheel, and other people's plugins beside it."""
 
 from __future__ import annotations
 
@@ -52,15 +50,11 @@ class Environment:
         self.install(copy_tree(place / "tree"))
 
     def install(self, project: Path) -> None:
-        """
-        What an author types: pip install DIRECTORY.
-        """
+        """What an author types: pip install DIRECTORY."""
         self._pip("install", "--no-build-isolation", "--no-deps", "--no-index", str(project))
 
     def package(self, name: str, module: str, source: str, entry: str) -> Path:
-        """
-        A project of an author's: one file and an entry point.
-        """
+        """A project of an author's: one file and an entry point."""
         project = self.place / name
         project.mkdir()
         (project / "pyproject.toml").write_text(PROJECT.format(name=name, module=module, entry=entry), encoding="utf-8")
@@ -72,9 +66,7 @@ class Environment:
 
     @contextlib.contextmanager
     def plugin(self, name: str, source: str) -> Iterator[None]:
-        """
-        A plugin that is installed until the block ends, the quick way: as pip would leave it.
-        """
+        """A plugin that is installed until the block ends, the quick way: as pip would leave it."""
         module = self.packages / f"{name}_plugin.py"
         metadata = self.packages / f"{name}-1.0.dist-info"
         module.write_text(source, encoding="utf-8")
@@ -87,9 +79,7 @@ class Environment:
             shutil.rmtree(metadata)
 
     def nsctl(self, lab: Lab, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """
-        The installed command, in a lab.
-        """
+        """The installed command, in a lab."""
         # A source that changes within a second would be taken for the one that was compiled.
         given = ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
         return lab.run([str(self.python), "-I", "-B", "-X", "nsctl=nsctl", "-m", "nsctl", *args], env=given)

@@ -1,6 +1,4 @@
-"""
-What the tests of this folder say often.
-"""
+"""What the tests of this folder say often."""
 
 from __future__ import annotations
 
@@ -22,23 +20,17 @@ SOON = 10.0
 
 
 def up(lab: Lab, *args: str) -> str:
-    """
-    `nsctl up …`, which succeeds and says nothing on stderr; its line.
-    """
+    """`nsctl up …`, which succeeds and says nothing on stderr; its line."""
     return said(lab, "up", *args)
 
 
 def down(lab: Lab, *args: str) -> str:
-    """
-    `nsctl down …`, likewise.
-    """
+    """`nsctl down …`, likewise."""
     return said(lab, "down", *args)
 
 
 def inside(lab: Lab, name: str, *argv: str) -> str:
-    """
-    What a command prints that `nsctl exec` runs in a sandbox.
-    """
+    """What a command prints that `nsctl exec` runs in a sandbox."""
     return said(lab, "exec", name, "--", *argv)
 
 
@@ -49,9 +41,7 @@ def said(lab: Lab, *args: str) -> str:
 
 
 def data(lab: Lab, *args: str) -> Any:
-    """
-    The JSON that a command prints.
-    """
+    """The JSON that a command prints."""
     return json.loads(said(lab, *args))
 
 
@@ -60,18 +50,14 @@ def inspect(lab: Lab, name: str) -> Any:
 
 
 def init_of(lab: Lab, name: str) -> int:
-    """
-    The PID of a sandbox's init, as the lab host sees it.
-    """
+    """The PID of a sandbox's init, as the lab host sees it."""
     pid = inspect(lab, name)["pid"]
     assert isinstance(pid, int)
     return pid
 
 
 def namespaces(lab: Lab, pid: int | str = 1) -> dict[str, str]:
-    """
-    Kind → number of the namespaces of a process on the lab host.
-    """
+    """Kind → number of the namespaces of a process on the lab host."""
     kinds = ("mnt", "ipc", "pid", "uts", "net")
     return {kind: lab.call(os.readlink, f"/proc/{pid}/ns/{kind}") for kind in kinds}
 
@@ -108,26 +94,20 @@ def refused(
 
 @contextlib.contextmanager
 def unchanged(lab: Lab) -> Iterator[Snapshot]:
-    """
-    After the block the host is as before it.
-    """
+    """After the block the host is as before it."""
     before = snapshot(lab)
     yield before
     assert_back(lab, before)
 
 
 def as_nobody(lab: Lab, *args: str, argv: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    """
-    Run nsctl (or what is in front of its arguments) as the user nobody.
-    """
+    """Run nsctl (or what is in front of its arguments) as the user nobody."""
     words = [*argv, *args] if argv else nsctl_argv(*args)
     return lab.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", *words])
 
 
 def eventually(check: Callable[[], bool], within: float = SOON) -> bool:
-    """
-    Whether something comes to be so.
-    """
+    """Whether something comes to be so."""
     deadline = time.monotonic() + within
     while not check():
         if time.monotonic() > deadline:
@@ -144,9 +124,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """
-    A command on a terminal of its own: a pseudo-terminal that is the controlling one of its session.
-    """
+    """A command on a terminal of its own: a pseudo-terminal that is the controlling one of its session."""
 
     def __init__(self, lab: Lab, *argv: str, term: str = "dumb") -> None:
         self._master, slave = os.openpty()
@@ -175,9 +153,7 @@ class Terminal:
         return self.screen.partition(after)[2] if after else self.screen
 
     def end(self, within: float = SOON) -> int:
-        """
-        The exit status, once it has ended; the screen is read to its end.
-        """
+        """The exit status, once it has ended; the screen is read to its end."""
         deadline = time.monotonic() + within
         while self._read(max(0.0, deadline - time.monotonic())):
             pass

@@ -1,6 +1,4 @@
-"""
-A script of --format sh is run, and nsctl takes over what it has made: all of it, and nobody else's.
-"""
+"""A script of --format sh is run, and nsctl takes over what it has made: all of it, and nobody else's."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ network = "n"
 
 @pytest.fixture
 def host(lab: Lab) -> Lab:
-    """
-    A lab with a folder of root's own for scripts.
-    """
+    """A lab with a folder of root's own for scripts."""
     lab.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "root", "/root"], check=True)
     return lab
 

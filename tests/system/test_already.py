@@ -1,6 +1,4 @@
-"""
-What is there already counts as up only if it is as it was made.
-"""
+"""What is there already counts as up only if it is as it was made."""
 
 from __future__ import annotations
 

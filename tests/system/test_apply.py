@@ -1,6 +1,4 @@
-"""
-A saved plan, carried out step for step or refused.
-"""
+"""A saved plan, carried out step for step or refused."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ FILE = "/var/log/plan.json"
 
 
 def saved(lab: Lab, *args: str) -> Any:
-    """
-    A plan, which is also in the file.
-    """
+    """A plan, which is also in the file."""
     text = said(lab, "up", *args, "--dry-run", "--format", "json")
     lab.write(FILE, text)
     return json.loads(text)

@@ -1,6 +1,4 @@
-"""
-The journal is data: what it says is run only if nsctl could have planned it.
-"""
+"""The journal is data: what it says is run only if nsctl could have planned it."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from tests.system.support import down, said, up
 FORGE = """
 import json, sys
 from pathlib import Path
-from nsctl.engine.plan import step_from_json, step_to_json
+from nsctl.engine.model.plan import step_from_json, step_to_json
 from nsctl.engine.store import Journal
 from nsctl.engine.store.rows import checksum, dumps, use_key
 from nsctl.engine.store.files import secret
@@ -32,9 +30,7 @@ TOUCH = {"argv": ["touch", "/run/forged"]}
 
 
 def forge(lab: Lab, key: str, **changes: object) -> None:
-    """
-    Write to the journal as somebody who has its key.
-    """
+    """Write to the journal as somebody who has its key."""
     lab.run([sys.executable, "-I", "-c", FORGE, key, json.dumps(changes)], check=True)
 
 

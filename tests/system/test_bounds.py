@@ -1,6 +1,4 @@
-"""
-What is out of reach of a sandbox, whatever it isolates and wherever nsctl's own files lie.
-"""
+"""What is out of reach of a sandbox, whatever it isolates and wherever nsctl's own files lie."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Who reaches whom on a bridge, really.
-"""
+"""Who reaches whom on a bridge, really."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Each option of mode bridge, and what the bridge checklist of other tools taught.
-"""
+"""Each option of mode bridge, and what the bridge checklist of other tools taught."""
 
 from __future__ import annotations
 

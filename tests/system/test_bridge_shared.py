@@ -1,6 +1,4 @@
-"""
-What several sandboxes share, and when it goes.
-"""
+"""What several sandboxes share, and when it goes."""
 
 from __future__ import annotations
 

@@ -26,9 +26,7 @@ LAB = '[sandbox.c]\nmode = "bridge"\nsubnet = "10.0.3.0/24"\nisolate = ["net"]\n
 
 @dataclass(frozen=True)
 class Started:
-    """
-    The processes that one nsctl started: those that do something, and those that only look.
-    """
+    """The processes that one nsctl started: those that do something, and those that only look."""
 
     work: list[list[str]]
     looks: list[list[str]]

@@ -1,6 +1,4 @@
-"""
-Hosts where one rule decides for all packets: RHEL's, those of several clouds' images, and worse.
-"""
+"""Hosts where one rule decides for all packets: RHEL's, those of several clouds' images, and worse."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def sh(lab: Lab, script: str) -> str:
 
 
 def forward(lab: Lab) -> list[str]:
-    """
-    FORWARD, jumps to nsctl's chains by their names.
-    """
+    """FORWARD, jumps to nsctl's chains by their names."""
     rules = sh(lab, "iptables -S FORWARD").splitlines()[1:]
     return [rule.rpartition("NSCTL-")[2] if "NSCTL-" in rule else rule.removeprefix("-A FORWARD ") for rule in rules]
 

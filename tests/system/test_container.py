@@ -1,6 +1,4 @@
-"""
-The network of another sandbox, or of any process.
-"""
+"""The network of another sandbox, or of any process."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ PROBE = ("container", "--name", "probe", "--target", "web")
 
 
 def process_in(lab: Lab, netns: str, seconds: str = "1000") -> tuple[subprocess.Popen[str], int]:
-    """
-    A process in a named network namespace, and its PID on the lab host.
-    """
+    """A process in a named network namespace, and its PID on the lab host."""
     argv = ["nsenter", f"--net=/run/netns/{netns}", "sh", "-c", 'echo $$; exec sleep "$0"', seconds]
     child = lab.popen(argv, stderr=subprocess.DEVNULL)
     assert child.stdout is not None

@@ -1,6 +1,4 @@
-"""
-`doctor`: what is said of a host, with each check brought to fail.
-"""
+"""`doctor`: what is said of a host, with each check brought to fail."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What the dry run shows is what runs: as text, as a script that really runs, as JSON that `apply` takes.
-"""
+"""What the dry run shows is what runs: as text, as a script that really runs, as JSON that `apply` takes."""
 
 from __future__ import annotations
 
@@ -40,17 +38,13 @@ def show(lab: Lab, wanted: tuple[str, ...], form: str) -> str:
 
 
 def prepare(lab: Lab, wanted: tuple[str, ...]) -> None:
-    """
-    What a mode needs to be there, and what the first sandbox of all makes.
-    """
+    """What a mode needs to be there, and what the first sandbox of all makes."""
     if "--target" in wanted:
         up(lab, "none", "--name", "target")
 
 
 def built(lab: Lab) -> Snapshot:
-    """
-    The host, without the numbers that no two hosts have in common.
-    """
+    """The host, without the numbers that no two hosts have in common."""
     sections: dict[str, Any] = dict(snapshot(lab, ifindex=False).sections)
     sections["processes"] = sorted(words.split(" ", 1)[1] for words in sections["processes"])
     sections["processes"] = dict.fromkeys(sections["processes"], "runs")

@@ -24,9 +24,7 @@ MODES = {
 
 
 class Ground:
-    """
-    A lab with canaries, in which one thing is tried again and again.
-    """
+    """A lab with canaries, in which one thing is tried again and again."""
 
     def __init__(self, lab: Lab, mode: str, *options: str) -> None:
         self.lab = lab
@@ -46,9 +44,7 @@ class Ground:
         assert_back(lab, self.before)
 
     def fails(self, number: int, action: str) -> None:
-        """
-        Try it with one call failing.
-        """
+        """Try it with one call failing."""
         if "unshare --" in self.calls[number - 1]:
             action = "fail-before"  # it never ends: after having acted it can't fail
         self.shims.plan({number: action})
@@ -68,9 +64,7 @@ class Ground:
 
 
 def may_fail(call: str, action: str) -> bool:
-    """
-    Whether a call may fail without harm: the init unmounts until there is nothing more, and others become it.
-    """
+    """Whether a call may fail without harm: the init unmounts until there is nothing more, and others become it."""
     becomes = call.startswith("setpriv ") or "unshare --" in call
     return call.startswith("umount ") or (becomes and action == "fail-after")
 

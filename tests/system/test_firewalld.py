@@ -1,6 +1,4 @@
-"""
-The real firewalld, which rejects in a table of its own what iptables accepts, and flushes everybody's rules.
-"""
+"""The real firewalld, which rejects in a table of its own what iptables accepts, and flushes everybody's rules."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def sh(lab: Lab, script: str) -> str:
 
 
 def zones(lab: Lab) -> dict[str, str]:
-    """
-    The zone of each link that is in one, in firewalld's own words.
-    """
+    """The zone of each link that is in one, in firewalld's own words."""
     found: dict[str, str] = {}
     zone = ""
     for line in sh(lab, "firewall-cmd --get-active-zones").splitlines():
@@ -51,9 +47,7 @@ def zones(lab: Lab) -> dict[str, str]:
 
 
 def configuration(lab: Lab) -> str:
-    """
-    All that firewalld has of its zones, at run time and for good.
-    """
+    """All that firewalld has of its zones, at run time and for good."""
     shown = "firewall-cmd --list-all-zones; firewall-cmd --permanent --list-all-zones; firewall-cmd --list-all-policies"
     return sh(lab, f"{shown}; find /etc/firewalld -type f | sort | xargs sha256sum")
 
@@ -72,9 +66,7 @@ def reaches(lab: Lab, name: str = "web", port: int = PORT) -> bool:
 
 
 def gets_in(lab: Lab, place: str, address: str, at: str) -> bool:
-    """
-    Whether somebody's first packet comes to a sandbox.
-    """
+    """Whether somebody's first packet comes to a sandbox."""
     with tcp_server(lab, at, port=PORT):
         return ask_tcp(lab, place, address, PORT) is not None
 

@@ -1,6 +1,4 @@
-"""
-Names that nobody gave: the first that is free, and the one that the dry run shows.
-"""
+"""Names that nobody gave: the first that is free, and the one that the dry run shows."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ def names(lab: Lab) -> list[str]:
 
 
 def shown(lab: Lab, *args: str) -> str:
-    """
-    The name that a dry run has.
-    """
+    """The name that a dry run has."""
     command, *rest = args
     return str(json.loads(said(lab, command, "--dry-run", "--format", "json", *rest))["name"])
 

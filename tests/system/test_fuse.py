@@ -1,6 +1,4 @@
-"""
-Fused or one by one, the host comes to be the same; and a failure inside a batch is its own step's.
-"""
+"""Fused or one by one, the host comes to be the same; and a failure inside a batch is its own step's."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def down(lab: Lab, *names: str, fuse: bool) -> None:
 
 
 def with_option(words: Sequence[str], *more: str) -> list[str]:
-    """
-    The words with more of them before the workload.
-    """
+    """The words with more of them before the workload."""
     at = words.index("--") if "--" in words else len(words)
     return [*words[:at], *more, *words[at:]]
 

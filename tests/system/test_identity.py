@@ -1,6 +1,4 @@
-"""
-Whose a thing is by now: what others rely on is left as it is, what was renamed is undone under its new name.
-"""
+"""Whose a thing is by now: what others rely on is left as it is, what was renamed is undone under its new name."""
 
 from __future__ import annotations
 
@@ -101,9 +99,7 @@ def test_a_bridge_may_be_called_what_ip_calls_something_else(lab: Lab, name: str
 
 
 def switch(lab: Lab, to: str) -> None:
-    """
-    As `update-alternatives --set iptables` would, on the lab host alone.
-    """
+    """As `update-alternatives --set iptables` would, on the lab host alone."""
     sh(lab, "[ -d /run/alternatives ] || { cp -a /etc/alternatives /run/; mount --bind /run/alternatives"
             " /etc/alternatives; }")  # fmt: skip
     for tool in ("iptables", "ip6tables"):

@@ -1,6 +1,4 @@
-"""
-Ports on bridges of the host's that are not nsctl's: nothing of these is ever changed.
-"""
+"""Ports on bridges of the host's that are not nsctl's: nothing of these is ever changed."""
 
 from __future__ import annotations
 

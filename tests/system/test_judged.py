@@ -1,6 +1,4 @@
-"""
-What is said of a way out, against packets on the real kernel.
-"""
+"""What is said of a way out, against packets on the real kernel."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ SHORT, LONG = 0.3, 5.0
 
 
 class Ground:
-    """
-    A lab host with a sandbox, two uplinks with servers behind them, and a judge that stays.
-    """
+    """A lab host with a sandbox, two uplinks with servers behind them, and a judge that stays."""
 
     def __init__(self, lab: Lab, stack: ExitStack) -> None:
         self.lab = lab
@@ -77,9 +73,7 @@ class Ground:
         return found
 
     def reached(self, expected: dict[str, bool]) -> dict[str, bool]:
-        """
-        Which protocols get an answer.
-        """
+        """Which protocols get an answer."""
         asks: dict[str, Callable[[float], bool]] = {
             "tcp": lambda wait: ask_tcp(self.lab, "web", FAR, 443, timeout=wait) is not None,
             "udp": lambda wait: ask_udp(self.lab, "web", FAR, 53, timeout=wait) is not None,

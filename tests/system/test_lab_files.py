@@ -53,9 +53,7 @@ def change(lab: Lab, text: str, *more: str) -> Any:
 
 
 def inodes(lab: Lab) -> dict[str, int]:
-    """
-    The network namespaces: name → which one it is.
-    """
+    """The network namespaces: name → which one it is."""
     return {n: lab.call(os.stat, f"/run/netns/{n}").st_ino for n in lab.call(os.listdir, "/run/netns")}
 
 
@@ -262,9 +260,7 @@ def calls_of_a_replacing_apply(lab: Lab, shims: Shims, *, anew: bool) -> list[tu
 
 
 def replaced(lab: Lab, shims: Shims, number: int, action: str) -> subprocess.CompletedProcess[str]:
-    """
-    A replacing apply in which this happens at that call.
-    """
+    """A replacing apply in which this happens at that call."""
     while True:
         lab.write(FILE, CHANGED)
         shims.plan({number: action})
@@ -325,12 +321,12 @@ def steps(request, facts):
     for n in range(o.links):
         yield kit.command(
             f"link/{name}:d{n}", f"make d{n}", ["ip", "link", "add", "dev", f"d{n}", "type", "bridge"], netns=name,
-            goes_with=f"netns/{name}", after=[f"netns/{name}"],
+            removed_with=f"netns/{name}", after=[f"netns/{name}"],
         )
     if o.broken:
         yield kit.command(
             f"broken/{name}", "what fails", ["ip", "link", "set", "dev", "nosuch", "up"], netns=name,
-            goes_with=f"netns/{name}", after=[f"netns/{name}"],
+            removed_with=f"netns/{name}", after=[f"netns/{name}"],
         )
         yield kit.link_up("lo", netns=name)
 
@@ -344,9 +340,7 @@ WITH_PLUGIN = (
 
 
 def with_plugin(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run nsctl where a distribution with a mode is installed.
-    """
+    """Run nsctl where a distribution with a mode is installed."""
     lab.write("/run/plugins/extra.py", PLUGIN)
     lab.write("/run/plugins/extra-1.0.dist-info/entry_points.txt", "[nsctl]\nextra = extra\n")
     return lab.run([sys.executable, "-I", "-B", "-c", WITH_PLUGIN, *words])

@@ -22,9 +22,7 @@ LAB = '[network.lan]\nmode = "bridge"\nsubnet = "10.0.4.0/24"\n[sandbox.web]\nne
 
 
 def showered(child: subprocess.Popen[str], signals: Sequence[int]) -> int:
-    """
-    The status of a process that gets signals, one after the other, until it has ended.
-    """
+    """The status of a process that gets signals, one after the other, until it has ended."""
     deadline = time.monotonic() + SOON
     for signum in itertools.cycle(signals):
         status = child.poll()
@@ -37,9 +35,7 @@ def showered(child: subprocess.Popen[str], signals: Sequence[int]) -> int:
 
 
 def full_pipe() -> tuple[int, int, int]:
-    """
-    A pipe that takes no more: its two ends, and how many bytes are in it.
-    """
+    """A pipe that takes no more: its two ends, and how many bytes are in it."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     filled = 0

@@ -1,6 +1,4 @@
-"""
-`nsctl logs`: what workloads printed, while they run, when they end, and after that.
-"""
+"""`nsctl logs`: what workloads printed, while they run, when they end, and after that."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ def logs(lab: Lab, *args: str) -> str:
 
 
 class Follower:
-    """
-    `nsctl logs -f` as a process, read with a deadline.
-    """
+    """`nsctl logs -f` as a process, read with a deadline."""
 
     def __init__(self, lab: Lab, *args: str) -> None:
         self.process = lab.popen(nsctl_argv("logs", "-f", *args))
@@ -43,9 +39,7 @@ class Follower:
         self.text = ""
 
     def reads(self, wanted: str) -> bool:
-        """
-        Whether what it printed comes to end with this.
-        """
+        """Whether what it printed comes to end with this."""
         while not self.text.endswith(wanted):
             if not select.select([self.fd], [], [], 20)[0]:
                 return False
@@ -93,9 +87,7 @@ def test_a_log_without_a_line_has_no_last_one(lab: Lab) -> None:
 
 
 def speak(lab: Lab, *words: str) -> subprocess.Popen[str]:
-    """
-    Write words into the FIFO, a line each, and keep it open.
-    """
+    """Write words into the FIFO, a line each, and keep it open."""
     text = "".join(f"{word}\n" for word in words)
     return lab.popen(["sh", "-c", f"exec 3>/run/talk; printf %s '{text}' >&3; exec sleep 1000074"])
 

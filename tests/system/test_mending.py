@@ -1,6 +1,4 @@
-"""
-Confirmation that fails closed, sandboxes that have ended, and repair that touches nothing that lives.
-"""
+"""Confirmation that fails closed, sandboxes that have ended, and repair that touches nothing that lives."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The MTU inside: the smallest of the links and routes by which packets may leave.
-"""
+"""The MTU inside: the smallest of the links and routes by which packets may leave."""
 
 from __future__ import annotations
 

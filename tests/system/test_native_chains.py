@@ -1,6 +1,4 @@
-"""
-Base chains of nftables beside iptables': what they drop is named, by up, by dry runs and by check.
-"""
+"""Base chains of nftables beside iptables': what they drop is named, by up, by dry runs and by check."""
 
 from __future__ import annotations
 

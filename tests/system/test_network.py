@@ -1,6 +1,4 @@
-"""
-What passes and what does not: forged sources, links that are not nsctl's, addresses that change hands.
-"""
+"""What passes and what does not: forged sources, links that are not nsctl's, addresses that change hands."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import sys
 
 import pytest
 
-from nsctl.engine.names import derived_mac
+from nsctl.engine.model.names import derived_mac
 from tests.lab import INTERNET_ADDRESS, Lab, assert_back, needs, snapshot
 from tests.system.support import data, down, eventually, init_of, refused, up
 
@@ -108,9 +106,7 @@ link set eth1 up
 
 @pytest.fixture
 def second(lab: Lab) -> Lab:
-    """
-    A lab host with a second link, behind which is 192.0.2.2; the neighbour has a route there through the host.
-    """
+    """A lab host with a second link, behind which is 192.0.2.2; the neighbour has a route there through the host."""
     lab.run(["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"], check=True)  # no address may come later
     lab.run(["ip", "netns", "add", "second"], check=True)
     lab.run(["ip", "netns", "exec", "second", "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"], check=True)

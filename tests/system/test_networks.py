@@ -1,6 +1,4 @@
-"""
-Networks: the one that all share who name none, those with names, and what `networks` lists.
-"""
+"""Networks: the one that all share who name none, those with names, and what `networks` lists."""
 
 from __future__ import annotations
 

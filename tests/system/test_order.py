@@ -1,6 +1,4 @@
-"""
-Rules in chains of nsctl's: they stand in their order, once, and no others beside them without being named.
-"""
+"""Rules in chains of nsctl's: they stand in their order, once, and no others beside them without being named."""
 
 from __future__ import annotations
 

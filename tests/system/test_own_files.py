@@ -1,6 +1,4 @@
-"""
-What a sandbox sees as /etc/hosts and /etc/resolv.conf, from its start to its end.
-"""
+"""What a sandbox sees as /etc/hosts and /etc/resolv.conf, from its start to its end."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ NET = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 
 @pytest.fixture
 def etc(lab: Lab) -> Lab:
-    """
-    A lab host with an /etc of its own, whose files may be replaced.
-    """
+    """A lab host with an /etc of its own, whose files may be replaced."""
     lab.run(["sh", "-ec", "mkdir /run/etc; cp -a /etc/. /run/etc; mount --bind /run/etc /etc"], check=True)
     lab.run(["sh", "-c", "mkdir -p /etc/netns; umount /etc/hosts /etc/resolv.conf 2>/dev/null"])
     return lab

@@ -1,6 +1,4 @@
-"""
-A mode of somebody else's: one file, packaged, installed by pip beside nsctl, and used.
-"""
+"""A mode of somebody else's: one file, packaged, installed by pip beside nsctl, and used."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def nsctl_modes():
 
 @pytest.fixture(scope="module")
 def pair(environment: Environment) -> Iterator[Environment]:
-    """
-    The environment with the plugin.
-    """
+    """The environment with the plugin."""
     environment.install(environment.package("nsctl-pair", "nsctl_pair", PAIR, "pair"))
     yield environment
     environment.uninstall("nsctl-pair")

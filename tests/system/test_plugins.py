@@ -1,6 +1,4 @@
-"""
-Plugins that review and observe, and those that are broken.
-"""
+"""Plugins that review and observe, and those that are broken."""
 
 from __future__ import annotations
 

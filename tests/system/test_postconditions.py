@@ -1,6 +1,4 @@
-"""
-"Is up", "is down" and "everything was undone" are said after a look at the kernel, whatever exit statuses say.
-"""
+""" "Is up", "is down" and "everything was undone" are said after a look at the kernel, whatever exit statuses say."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def test_a_rule_that_others_move_behind_what_it_has_to_precede_is_noticed(execut
     before = snapshot(lab)
     wanted = plans.plan()
     head = rule("filter", plans.CHAIN, "-i", "br7", "-j", "DROP", owner="t", why="let nothing out", head=True)
-    head = plans.replace(head, after=("chain/4/filter/T",), goes_with="chain/4/filter/T")
+    head = plans.replace(head, after=("chain/4/filter/T",), removed_with="chain/4/filter/T")
     words = "NSCTL-T -i br7 -m comment --comment nsctl:t -j DROP"
     act = plans.command("sh", "-c", f"iptables -D {words}; iptables -A {words}")
     last = plans.Step("act", "others are at work", act, no_undo="it is theirs")

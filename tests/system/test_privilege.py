@@ -1,6 +1,4 @@
-"""
-Who may do what: only looking at plans, modes and help needs no root.
-"""
+"""Who may do what: only looking at plans, modes and help needs no root."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What is refused: exit status 2, one clear line and a hint, and the host as before.
-"""
+"""What is refused: exit status 2, one clear line and a hint, and the host as before."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ BRIDGE = ("up", "bridge", "--name", "web")
 
 
 def cover(lab: Lab, path: str, mode: int = 0o644) -> None:
-    """
-    Put another file in a file's place.
-    """
+    """Put another file in a file's place."""
     lab.write("/run/other", "", mode)
     lab.run(["mount", "--bind", "/run/other", path], check=True)
 

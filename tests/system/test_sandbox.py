@@ -1,6 +1,4 @@
-"""
-What is the same in every mode: names, files, processes; and that nothing stays behind.
-"""
+"""What is the same in every mode: names, files, processes; and that nothing stays behind."""
 
 from __future__ import annotations
 

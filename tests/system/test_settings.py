@@ -1,6 +1,4 @@
-"""
-What can be asked of every sandbox: user, directory, variables, names, settings of its network.
-"""
+"""What can be asked of every sandbox: user, directory, variables, names, settings of its network."""
 
 from __future__ import annotations
 

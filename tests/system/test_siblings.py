@@ -1,6 +1,4 @@
-"""
-Sandboxes on one bridge: none sends in the name of another, of the bridge, or of nobody that is known.
-"""
+"""Sandboxes on one bridge: none sends in the name of another, of the bridge, or of nobody that is known."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nsctl.engine.names import derived_mac
+from nsctl.engine.model.names import derived_mac
 from tests.lab import Lab, assert_back, needs, shim, snapshot
 from tests.lab.servers import socket_in
 from tests.system.support import down, eventually, refused, up
@@ -97,9 +95,7 @@ ME, SIBLING, HOST = mac_of(WEB), mac_of(DB), derived_mac("bridge", "nsbr0")
 
 
 def frames(payload: bytes) -> dict[str, bytes]:
-    """
-    What web must not send, each with a payload.
-    """
+    """What web must not send, each with a payload."""
     forged = datagram(DB, payload)
     claim = arp(ME, DB, payload)
     return {
@@ -141,9 +137,7 @@ def frames(payload: bytes) -> dict[str, bytes]:
 
 
 def own(payload: bytes) -> dict[str, bytes]:
-    """
-    What web may send.
-    """
+    """What web may send."""
     return {
         "its own datagram to all": ether(ME, IPV4, datagram(WEB, payload)),
         "to a group": ether(ME, IPV4, datagram(WEB, payload, "224.0.0.1"), "01:00:5e:00:00:01"),
@@ -162,9 +156,7 @@ def numbered(which: list[str]) -> list[bytes]:
 
 
 def heard(lab: Lab, which: list[str], sender: str = "web") -> dict[str, list[str]]:
-    """
-    Which of these frames the sibling, a third sandbox and the host receive of web's.
-    """
+    """Which of these frames the sibling, a third sandbox and the host receive of web's."""
     places = {
         "db": ["ip", "netns", "exec", "db"],
         "third": ["ip", "netns", "exec", "third"],

@@ -1,6 +1,4 @@
-"""
-From where sandboxes can be seen, several state directories on one host, and which sandbox a name means.
-"""
+"""From where sandboxes can be seen, several state directories on one host, and which sandbox a name means."""
 
 from __future__ import annotations
 

@@ -24,9 +24,7 @@ LAB_UNIT = "/etc/systemd/system/nsctl-lab@.service"
 
 @pytest.fixture
 def host(lab: Lab) -> Lab:
-    """
-    A lab host that looks as if systemd had booted it.
-    """
+    """A lab host that looks as if systemd had booted it."""
     stand_in(lab)
     return lab
 
@@ -41,9 +39,7 @@ def sh(lab: Lab, script: str) -> None:
 
 
 def installed(lab: Lab) -> None:
-    """
-    Install, and wait until the watcher has taken its first look.
-    """
+    """Install, and wait until the watcher has taken its first look."""
     done = lab.nsctl("systemd", "install")
     assert done.returncode == 0, done
     assert eventually(lambda: lab.run(["pgrep", "-f", "watching.taken"]).returncode == 1, NOTICED)

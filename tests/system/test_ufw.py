@@ -1,6 +1,4 @@
-"""
-The real ufw: its policies drop, its reload flushes its own chains, and nsctl's stay as they are.
-"""
+"""The real ufw: its policies drop, its reload flushes its own chains, and nsctl's stay as they are."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ BACK_ENDS = [pytest.param(kind, marks=needs("iptables-legacy")) for kind in ("nf
 
 @pytest.fixture(params=BACK_ENDS)
 def host(lab: Lab, request: pytest.FixtureRequest) -> Lab:
-    """
-    A lab host with a configuration of ufw's own.
-    """
+    """A lab host with a configuration of ufw's own."""
     switch(lab, request.param)
     for place in ("/etc/ufw", "/lib/ufw"):
         copy = f"/run/copy{place}"

@@ -1,6 +1,4 @@
-"""
-What `up` and dry runs warn of, in the words of `check`.
-"""
+"""What `up` and dry runs warn of, in the words of `check`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`watch`: what is flushed or taken away comes back by itself, and nothing else happens.
-"""
+"""`watch`: what is flushed or taken away comes back by itself, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -56,9 +54,7 @@ CHANGES = {
 
 
 class Watched:
-    """
-    A lab host, and a watcher there.
-    """
+    """A lab host, and a watcher there."""
 
     def __init__(self, lab: Lab, process: Popen[str]) -> None:
         self.lab, self.process = lab, process
@@ -67,9 +63,7 @@ class Watched:
         self.lab.run(["sh", "-ec", script], check=True)
 
     def breaks(self, script: str) -> None:
-        """
-        Change something that `check` finds, before the watcher hears of it.
-        """
+        """Change something that `check` finds, before the watcher hears of it."""
         self.process.send_signal(signal.SIGSTOP)
         while self.children():  # a look that is being taken goes on, and would find it
             self.process.send_signal(signal.SIGCONT)
@@ -80,16 +74,12 @@ class Watched:
         self.process.send_signal(signal.SIGCONT)
 
     def looks(self) -> int:
-        """
-        Ticks of CPU time that looks have taken: those that are over, each of which takes several.
-        """
+        """Ticks of CPU time that looks have taken: those that are over, each of which takes several."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[13]) + int(fields[14])
 
     def calm(self) -> None:
-        """
-        Wait until it takes no more looks.
-        """
+        """Wait until it takes no more looks."""
         last, since = self.looks(), time.monotonic()
         assert eventually(lambda: not self.children(), NOTICED)
         while time.monotonic() - since < CALM:
@@ -98,9 +88,7 @@ class Watched:
             time.sleep(0.02)
 
     def children(self) -> list[int]:
-        """
-        The look that is being taken.
-        """
+        """The look that is being taken."""
         pid = self.process.pid
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -115,9 +103,7 @@ class Watched:
 
 @contextmanager
 def watching(lab: Lab, **env: str) -> Iterator[Watched]:
-    """
-    A watcher that has taken its first look.
-    """
+    """A watcher that has taken its first look."""
     path = f"/run/notify-{next(_NUMBERS)}"
     with lab.call(socket.socket, socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         lab.call(notified.bind, path)
@@ -135,9 +121,7 @@ def watching(lab: Lab, **env: str) -> Iterator[Watched]:
 
 @pytest.fixture
 def watched(lab: Lab) -> Iterator[Watched]:
-    """
-    A watcher over `web` and `db`, on a lab host with an /etc of its own.
-    """
+    """A watcher over `web` and `db`, on a lab host with an /etc of its own."""
     lab.run(["sh", "-ec", "mkdir /run/etc; cp -a /etc/. /run/etc; mount --bind /run/etc /etc"], check=True)
     lab.run(["sh", "-c", "umount /etc/hosts /etc/resolv.conf 2>/dev/null"])
     up(lab, *WEB)

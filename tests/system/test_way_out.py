@@ -1,6 +1,4 @@
-"""
-The way out: it stays whatever the host's routes become, and nothing else begins to be forwarded.
-"""
+"""The way out: it stays whatever the host's routes become, and nothing else begins to be forwarded."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ CHANGES = {
 
 @pytest.fixture
 def host(lab: Lab) -> Iterator[Lab]:
-    """
-    A lab host with two neighbours that both have the address, and answer there.
-    """
+    """A lab host with two neighbours that both have the address, and answer there."""
     lab.neighbour(["ip", "address", "add", f"{FAR}/32", "dev", "lo"], check=True)
     sh(lab, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1")  # no address may come later
     sh(lab, SECOND)
@@ -89,9 +85,7 @@ def sh(lab: Lab, script: str) -> None:
 
 
 def reaches(lab: Lab, name: str) -> list[str]:
-    """
-    How a sandbox gets an answer from there.
-    """
+    """How a sandbox gets an answer from there."""
     found = []
     with ExitStack() as stack:
         if lab.exists("/run/netns/isp"):

@@ -1,6 +1,4 @@
-"""
-What came along with a step: the end of a cable inside, the forwarding of a port, the route of a subnet.
-"""
+"""What came along with a step: the end of a cable inside, the forwarding of a port, the route of a subnet."""
 
 from __future__ import annotations
 

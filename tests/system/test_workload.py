@@ -1,6 +1,4 @@
-"""
-`up … -- CMD`: a command in place of the idle init.
-"""
+"""`up … -- CMD`: a command in place of the idle init."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.plan import EXECUTE, NOT_EXECUTED
+from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED
 from tests.lab import Lab, ask_tcp, assert_back, snapshot
 from tests.system.support import data, down, eventually, init_of, inside, inspect, said, unchanged, up
 

@@ -1,6 +1,4 @@
-"""
-The process that waits; `watch` becomes it.
-"""
+"""The process that waits; `watch` becomes it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Whoever takes away what is put back is answered less and less often.
-"""
+"""Whoever takes away what is put back is answered less and less often."""
 
 from __future__ import annotations
 
@@ -9,15 +7,11 @@ from time import monotonic
 __all__ = ["FREE", "LONGEST", "Fight"]
 
 _AGAIN, FREE, LONGEST = 3.0, 5, 60.0
-"""
-What is missing again within so many seconds is a fight; after so many rounds, pauses grow up to so many seconds.
-"""
+"""What is missing again within so many seconds is a fight; after so many rounds, pauses grow up to so many seconds."""
 
 
 class Fight:
-    """
-    Whether somebody takes away what is put back, as fast as that.
-    """
+    """Whether somebody takes away what is put back, as fast as that."""
 
     def __init__(self) -> None:
         self._mended: frozenset[str] = frozenset()

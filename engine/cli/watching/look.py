@@ -1,6 +1,4 @@
-"""
-A look, seen from the watcher: the process that takes it, and what it tells.
-"""
+"""A look, seen from the watcher: the process that takes it, and what it tells."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ class Look:
         self._poll.register(self._ours.fileno(), select.POLLIN)
 
     def end(self) -> None:
-        """
-        Have it end as soon as its step is over.
-        """
+        """Have it end as soon as its step is over."""
         os.kill(self._pid, signal.SIGTERM)  # it is our child, and not waited for yet
 
     def heard(self, forget: Callable[[], None]) -> bool:

@@ -1,6 +1,4 @@
-"""
-The loop: wait, hear, have a look taken.
-"""
+"""The loop: wait, hear, have a look taken."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ from nsctl.engine.cli.watching.fight import LONGEST, Fight
 from nsctl.engine.cli.watching.look import Look
 from nsctl.engine.cli.watching.store import generation
 from nsctl.engine.cli.watching.surroundings import notify, terminal_is_gone, wakeup
-from nsctl.engine.probe.changes import EVERYTHING, Changes, Interest
-from nsctl.engine.probe.files import Files
+from nsctl.engine.host.changes import EVERYTHING, Changes, Interest
+from nsctl.engine.host.files import Files
 
 __all__ = ["Watch"]
 
@@ -158,9 +156,7 @@ class Watch:
         return self._files.follow(_LEGACY_LOCK, use=True) or any(new)
 
     def _concluded(self, look: Look) -> int | None:
-        """
-        What came of a look; an exit status, if it was the first one and was refused.
-        """
+        """What came of a look; an exit status, if it was the first one and was refused."""
         said = look.said
         if self._ending:
             return None

@@ -1,6 +1,4 @@
-"""
-Whether a store has changed, without opening it.
-"""
+"""Whether a store has changed, without opening it."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ _COUNTER = 24
 
 
 def generation(state_dir: Path) -> str:
-    """
-    What changes whenever a store does; empty where there is none.
-    """
+    """What changes whenever a store does; empty where there is none."""
     try:
         with open(state_dir / "state.db", "rb") as f:
             return f"{os.fstat(f.fileno()).st_ino} {f.read(_COUNTER + 4)[_COUNTER:].hex()}"

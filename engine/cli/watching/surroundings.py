@@ -1,6 +1,4 @@
-"""
-Who may have something to tell the watcher, or wants to be told: signals, a terminal, systemd.
-"""
+"""Who may have something to tell the watcher, or wants to be told: signals, a terminal, systemd."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def wakeup() -> tuple[socket.socket, list[int]]:
-    """
-    A socket that can be read from once a signal has come, and which ones came.
-    """
+    """A socket that can be read from once a signal has come, and which ones came."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003 - its only form
     theirs.setblocking(False)  # noqa: FBT003 - its only form
@@ -30,9 +26,7 @@ def wakeup() -> tuple[socket.socket, list[int]]:
 
 
 def terminal_is_gone() -> bool:
-    """
-    Whether this was started in a terminal that has hung up: HUP is no request then.
-    """
+    """Whether this was started in a terminal that has hung up: HUP is no request then."""
     if not _HAD_TERMINAL:
         return False
     return not _has_terminal()
@@ -50,9 +44,7 @@ _HAD_TERMINAL = _has_terminal()
 
 
 def notify(state: str) -> None:
-    """
-    Tell systemd, where it asked for that (sd_notify(3)).
-    """
+    """Tell systemd, where it asked for that (sd_notify(3))."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return

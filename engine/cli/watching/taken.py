@@ -13,10 +13,10 @@ import sys
 from contextlib import suppress
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.context import AppContext
 from nsctl.engine.cli.watching.store import generation
-from nsctl.engine.cli.world import World
-from nsctl.engine.errors import NsctlError, RollbackFailed
-from nsctl.engine.names import listed
+from nsctl.engine.model.errors import NsctlError, RollbackFailed
+from nsctl.engine.model.names import listed
 
 __all__ = ["main"]
 
@@ -59,10 +59,10 @@ def main(fd: int) -> int:
 def _look(watcher: socket.socket, said: dict[str, object]) -> None:
     from nsctl.engine.executor.interest import interest_of
 
-    world = World()
+    world = AppContext()
     mended: dict[str, str] = {}
     try:
-        with world.changing("watch") as session:
+        with world.open_for_change("watch") as session:
             if session.ctx.left:
                 said["looked"] = True
                 raise RollbackFailed(f"still left over: {session.ctx.left[0]}", hint="finish it: nsctl recover")

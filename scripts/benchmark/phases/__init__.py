@@ -1,3 +1,1 @@
-"""
-What is measured, one module each.
-"""
+"""What is measured, one module each."""

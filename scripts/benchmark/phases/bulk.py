@@ -1,6 +1,4 @@
-"""
-Many sandboxes: all at once, and the last tenth of them beside the others.
-"""
+"""Many sandboxes: all at once, and the last tenth of them beside the others."""
 
 from __future__ import annotations
 
@@ -22,23 +20,17 @@ ALONE = 0.12
 
 
 def up_of(size: int) -> str:
-    """
-    The metric's name.
-    """
+    """The metric's name."""
     return f"up of {size}, each"
 
 
 def down_of(size: int) -> str:
-    """
-    The metric's name.
-    """
+    """The metric's name."""
     return f"down of {size}, each"
 
 
 def tenths_of(size: int) -> tuple[str, str, str, str]:
-    """
-    The metrics' names: up beside none and beside the others, and down likewise.
-    """
+    """The metrics' names: up beside none and beside the others, and down likewise."""
     tenth, rest = size // 10, size - size // 10
     return (
         f"up of {tenth} beside none, each",
@@ -49,9 +41,7 @@ def tenths_of(size: int) -> tuple[str, str, str, str]:
 
 
 def measure(bench: Bench, since: float, until: float) -> None:
-    """
-    Each size, smallest first; a variant that would not be done in time is left out of a size.
-    """
+    """Each size, smallest first; a variant that would not be done in time is left out of a size."""
     # The tenths of the largest size take as long again.
     weights = [size if size <= bench.everybody else ALONE * size for size in (*bench.sizes, bench.sizes[-1])]
     for number, size in enumerate(bench.sizes, 1):
@@ -83,9 +73,7 @@ def _who(bench: Bench, size: int, share: float) -> list[Stand]:
 
 
 def _expected(bench: Bench, key: str, size: int) -> float:
-    """
-    Seconds that so many will take up and down, from what fewer of them took.
-    """
+    """Seconds that so many will take up and down, from what fewer of them took."""
     each = 0.0
     for metric_of in (up_of, down_of):
         metrics = {metric_of(known): known for known in bench.sizes if known <= size}

@@ -1,6 +1,4 @@
-"""
-The beginning: who can take part, and whether it works.
-"""
+"""The beginning: who can take part, and whether it works."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What `up` imports, and how long it takes: so that growth shows.
-"""
+"""What `up` imports, and how long it takes: so that growth shows."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ class Imports:
 
 
 def measure() -> Imports:
-    """
-    Of a real `up`, the fastest of a few: the interpreter's own measurement.
-    """
+    """Of a real `up`, the fastest of a few: the interpreter's own measurement."""
     host = Host()
     try:
         return min((_once(host, number) for number in range(ROUNDS + 1)), key=lambda imports: imports.total)
@@ -49,9 +45,7 @@ def _once(host: Host, number: int) -> Imports:
 
 
 def read(text: str) -> Imports:
-    """
-    Read what the interpreter printed, among other things perhaps.
-    """
+    """Read what the interpreter printed, among other things perhaps."""
     own: dict[str, float] = {}
     together: dict[str, float] = {}
     for line in text.splitlines():

@@ -1,6 +1,4 @@
-"""
-Memory: the most that a command takes, and what an idle sandbox keeps.
-"""
+"""Memory: the most that a command takes, and what an idle sandbox keeps."""
 
 from __future__ import annotations
 
@@ -68,9 +66,7 @@ def _peak(host: Host, command: tuple[str, ...]) -> float:
 
 
 def _sizes() -> dict[int, float]:
-    """
-    Each process on the host and its proportional set size (pages that n processes share count 1/n), in MiB.
-    """
+    """Each process on the host and its proportional set size (pages that n processes share count 1/n), in MiB."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():

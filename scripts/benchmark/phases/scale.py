@@ -1,6 +1,4 @@
-"""
-One more beside a thousand: what a single command costs on a full host, and after a kill.
-"""
+"""One more beside a thousand: what a single command costs on a full host, and after a kill."""
 
 from __future__ import annotations
 
@@ -21,23 +19,17 @@ ROUNDS = 5
 
 
 def beside_of(there: int) -> tuple[str, str, str]:
-    """
-    The metrics' names.
-    """
+    """The metrics' names."""
     return f"one up beside {there}", f"ls of {there + 1}", f"one down beside {there}"
 
 
 def recovery_of(size: int) -> str:
-    """
-    The metric's name.
-    """
+    """The metric's name."""
     return f"recover after a kill at {size}"
 
 
 def beside(bench: Bench, until: float, size: int) -> None:
-    """
-    `up` of one, `ls`, and `down` of it: beside none, and beside `size`.
-    """
+    """`up` of one, `ls`, and `down` of it: beside none, and beside `size`."""
     lab, one = NsctlLab(), Nsctl()
     bench.titles[one.key] = one.title
     host = Host()
@@ -66,9 +58,7 @@ def _more(host: Host, one: Nsctl, there: int) -> tuple[Cost, Cost, Cost]:
 
 
 def recover(bench: Bench, until: float, size: int = KILLED_AT) -> None:
-    """
-    Kill nsctl when nine tenths of the links of an `apply` are there, and let `recover` take all of it away.
-    """
+    """Kill nsctl when nine tenths of the links of an `apply` are there, and let `recover` take all of it away."""
     lab = NsctlLab()
     host = Host()
     try:

@@ -1,6 +1,4 @@
-"""
-One sandbox at a time: the first of a network, one more beside it, and both away again.
-"""
+"""One sandbox at a time: the first of a network, one more beside it, and both away again."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ FIRST_UP, NTH_UP, NTH_DOWN, LAST_DOWN = METRICS = ("up, first", "up, n-th", "dow
 
 
 def measure(bench: Bench, until: float) -> None:
-    """
-    Every variant once a round.
-    """
+    """Every variant once a round."""
     for turn in bench.turns(until):
         for stand in bench.taking_turns([s for s in bench.stands if s.variant.singly], turn):
             with bench.tolerant(stand):

@@ -1,6 +1,4 @@
-"""
-Start-up: commands that do next to nothing.
-"""
+"""Start-up: commands that do next to nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _COMMANDS = {
 
 
 def measure(bench: Bench, until: float) -> None:
-    """
-    Each once a round, beside bare Python.
-    """
+    """Each once a round, beside bare Python."""
     host = Host()
     try:
         for _, command in _COMMANDS.values():

@@ -37,16 +37,12 @@ _ANSWER = re.compile(r"\[(\d+\.\d+)\] \d+ bytes from")
 
 
 def idle_of(there: int) -> str:
-    """
-    The metric's name.
-    """
+    """The metric's name."""
     return f"watch: a second of nothing, {there} sandboxes"
 
 
 def open_after(flush: str, there: int) -> str:
-    """
-    The metric's name.
-    """
+    """The metric's name."""
     return f"watch: open after {flush}, {there} sandboxes"
 
 
@@ -126,9 +122,7 @@ def _looks(watcher: subprocess.Popen[str]) -> bool:
 
 
 def _cpu(watcher: subprocess.Popen[str]) -> float:
-    """
-    Seconds of CPU time: of the watcher in nanoseconds, of its looks that are over in hundredths of a second.
-    """
+    """Seconds of CPU time: of the watcher in nanoseconds, of its looks that are over in hundredths of a second."""
     own = Path(f"/proc/{watcher.pid}/schedstat").read_text(encoding="ascii").split()[0]
     return int(own) / 1e9 + _of_looks(watcher)
 
@@ -144,9 +138,7 @@ def _resident(watcher: subprocess.Popen[str]) -> float:
 
 
 def _flushed(host: Host, watcher: subprocess.Popen[str], script: str) -> Cost:
-    """
-    From the end of the flush to the last answer.
-    """
+    """From the end of the flush to the last answer."""
     cpu, before = _cpu(watcher), _of_looks(watcher)
     ping = host.lab.popen(["ping", "-n", "-D", "-i", "0.002", str(address(1))], at=host.lab.internet)
     try:

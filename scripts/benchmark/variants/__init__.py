@@ -1,6 +1,4 @@
-"""
-The variants.
-"""
+"""The variants."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The CNI plugins bridge and portmap, called as container engines call them.
-"""
+"""The CNI plugins bridge and portmap, called as container engines call them."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ _CONFIGURATION = {
 
 
 class Cni(Variant):
-    """
-    One call of each plugin for each sandbox, and `ip netns`.
-    """
+    """One call of each plugin for each sandbox, and `ip netns`."""
 
     key = "cni"
     title = "CNI bridge + portmap"
@@ -44,33 +40,25 @@ class Cni(Variant):
     keeps = frozenset({BRIDGE})
 
     def missing(self) -> str:
-        """
-        Whether the plugins are there.
-        """
+        """Whether the plugins are there."""
         missing = find_tool("bridge", "host-local", "portmap", software=self.software, where=PLUGINS)
         return f"no CNI plugin {', '.join(missing)} (containernetworking-plugins)" if missing else ""
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        ADD.
-        """
+        """ADD."""
         for number in numbers:
             work.run("ip", "netns", "add", netns(number))
             self._call(work, "ADD", number, "portmap", self._call(work, "ADD", number, "bridge"))
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        DEL, in the opposite order.
-        """
+        """DEL, in the opposite order."""
         for number in reversed(numbers):
             self._call(work, "DEL", number, "portmap")
             self._call(work, "DEL", number, "bridge")
             work.run("ip", "netns", "del", netns(number))
 
     def sweep(self, work: Work) -> None:
-        """
-        The bridge stays: the next first sandbox would find it.
-        """
+        """The bridge stays: the next first sandbox would find it."""
         work.run("ip", "link", "del", "dev", BRIDGE)
 
     def _call(self, work: Work, command: str, number: int, plugin: str, previous: str = "") -> str:

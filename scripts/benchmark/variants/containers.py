@@ -34,9 +34,7 @@ done
 
 
 class Podman(Variant):
-    """
-    `podman run -d` and `podman rm`.
-    """
+    """`podman run -d` and `podman rm`."""
 
     key = "podman"
     title = "podman run"
@@ -44,36 +42,26 @@ class Podman(Variant):
     heavy = True
 
     def missing(self) -> str:
-        """
-        Whether podman is there, with what it starts.
-        """
+        """Whether podman is there, with what it starts."""
         return "no podman (podman)" if find_tool("podman", "conmon", software=self.software) else ""
 
     def prepare(self, host: Host) -> None:
-        """
-        A root file system.
-        """
+        """A root file system."""
         host.measure(lambda work: work.run("sh", "-c", _MAKE_ROOT))
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         options = ("-d", "--cgroups=disabled", "--rootfs")
         for number in numbers:
             self._podman(work, "run", "--name", netns(number), *options, ROOT, "sleep", "1000000")
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         for number in reversed(numbers):
             self._podman(work, "rm", "-f", "-t", "0", netns(number))
 
     def check(self, work: Work, number: int) -> None:
-        """
-        Over its PID.
-        """
+        """Over its PID."""
         pid = self._podman(work, "inspect", "-f", "{{.State.Pid}}", netns(number)).strip()
         work.run("nsenter", "--net", "-t", pid, "ping", "-q", "-n", "-c", "1", "-W", "5", INTERNET_ADDRESS)
 
@@ -83,9 +71,7 @@ class Podman(Variant):
 
 
 class Docker(Variant):
-    """
-    `docker run -d` and `docker rm`, with a daemon of its own on the lab host.
-    """
+    """`docker run -d` and `docker rm`, with a daemon of its own on the lab host."""
 
     key = "docker"
     title = "docker run"
@@ -93,9 +79,7 @@ class Docker(Variant):
     heavy = True
 
     def missing(self) -> str:
-        """
-        Whether the daemon is there: the client alone does nothing.
-        """
+        """Whether the daemon is there: the client alone does nothing."""
         missing = find_tool("docker", "dockerd", "containerd", software=self.software)
         return f"no {', '.join(missing)} (docker.io)" if missing else ""
 
@@ -121,30 +105,22 @@ class Docker(Variant):
         host.measure(lambda work: work.run("sh", "-c", pack))
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         for number in numbers:
             self._docker(work, "run", "-d", "--name", netns(number), "bench", "/bin/sleep", "1000000")
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         for number in reversed(numbers):
             self._docker(work, "rm", "-f", netns(number))
 
     def check(self, work: Work, number: int) -> None:
-        """
-        Over its PID.
-        """
+        """Over its PID."""
         pid = self._docker(work, "inspect", "-f", "{{.State.Pid}}", netns(number)).strip()
         work.run("nsenter", "--net", "-t", pid, "ping", "-q", "-n", "-c", "1", "-W", "5", INTERNET_ADDRESS)
 
     def finish(self, work: Work) -> None:
-        """
-        Remove the control group, which would outlive the lab.
-        """
+        """Remove the control group, which would outlive the lab."""
         work.run("find", f"/sys/fs/cgroup/{CGROUP}", "-depth", "-type", "d", "-delete", ok=(0, 1))
 
     def _docker(self, work: Work, *words: str) -> str:

@@ -1,6 +1,4 @@
-"""
-Raw netlink: what the kernel itself takes.
-"""
+"""Raw netlink: what the kernel itself takes."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ __all__ = ["Floor"]
 
 
 class Floor(Variant):
-    """
-    Links, addresses and routes only: no firewall, no forwarding, no sysctl, and namespaces without names.
-    """
+    """Links, addresses and routes only: no firewall, no forwarding, no sysctl, and namespaces without names."""
 
     key = "netlink"
     title = "raw netlink (floor)"
@@ -39,22 +35,16 @@ class Floor(Variant):
         self._letters: Letters
 
     def missing(self) -> str:
-        """
-        Whether pyroute2 is there.
-        """
+        """Whether pyroute2 is there."""
         return "" if importlib.util.find_spec("pyroute2") else "no pyroute2 (pip install -e '.[bench]')"
 
     def prepare(self, host: Host) -> None:
-        """
-        Encode.
-        """
+        """Encode."""
         del host
         self._letters = Letters()
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        In the measuring process: its CPU time counts.
-        """
+        """In the measuring process: its CPU time counts."""
         with _own_time(work), Socket() as host:
             if numbers[0] == 1:
                 host.send(*self._letters.bridge)
@@ -79,9 +69,7 @@ class Floor(Variant):
             inside.send(*self._letters.inside(address(number)))
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        The namespaces go, and the kernel takes their links with them in the background.
-        """
+        """The namespaces go, and the kernel takes their links with them in the background."""
         with _own_time(work):
             for number in reversed(numbers):
                 os.close(self._namespaces.pop(number))
@@ -90,9 +78,7 @@ class Floor(Variant):
                     host.send(self._letters.remove(socket.if_nametoindex(BRIDGE)))
 
     def check(self, work: Work, number: int) -> None:
-        """
-        It reaches its gateway; there is no way out.
-        """
+        """It reaches its gateway; there is no way out."""
         with Socket() as host:
             home = host.netns()
         setns(self._namespaces[number], NEWNET)
@@ -103,9 +89,7 @@ class Floor(Variant):
             os.close(home)
 
     def finish(self, work: Work) -> None:
-        """
-        Namespaces live as long as somebody holds them.
-        """
+        """Namespaces live as long as somebody holds them."""
         del work
         while self._namespaces:
             os.close(self._namespaces.popitem()[1])

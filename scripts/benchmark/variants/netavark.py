@@ -1,6 +1,4 @@
-"""
-netavark, called as podman calls it.
-"""
+"""netavark, called as podman calls it."""
 
 from __future__ import annotations
 
@@ -17,32 +15,24 @@ PLACES = ("/usr/lib/podman", "/usr/libexec/podman")
 
 
 class Netavark(Variant):
-    """
-    One call for each sandbox, and `ip netns`.
-    """
+    """One call for each sandbox, and `ip netns`."""
 
     key = "netavark"
     title = "netavark"
     note = "podman's network tool alone"
 
     def missing(self) -> str:
-        """
-        Whether it is there.
-        """
+        """Whether it is there."""
         return "" if self._place() else "no netavark (netavark)"
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        Set up.
-        """
+        """Set up."""
         for number in numbers:
             work.run("ip", "netns", "add", netns(number))
             self._call(work, "setup", number)
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        Tear down.
-        """
+        """Tear down."""
         for number in reversed(numbers):
             self._call(work, "teardown", number)
             work.run("ip", "netns", "del", netns(number))

@@ -1,6 +1,4 @@
-"""
-nsctl itself, as its console script starts it.
-"""
+"""nsctl itself, as its console script starts it."""
 
 from __future__ import annotations
 
@@ -15,16 +13,12 @@ __all__ = ["Nsctl", "NsctlFull", "NsctlLab", "NsctlLabFull", "NsctlLabUnfused", 
 
 
 def nsctl(*words: str) -> tuple[str, ...]:
-    """
-    A command line of nsctl's.
-    """
+    """A command line of nsctl's."""
     return (sys.executable, "-I", "-m", "nsctl", *words)
 
 
 class Nsctl(Variant):
-    """
-    Only a network namespace: what a script, CNI and netavark make.
-    """
+    """Only a network namespace: what a script, CNI and netavark make."""
 
     key = "nsctl"
     title = "nsctl (network only)"
@@ -35,26 +29,20 @@ class Nsctl(Variant):
     fusing: tuple[str, ...] = ()
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         for number in numbers:
             work.run(
                 *nsctl("up", "bridge", "--name", netns(number), "--subnet", str(NETWORK), *self.options, *self.fusing)
             )
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One command for each.
-        """
+        """One command for each."""
         for number in reversed(numbers):
             work.run(*nsctl("down", netns(number), *self.fusing))
 
 
 class NsctlUnfused(Nsctl):
-    """
-    One process for each step.
-    """
+    """One process for each step."""
 
     key = "nsctl-no-batch"
     title = "nsctl --no-batch"
@@ -63,9 +51,7 @@ class NsctlUnfused(Nsctl):
 
 
 class NsctlFull(Nsctl):
-    """
-    The whole sandbox: namespaces of all kinds and an init, as podman and docker make.
-    """
+    """The whole sandbox: namespaces of all kinds and an init, as podman and docker make."""
 
     key = "nsctl-full"
     title = "nsctl"
@@ -74,9 +60,7 @@ class NsctlFull(Nsctl):
 
 
 class NsctlLab(Variant):
-    """
-    A lab file: all of them in one command and one transaction.
-    """
+    """A lab file: all of them in one command and one transaction."""
 
     key = "nsctl-lab"
     title = "nsctl apply (network only)"
@@ -88,30 +72,22 @@ class NsctlLab(Variant):
     fusing: tuple[str, ...] = ()
 
     def prepare(self, host: Host) -> None:
-        """
-        Where the lab file will be; its name is what its sandboxes are known by.
-        """
+        """Where the lab file will be; its name is what its sandboxes are known by."""
         host.write(f"{self.key}.toml", "")
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        Apply the file with so many more.
-        """
+        """Apply the file with so many more."""
         self._apply(work, numbers[-1])
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        All of the file's; or apply it with so many fewer.
-        """
+        """All of the file's; or apply it with so many fewer."""
         if numbers[0] == 1:
             work.run(*nsctl("down", "--file", f"{BENCH}/{self.key}.toml", *self.fusing))
         else:
             self._apply(work, numbers[0] - 1)
 
     def write(self, count: int) -> str:
-        """
-        Write the file for so many sandboxes; its path.
-        """
+        """Write the file for so many sandboxes; its path."""
         path = f"{BENCH}/{self.key}.toml"
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'[sandbox.s]\nmode = "bridge"\nsubnet = "{NETWORK}"\n{self.isolate}count = {count}\n')
@@ -122,9 +98,7 @@ class NsctlLab(Variant):
 
 
 class NsctlLabUnfused(NsctlLab):
-    """
-    One process for each step.
-    """
+    """One process for each step."""
 
     key = "nsctl-lab-no-batch"
     title = "nsctl apply --no-batch"
@@ -134,9 +108,7 @@ class NsctlLabUnfused(NsctlLab):
 
 
 class NsctlLabFull(NsctlLab):
-    """
-    Whole sandboxes.
-    """
+    """Whole sandboxes."""
 
     key = "nsctl-lab-full"
     title = "nsctl apply"

@@ -1,6 +1,4 @@
-"""
-The same commands in a plain shell script.
-"""
+"""The same commands in a plain shell script."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ __all__ = ["Script"]
 
 
 class Script(Variant):
-    """
-    `attach.sh`: what the dry run shows, in a loop; it keeps no record and undoes nothing where a command fails.
-    """
+    """`attach.sh`: what the dry run shows, in a loop; it keeps no record and undoes nothing where a command fails."""
 
     key = "script"
     title = "shell script"
@@ -25,13 +21,9 @@ class Script(Variant):
     _script = str(Path(__file__).with_name("attach.sh"))
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        One shell for all of them.
-        """
+        """One shell for all of them."""
         work.run("sh", self._script, "up", str(numbers[0]), str(numbers[-1]))
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
-        """
-        The same.
-        """
+        """The same."""
         work.run("sh", self._script, "down", str(numbers[0]), str(numbers[-1]))

@@ -1,6 +1,4 @@
-"""
-Messages to the kernel's router: encoded by pyroute2, sent several at a time.
-"""
+"""Messages to the kernel's router: encoded by pyroute2, sent several at a time."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _NAME, _FD, _MASTER, _ADDRESS = "v-0000", 0x7A7A7A7A, 0x7B7B7B7B, IPv4Address("1
 
 
 class Socket:
-    """
-    A routing socket in the network namespace that the thread is in.
-    """
+    """A routing socket in the network namespace that the thread is in."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
@@ -47,9 +43,7 @@ class Socket:
         self._socket.close()
 
     def netns(self) -> int:
-        """
-        A new descriptor of its network namespace.
-        """
+        """A new descriptor of its network namespace."""
         return fcntl.ioctl(self._socket.fileno(), SIOCGSKNS)
 
     def send(self, *messages: bytes, count: int = 0) -> None:
@@ -76,9 +70,7 @@ class Socket:
 
 
 class Letters:
-    """
-    The messages, encoded beforehand.
-    """
+    """The messages, encoded beforehand."""
 
     def __init__(self) -> None:
         peer = {"index": ETH0, "attrs": [("IFLA_IFNAME", "eth0"), ("IFLA_NET_NS_FD", _FD)]}
@@ -88,30 +80,22 @@ class Letters:
         self._inside = _raised(LO), _quiet(ETH0), _address(ETH0, _ADDRESS), _raised(ETH0), _default_route()
 
     def gateway(self, bridge: int) -> bytes:
-        """
-        Give the bridge of that index its address.
-        """
+        """Give the bridge of that index its address."""
         return _address(bridge, GATEWAY)
 
     def remove(self, index: int) -> bytes:
-        """
-        Remove a link.
-        """
+        """Remove a link."""
         return _message("link", DELLINK, index=index)
 
     def veth(self, number: int, bridge: int, netns: int) -> bytes:
-        """
-        A port of the bridge, and its peer in the namespace of that descriptor: `VETH` messages.
-        """
+        """A port of the bridge, and its peer in the namespace of that descriptor: `VETH` messages."""
         message = self._veth.replace(_NAME.encode(), b"v-%04d" % number)
         return message.replace(struct.pack("=i", _FD), struct.pack("=i", netns)).replace(
             struct.pack("=i", _MASTER), struct.pack("=i", bridge)
         )
 
     def inside(self, address: IPv4Address) -> tuple[bytes, ...]:
-        """
-        Everything in the namespace.
-        """
+        """Everything in the namespace."""
         return tuple(message.replace(_ADDRESS.packed, address.packed) for message in self._inside)
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import pytest
 
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.plan import Plan
 from tests.lab import Lab
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -18,9 +18,7 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    What came of a request; `killed` is the status of a process that gave no answer.
-    """
+    """What came of a request; `killed` is the status of a process that gave no answer."""
 
     error: str = ""
     message: str = ""
@@ -37,9 +35,7 @@ class Answer:
 
 
 class Executor:
-    """
-    nsctl's executor on a lab host.
-    """
+    """nsctl's executor on a lab host."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab

@@ -23,10 +23,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsctl.engine.errors import NsctlError
-from nsctl.engine.events import Event
 from nsctl.engine.executor import Session
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.events import Event
+from nsctl.engine.model.plan import Plan
 from nsctl.engine.runner.process import _plumbum
 from nsctl.engine.store import Journal, Unwritable
 

@@ -1,13 +1,11 @@
-"""
-Hand-made plans, with everything that kit's steps have: sharing, fusing, `goes_with`, processes, files, rules.
-"""
+"""Hand-made plans, with everything that kit's steps have: sharing, fusing, `removed_with`, processes, files, rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from nsctl.engine.effect import (
+from nsctl.engine.model.effect import (
     AddrOn,
     ChainIs,
     CommandSucceeds,
@@ -21,7 +19,7 @@ from nsctl.engine.effect import (
     RuleTagged,
     SysctlIs,
 )
-from nsctl.engine.plan import Command, Plan, Spawn, Step
+from nsctl.engine.model.plan import Command, Plan, Spawn, Step
 
 __all__ = [
     "CHAIN",
@@ -48,9 +46,7 @@ def command(*argv: str, stdin: str | None = None, netns: str | None = None, ok: 
 
 
 def network(bridge: str = "br7", gateway: str = "10.9.7.1/24") -> list[Step]:
-    """
-    What sandboxes on one bridge share.
-    """
+    """What sandboxes on one bridge share."""
     mac = f"02:00:00:00:00:{sum(bridge.encode()) % 256:02x}"
     link, rule = f"link/{bridge}", ("-o", bridge, "-m", "comment", "--comment", "nsctl:t", "-j", "ACCEPT")
     flush = f"*filter\n-F {CHAIN}\n-X {CHAIN}\nCOMMIT\n"
@@ -69,7 +65,7 @@ def network(bridge: str = "br7", gateway: str = "10.9.7.1/24") -> list[Step]:
             command("ip", "addr", "add", gateway, "dev", bridge),
             (command("ip", "addr", "del", gateway, "dev", bridge),),
             AddrOn(bridge, gateway),
-            goes_with=link,
+            removed_with=link,
             after=(link,),
         ),
         Step(
@@ -77,7 +73,7 @@ def network(bridge: str = "br7", gateway: str = "10.9.7.1/24") -> list[Step]:
             "up",
             command("ip", "link", "set", "dev", bridge, "up"),
             effect=LinkUp(bridge),
-            goes_with=link,
+            removed_with=link,
             after=(link,),
         ),
         Step(
@@ -85,7 +81,7 @@ def network(bridge: str = "br7", gateway: str = "10.9.7.1/24") -> list[Step]:
             "forward from it",
             command("sysctl", "-qw", f"net/ipv4/conf/{bridge}/forwarding=1"),
             effect=SysctlIs(f"net/ipv4/conf/{bridge}/forwarding", "1", "0"),
-            goes_with=link,
+            removed_with=link,
             after=(link,),
         ),
         Step(
@@ -110,16 +106,14 @@ def network(bridge: str = "br7", gateway: str = "10.9.7.1/24") -> list[Step]:
             command("iptables", "-w", "-t", "filter", "-A", CHAIN, *rule),
             (command("iptables", "-w", "-t", "filter", "-D", CHAIN, *rule),),
             RuleTagged("filter", CHAIN, rule),
-            goes_with="chain/4/filter/T",
+            removed_with="chain/4/filter/T",
             after=("chain/4/filter/T",),
         ),
     ]
 
 
 def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
-    """
-    What is one sandbox's own.
-    """
+    """What is one sandbox's own."""
     directory, netns, host = f"/run/nsctl/sandboxes/{name}", f"netns/{name}", f"ns-{name}"
     mac, address = f"02:00:00:00:01:{number:02x}", f"10.9.7.{number}/24"
     pidfile, log, ready = (f"{directory}/{file}" for file in ("init.pid", "init.log", "ready"))
@@ -137,7 +131,7 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             "no IPv6 in it",
             command("sysctl", "-qw", "net/ipv6/conf/default/disable_ipv6=1", netns=name),
             effect=SysctlIs("net/ipv6/conf/default/disable_ipv6", "1", "0", name),
-            goes_with=netns,
+            removed_with=netns,
             after=(netns,),
         ),
         Step(
@@ -156,7 +150,7 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             "up",
             command("ip", "link", "set", "dev", host, "up"),
             effect=LinkUp(host),
-            goes_with=f"link/{host}",
+            removed_with=f"link/{host}",
             after=(f"link/{host}",),
         ),
         Step(
@@ -164,7 +158,7 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             "its address",
             command("ip", "addr", "add", address, "dev", "eth0", netns=name),
             effect=AddrOn("eth0", address, name),
-            goes_with=netns,
+            removed_with=netns,
             after=(f"link/{host}",),
         ),
         Step(
@@ -172,7 +166,7 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             "up",
             command("ip", "link", "set", "dev", "eth0", "up", netns=name),
             effect=LinkUp("eth0", name),
-            goes_with=netns,
+            removed_with=netns,
             after=(f"addr/{name}:eth0",),
         ),
         Step(
@@ -180,7 +174,7 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             "its way out",
             command("ip", "route", "add", "default", "via", "10.9.7.1", "dev", "eth0", netns=name),
             effect=RouteVia("default", "10.9.7.1", "eth0", None, name),
-            goes_with=netns,
+            removed_with=netns,
             after=(f"up/{name}:eth0",),
         ),
         Step(
@@ -223,16 +217,12 @@ def plan(name: str = "web", number: int = 2, bridge: str = "br7") -> Plan:
 
 
 def changed(plan: Plan, key: str, change: Callable[[Step], Step]) -> Plan:
-    """
-    The plan with one of its steps changed.
-    """
+    """The plan with one of its steps changed."""
     return replace(plan, steps=tuple(change(s) if s.key == key else s for s in plan.steps))
 
 
 def failing(step: Step) -> Step:
-    """
-    The step with a command of the same kind that fails without having done anything.
-    """
+    """The step with a command of the same kind that fails without having done anything."""
     do = step.do
     if isinstance(do, Spawn):
         return replace(step, do=replace(do, argv=("false",)))
@@ -247,9 +237,7 @@ def failing(step: Step) -> Step:
 
 
 def half_done(step: Step) -> Step:
-    """
-    The step with a command that acts, and then says that it failed.
-    """
+    """The step with a command that acts, and then says that it failed."""
     do = step.do
     if isinstance(do, Spawn):  # it lives, but never says that it is ready
         return replace(step, do=replace(do, argv=("sleep", "1000")))

@@ -1,18 +1,16 @@
-"""
-Announcements wait for the ports that they go out by.
-"""
+"""Announcements wait for the ports that they go out by."""
 
 from __future__ import annotations
 
 import pytest
 
-from nsctl.engine.effect import LinkUp
 from nsctl.engine.executor import announcing
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
+from nsctl.engine.host import rtnl
+from nsctl.engine.host.netlink import Netlink, socket_in
 from nsctl.engine.kit import announce
-from nsctl.engine.plan import Command, Step
-from nsctl.engine.probe import rtnl
-from nsctl.engine.probe.netlink import Netlink, socket_in
+from nsctl.engine.model.effect import LinkUp
+from nsctl.engine.model.plan import Command, Step
 from tests.lab import Lab
 
 UP = Step("up/ns-web", "", Command(("ip", "link", "set", "dev", "ns-web", "up")), effect=LinkUp("ns-web"))

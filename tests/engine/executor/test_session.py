@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.plan import Step
+from nsctl.engine.model.plan import Step
 from tests.engine.executor import plans
 from tests.engine.executor.conftest import Executor
 from tests.lab import Lab, assert_back, full, needs, set_boot_id, snapshot
@@ -176,9 +176,7 @@ def test_what_was_not_confirmed_in_time_goes_with_the_next_command(executor: Exe
 
 
 def hold(lab: Lab) -> object:
-    """
-    Another nsctl holds the lock.
-    """
+    """Another nsctl holds the lock."""
     code = (
         "import fcntl, sys; f = open('/run/nsctl/lock', 'a'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True)"
     )

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nsctl.engine.effect import CommandSucceeds, LinkSet
-from nsctl.engine.plan import Plan, Step
+from nsctl.engine.model.effect import CommandSucceeds, LinkSet
+from nsctl.engine.model.plan import Plan, Step
 from tests.engine.executor import plans
 from tests.engine.executor.conftest import Answer, Executor
 from tests.lab import Lab, Snapshot, assert_back, assert_same, diff, needs, snapshot
@@ -204,9 +204,7 @@ def test_a_strangers_replacement_is_left_alone_by_down(executor: Executor, lab: 
 
 
 def stubborn(wanted: Plan) -> Plan:
-    """
-    The plan with a step whose undo fails as long as /run/stubborn exists.
-    """
+    """The plan with a step whose undo fails as long as /run/stubborn exists."""
     step = Step(
         "stubborn",
         "hard to get rid of",
@@ -448,9 +446,7 @@ def test_a_replacement_that_is_signalled_brings_the_old_one_back(executor: Execu
 
 
 def assert_like(lab: Lab, before: Snapshot, note: object = None) -> None:
-    """
-    The host is like that, or comes to be: carriers take a moment.
-    """
+    """The host is like that, or comes to be: carriers take a moment."""
     for _ in range(50):
         if not diff(before, comparable(lab)):
             return
@@ -459,9 +455,7 @@ def assert_like(lab: Lab, before: Snapshot, note: object = None) -> None:
 
 
 def comparable(lab: Lab) -> Snapshot:
-    """
-    The host without what is different each time a thing is made.
-    """
+    """The host without what is different each time a thing is made."""
     now = snapshot(lab, ifindex=False).without("processes", "namespaces", "files", "mounts")
     for link in now.sections["links"].values():
         link.pop("link_netnsid", None)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.errors import Refused
-from nsctl.engine.plan import EXECUTE, NOT_EXECUTED, Command, Spawn
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.process import ENVIRONMENT, OUTPUT_MAX, Result, wait_for_exit
 
@@ -179,7 +179,7 @@ def test_nothing_of_the_environment_reaches_a_command(tmp_path: Path, way: str) 
         "read": "print(Runner().read(('env',))[1])",
         "spawn": f"Runner().spawn({spawn}); print(open({log!r}).read())",
     }
-    code = f"from nsctl.engine.plan import *\nfrom nsctl.engine.runner import Runner\n{calls[way]}"
+    code = f"from nsctl.engine.model.plan import *\nfrom nsctl.engine.runner import Runner\n{calls[way]}"
     done = subprocess.run([sys.executable, "-I", "-c", code], env=CANARIES, check=True, capture_output=True, text=True)
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if line)
     for shells in ("PWD", "SHLVL", "_", "OLDPWD"):

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from nsctl.engine.runner import tools
 from nsctl.engine.runner.tools import find_tool, iptables_backend, missing_tool
 
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """
-    The only directory in which tools are looked for.
-    """
+    """The only directory in which tools are looked for."""
     found = tmp_path / "bin"
     found.mkdir(mode=0o755)
     monkeypatch.setattr(tools, "TOOL_PATH", (str(found),))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.effect import LinkIs
-from nsctl.engine.plan import Command, Step
+from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.store import Journal, SandboxRow, Transaction
 
 
@@ -26,9 +26,7 @@ def sandbox(name: str) -> SandboxRow:
 
 
 def bring_up(journal: Journal, name: str, *, shared: str = "link/br0") -> None:
-    """
-    A sandbox that is up, with a step of its own and one that it shares.
-    """
+    """A sandbox that is up, with a step of its own and one that it shares."""
     own = f"link/{name}"
     new = [step(key) for key in (shared, own) if journal.step(key) is None]
     journal.begin(Transaction(f"t-{name}", "up"), [sandbox(name)], new, [(shared, name), (own, name)], ())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable, salvage
+from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable, quarantine
 from tests.engine.store.conftest import bring_up, step, take_down
 
 FLIPS = 400
@@ -17,9 +17,7 @@ CUTS = 120
 
 @pytest.fixture
 def healthy(state_dir: Path) -> bytes:
-    """
-    The bytes of a store with two sandboxes that are up, and one that a dead nsctl was building.
-    """
+    """The bytes of a store with two sandboxes that are up, and one that a dead nsctl was building."""
     journal = Journal(state_dir)
     bring_up(journal, "web")
     bring_up(journal, "db")
@@ -30,9 +28,7 @@ def healthy(state_dir: Path) -> bytes:
 
 
 class Truth:
-    """
-    What a healthy store says: whatever a damaged one says has to be part of it.
-    """
+    """What a healthy store says: whatever a damaged one says has to be part of it."""
 
     def __init__(self, state_dir: Path) -> None:
         journal = Journal(state_dir)
@@ -85,9 +81,7 @@ def truth(healthy: bytes, state_dir: Path) -> Truth:
 
 
 def look(state_dir: Path, content: bytes, truth: Truth) -> None:
-    """
-    Read a store with this content in both ways, and take a sandbox down by it.
-    """
+    """Read a store with this content in both ways, and take a sandbox down by it."""
     for readonly in (True, False):
         put(state_dir, content)
         with suppress(Damaged, Unwritable):
@@ -142,7 +136,7 @@ def test_what_is_no_store_is_damaged_and_can_be_set_aside(state_dir: Path, conte
     put(state_dir, content)
     with pytest.raises(Damaged):
         Journal(state_dir)
-    kept = salvage.set_aside(state_dir)
+    kept = quarantine.set_aside(state_dir)
     assert kept.read_bytes() == content
     assert kept.parent == state_dir
     Journal(state_dir).close()
@@ -150,7 +144,7 @@ def test_what_is_no_store_is_damaged_and_can_be_set_aside(state_dir: Path, conte
 
 def test_setting_aside_what_is_not_there_is_an_error_and_no_traceback(state_dir: Path) -> None:
     with pytest.raises(Unwritable, match="can't be set aside"):
-        salvage.set_aside(state_dir)
+        quarantine.set_aside(state_dir)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +152,7 @@ def test_setting_aside_what_is_not_there_is_an_error_and_no_traceback(state_dir:
     [
         "UPDATE steps SET data = replace(data, 'br0', 'br9')",
         "UPDATE steps SET key = 'link/eth0' WHERE key = 'link/web'",
-        "UPDATE steps SET mark = '{\"index\":8}'",
+        "UPDATE steps SET identity = '{\"index\":8}'",
         'UPDATE steps SET tools = \'{"iptables":"legacy"}\'',
         "UPDATE steps SET state = 'gone'",
         "UPDATE steps SET data = 7",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.errors import Refused
+from nsctl.engine.model.errors import Refused
 from nsctl.engine.store.files import ensure_ballast, ensure_private_dir, remove_tree
 
 

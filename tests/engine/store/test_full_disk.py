@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.errors import Refused
-from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, home, salvage
+from nsctl.engine.model.errors import Refused
+from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, home, quarantine
 from nsctl.engine.store.files import BALLAST, ensure_ballast
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
 from tests.lab import Lab, full
@@ -23,9 +23,7 @@ MS_RDONLY, MS_REMOUNT = 1, 32
 
 @pytest.fixture
 def disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """
-    A lab with a state directory on a file system of its own.
-    """
+    """A lab with a state directory on a file system of its own."""
     monkeypatch.setattr(home, "_inode", lambda *_: "7")  # the test process is in no /proc of the lab's
     lab.call(make)
     return lab
@@ -134,7 +132,7 @@ def test_a_read_only_file_system_is_refused_and_can_be_read(disk: Lab) -> None:
     with pytest.raises(Unwritable):
         disk.call(names)
     with pytest.raises(Unwritable, match="can't be set aside"):
-        disk.call(salvage.set_aside, STATE)
+        disk.call(quarantine.set_aside, STATE)
     with pytest.raises(Refused, match="can't be opened"):
         disk.call(Lock(STATE / "lock").acquire)
 

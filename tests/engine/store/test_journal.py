@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.plan import Plan
+from nsctl.engine.model.plan import Plan
 from nsctl.engine.store import Damaged, Journal, SandboxRow, Transaction, Unwritable, files, home
 from nsctl.engine.store.rows import DONE, INTENT, STARTED
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
@@ -29,7 +29,7 @@ def test_a_step_goes_from_intent_to_started_to_done(state_dir: Path) -> None:
     assert states == [INTENT, STARTED, DONE]
     row = journal.step("link/br0")
     assert row is not None
-    assert (row.step, row.mark, row.tools) == (step("link/br0"), {"index": 7}, {"iptables": "nft"})
+    assert (row.step, row.identity, row.tools) == (step("link/br0"), {"index": 7}, {"iptables": "nft"})
     journal.close()
 
 
@@ -39,7 +39,7 @@ def test_a_step_that_is_made_again_loses_its_mark_until_it_is_done(state_dir: Pa
     journal.started([("link/br0", None, {})])
     row = journal.step("link/br0")
     assert row is not None
-    assert (row.state, row.mark, row.tools) == (STARTED, None, {})
+    assert (row.state, row.identity, row.tools) == (STARTED, None, {})
     assert keys(journal.unsettled()) == ["link/br0"]
     journal.close()
 
@@ -225,9 +225,7 @@ def test_looking_works_while_another_nsctl_writes(state_dir: Path) -> None:
 
 
 def killed_in_mid_write(state_dir: Path) -> None:
-    """
-    A process is killed when its pages are in the file, and the journal that takes them back is still hot.
-    """
+    """A process is killed when its pages are in the file, and the journal that takes them back is still hot."""
     child = os.fork()
     if child == 0:
         journal = Journal(state_dir)
@@ -269,9 +267,7 @@ def test_a_write_that_is_killed_while_somebody_looks_is_taken_back(state_dir: Pa
 
 
 def failing_writes(journal: Journal, times: int) -> Callable[[], int]:
-    """
-    The next writes fail as on a full disk; how often one was tried.
-    """
+    """The next writes fail as on a full disk; how often one was tried."""
     tried = 0
     write = journal._write_once
 

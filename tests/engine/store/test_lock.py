@@ -13,8 +13,8 @@ import pytest
 _HEAD = """\
 import os, sys, time
 from pathlib import Path
-from nsctl.engine.errors import NsctlError
-from nsctl.engine.plan import Command, Spawn
+from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.plan import Command, Spawn
 from nsctl.engine.runner import Runner
 from nsctl.engine.store import Lock
 from nsctl.engine.store.lock import LOCK_FD

@@ -32,9 +32,7 @@ given: dict[str, Any] = {}
 
 
 class Unable(Exception):
-    """
-    This kernel, or this machine, has no such thing.
-    """
+    """This kernel, or this machine, has no such thing."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ TABLE: dict[str, Attempt] = {}
 
 
 def attempt(**how: Any) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """
-    Enter a function in the table.
-    """
+    """Enter a function in the table."""
 
     def enter(function: Callable[[], object]) -> Callable[[], object]:
         name = getattr(function, "__name__", "").replace("_", " ").strip()
@@ -75,18 +71,14 @@ def attempt(**how: Any) -> Callable[[Callable[[], object]], Callable[[], object]
 
 
 def load() -> dict[str, Attempt]:
-    """
-    The whole table.
-    """
+    """The whole table."""
     for module in MODULES:
         importlib.import_module(f"tests.faults.escapes.{module}")
     return TABLE
 
 
 def checked(result: int) -> int:
-    """
-    The result of a function of the C library.
-    """
+    """The result of a function of the C library."""
     if result == -1:
         number = ctypes.get_errno()
         if number == errno.ENOSYS:
@@ -96,9 +88,7 @@ def checked(result: int) -> int:
 
 
 def call(x86: int, other: int, *arguments: Any) -> int:
-    """
-    A system call by its number, on x86-64 and on the machines that share the newer table.
-    """
+    """A system call by its number, on x86-64 and on the machines that share the newer table."""
     number = {"x86_64": x86, "aarch64": other, "riscv64": other}.get(platform.machine())
     if number is None:
         raise Unable(f"numbers of system calls of {platform.machine()}")
@@ -107,16 +97,12 @@ def call(x86: int, other: int, *arguments: Any) -> int:
 
 
 def failed(name: str, why: str = "") -> NoReturn:
-    """
-    It was in vain, though no call failed.
-    """
+    """It was in vain, though no call failed."""
     raise OSError(getattr(errno, name), why)
 
 
 def open_for_writing(path: str) -> None:
-    """
-    Open, and write nothing: that is harmless even where it should succeed.
-    """
+    """Open, and write nothing: that is harmless even where it should succeed."""
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
 
@@ -150,9 +136,7 @@ def _made(one: Attempt, *, apart: bool) -> str:
 
 
 def main() -> None:
-    """
-    Make the attempts of a mode, or those of a kind of control, and print what became of them.
-    """
+    """Make the attempts of a mode, or those of a kind of control, and print what became of them."""
     given.update(json.loads(sys.argv[1]))
     given["descriptors"] = {
         fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd)

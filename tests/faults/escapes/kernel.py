@@ -32,9 +32,7 @@ def below(directory: str, depth: int, leave: str = "") -> Iterator[str]:
 
 
 def writable(paths: Iterator[str]) -> list[str]:
-    """
-    Those that can be opened for writing; none of them is written to.
-    """
+    """Those that can be opened for writing; none of them is written to."""
     found = []
     for path in paths:
         with contextlib.suppress(OSError):

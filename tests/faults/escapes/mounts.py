@@ -1,6 +1,4 @@
-"""
-Mounts, and what a mount namespace is good for.
-"""
+"""Mounts, and what a mount namespace is good for."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-From one's own network to the host's, and to other sandboxes'.
-"""
+"""From one's own network to the host's, and to other sandboxes'."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ def attribute(kind: int, value: bytes | int | str) -> bytes:
 
 
 def ask(kind: int, flags: int, *attributes: bytes) -> bytes:
-    """
-    One message about links, and the answer to it.
-    """
+    """One message about links, and the answer to it."""
     body = struct.pack("BxHiII", 0, 0, 0, 0, 0) + b"".join(attributes)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as s:
         s.settimeout(5)
@@ -48,9 +44,7 @@ def links() -> set[str]:
 
 
 def moved_out(*target: bytes) -> None:
-    """
-    Whether a link of one's own goes away when it is moved.
-    """
+    """Whether a link of one's own goes away when it is moved."""
     name = f"esc{os.getpid()}"
     ask(NEWLINK, REQUEST_AND_ACK | CREATE | EXCL, attribute(IFNAME, name), attribute(LINKINFO, attribute(KIND, "veth")))
     peer = (links() - {name}) & {f"veth{n}" for n in range(100)}

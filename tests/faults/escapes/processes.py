@@ -1,6 +1,4 @@
-"""
-Processes, their namespaces, capabilities and descriptors.
-"""
+"""Processes, their namespaces, capabilities and descriptors."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ ALLOWED = {"PATH", "HOME", "LANG", "TERM", "PWD", "OLDPWD", "SHLVL", "_"}
 
 
 def each(attempts: list[tuple[str, int, int]]) -> list[str]:
-    """
-    The names of the namespaces that let one in; if none does, the last error.
-    """
+    """The names of the namespaces that let one in; if none does, the last error."""
     entered = []
     last: OSError | None = None
     for name, fd, kind in attempts:
@@ -119,16 +115,14 @@ def go_before_others() -> None:
     os.setpriority(os.PRIO_PROCESS, 0, -5)
 
 
-def _as_nobody(program: str, mark: bytes | None, *words: str) -> str:
-    """
-    What a copy of a program says to a user without rights: set-user-ID root, or with a capability of its file.
-    """
+def _as_nobody(program: str, identity: bytes | None, *words: str) -> str:
+    """What a copy of a program says to a user without rights: set-user-ID root, or with a capability of its file."""
     path = f"/run/copy-{os.getpid()}"
     shutil.copy(shutil.which(program) or program, path)
     try:
-        os.chmod(path, 0o755 if mark else 0o4755)
-        if mark:
-            os.setxattr(path, "security.capability", mark)
+        os.chmod(path, 0o755 if identity else 0o4755)
+        if identity:
+            os.setxattr(path, "security.capability", identity)
         done = subprocess.run(
             [path, *words], user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=True
         )
@@ -145,8 +139,8 @@ def become_root_by_a_program_that_is_set_user_id() -> None:
 
 @attempt(control="privileged")
 def gain_a_capability_by_that_of_a_file() -> None:
-    mark = struct.pack("<5I", 0x02000001, 1 << SYS_ADMIN, 0, 0, 0)
-    status = dict(line.split(":", 1) for line in _as_nobody("cat", mark, "/proc/self/status").splitlines())
+    identity = struct.pack("<5I", 0x02000001, 1 << SYS_ADMIN, 0, 0, 0)
+    status = dict(line.split(":", 1) for line in _as_nobody("cat", identity, "/proc/self/status").splitlines())
     if not int(status["CapEff"], 16) >> SYS_ADMIN & 1:
         failed("EPERM")
 

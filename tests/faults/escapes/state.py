@@ -1,6 +1,4 @@
-"""
-nsctl's own: its state, its trail, the names of namespaces, and nsctl itself.
-"""
+"""nsctl's own: its state, its trail, the names of namespaces, and nsctl itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-A user namespace of one's own gives all capabilities, over what belongs to it: that must not be the sandbox.
-"""
+"""A user namespace of one's own gives all capabilities, over what belongs to it: that must not be the sandbox."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ NEWUSER = 0x10000000
 
 
 def as_user(more: int = 0, *, nobody: bool = False) -> None:
-    """
-    Become root of a user namespace, and get other namespaces that belong to it.
-    """
+    """Become root of a user namespace, and get other namespaces that belong to it."""
     if nobody:
         os.setgroups([])
         os.setgid(65534)

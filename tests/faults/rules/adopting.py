@@ -1,6 +1,4 @@
-"""
-Adopting: whose it is, what a script has made.
-"""
+"""Adopting: whose it is, what a script has made."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ RULES = (
     Rule(
         "what nothing tells of is not taken over",
         _FILE,
-        "            if step.undo and step.goes_with is None:\n",
+        "            if step.undo and step.removed_with is None:\n",
         "            if False:\n",
         f"{_TESTS}::test_what_nothing_tells_of_is_not_adopted",
     ),

@@ -1,6 +1,4 @@
-"""
-Bounds, files, workloads, and what root reads.
-"""
+"""Bounds, files, workloads, and what root reads."""
 
 from __future__ import annotations
 
@@ -57,7 +55,7 @@ RULES: tuple[Rule, ...] = (
     # Out of reach, whatever is isolated.
     Rule(
         "an init without mounts of its own hides nsctl's files",
-        "engine/init.py",
+        "engine/planning/init.py",
         'yield f"[ ! -d {path} ] || mount -t tmpfs -o {_EMPTY} {mask_of(name)} {path}"',
         'yield "true"',
         "tests/system/test_bounds.py::test_nsctls_own_files_are_hidden_and_can_not_be_written[uts,net]",
@@ -71,28 +69,28 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "the kernel's settings are read-only without mounts of its own",
-        "engine/init.py",
+        "engine/planning/init.py",
         "    if bounded:\n        yield from _sys()\n        yield from _settings()",
         "    if bounded:\n        yield from _sys()",
         "tests/system/test_bounds.py::test_the_kernels_settings_are_read_only_but_for_the_networks[net]",
     ),
     Rule(
         "the trail's directory is hidden wherever it is",
-        "engine/init.py",
+        "engine/planning/init.py",
         "(_NAMES, HOST_DIR, *facts.hidden, facts.state_dir)",
         "(_NAMES, HOST_DIR, facts.state_dir)",
         "tests/system/test_bounds.py::test_state_and_trail_are_hidden_wherever_they_lie[mount,ipc,pid,uts,net]",
     ),
     Rule(
         "a trail that is not alone in its directory is refused",
-        "engine/cli/world.py",
+        "engine/cli/context.py",
         "            self.check_trail()\n",
         "            pass\n",
         "tests/system/test_bounds.py::test_a_trail_that_is_not_alone_in_its_directory_is_refused[words0]",
     ),
     Rule(
         "a command that can't be bounded does not run",
-        "engine/init.py",
+        "engine/planning/init.py",
         '"set -e", f"path=',
         '"set +e", f"path=',
         "tests/system/test_bounds.py::test_a_command_that_can_not_be_bounded_does_not_run",
@@ -100,14 +98,14 @@ RULES: tuple[Rule, ...] = (
     # The journal is data.
     Rule(
         "an undo that nsctl would not plan is not run",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "if refusals is not None and (why := refused(ctx, step, step.undo)):",
         "if False and (why := refused(ctx, step, step.undo)):",
         "tests/system/test_authority.py::test_down_does_not_run_what_nsctl_would_not_plan[options0]",
     ),
     Rule(
         "nor does repair run such a step",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "    todo = [s for s in todo if s.key not in refusals]\n",
         "    refusals.clear()\n",
         "tests/system/test_authority.py::test_repair_does_not_either",

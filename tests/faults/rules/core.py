@@ -1,6 +1,4 @@
-"""
-The rules of transactions, store, signals and privilege.
-"""
+"""The rules of transactions, store, signals and privilege."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ __all__ = ["RULES"]
 _TRANSACTIONS = "tests/engine/executor/test_transactions.py"
 _SESSION = "tests/engine/executor/test_session.py"
 _LATE = "tests/system/test_late_signals.py"
-_OBSERVE = "tests/engine/probe/test_observe.py"
+_OBSERVE = "tests/engine/host/test_observe.py"
 
 RULES = (
     # Before anything is changed.
     Rule(
         "what is there already is refused",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "    _nothing_in_the_way(ctx, work, going)\n    taken",
         "    taken",
         f"{_TRANSACTIONS}::test_what_is_there_already_is_refused_before_anything_is_changed"
@@ -25,24 +23,24 @@ RULES = (
     ),
     Rule(
         "a missing tool is refused",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "if find_tool(tool) is None:",
         "if False:",
         f"{_TRANSACTIONS}::test_a_missing_tool_is_refused_before_anything_is_changed",
     ),
     Rule(
         "other work under a key that is held is refused",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "if not first.same_work(step):",
         "if False:",
         f"{_TRANSACTIONS}::test_other_work_for_a_step_that_is_held_is_refused",
     ),
     Rule(
         "a plan is checked as data",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "for fault in faults:\n        raise",
         "for fault in ():\n        raise",
-        "tests/engine/test_planner.py::test_a_step_that_can_not_be_carried_out_is_refused_with_its_number",
+        "tests/engine/planning/test_planner.py::test_a_step_that_can_not_be_carried_out_is_refused_with_its_number",
     ),
     Rule(
         "a bridge gets no more sandboxes than it has ports",
@@ -68,7 +66,7 @@ RULES = (
     ),
     Rule(
         "a step is journalled as started before its command",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "ctx.journal.started(",
         "tuple(",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[before-fused]",
@@ -97,8 +95,8 @@ RULES = (
     Rule(
         "rows of another network namespace are refused",
         "engine/store/home.py",
-        'sight = ("net", "pid", "time")',
-        'sight = ("pid", "time")\n    now |= {"cookie": home.get("cookie", "")}',
+        'observed = ("net", "pid", "time")',
+        'observed = ("pid", "time")\n    now |= {"cookie": home.get("cookie", "")}',
         "tests/engine/store/test_journal.py::test_rows_of_another_network_namespace_are_refused_while_there_are_any",
     ),
     Rule(
@@ -111,7 +109,7 @@ RULES = (
     ),
     Rule(
         "a rollback is lenient",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "ctx.journal.lenient = True",
         "pass",
         "tests/faults/test_full_disk.py::test_recover_works_with_no_byte_free[bridge]",
@@ -140,73 +138,74 @@ RULES = (
     ),
     Rule(
         "what outlives nsctl closes the lock",
-        "engine/plan.py",
+        "engine/model/plan.py",
         "9>&-",
         "",
         "tests/engine/store/test_lock.py::test_a_detached_process_does_not_keep_the_lock",
     ),
     Rule(
         "what nsctl made is marked before anything can stay in it",
-        "engine/executor/forward.py",
-        "if any(run.kind in {SOLO, SPAWN} for run in runs):",
+        "engine/executor/apply.py",
+        "if any(run.kind in {SINGLE, SPAWN} for run in runs):",
         "if False:",
         f"{_TRANSACTIONS}::test_a_namespace_is_marked_before_a_process_can_stay_in_it",
     ),
-    # Effects and marks: only what is nsctl's is undone.
+    # Effects and identities: only what is nsctl's is undone.
     Rule(
         "an undo runs only where its effect is ours",
-        "engine/executor/backward.py",
-        "if step.undo and sight.state is State.OURS and not sight.taken:",
-        "if step.undo and not sight.taken:",
+        "engine/executor/undo.py",
+        "if step.undo and observed.state is State.OURS and not observed.taken:",
+        "if step.undo and not observed.taken:",
         f"{_TRANSACTIONS}::test_a_strangers_replacement_is_left_alone_by_down",
     ),
     Rule(
         "a link is known by its hardware address",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "if link is None or link.mac != effect.mac:",
         "if link is None:",
         f"{_OBSERVE}::test_a_link_of_the_name_with_another_address_or_type_is_foreign",
     ),
     Rule(
         "a link that was renamed is known by its index",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "if marked is not None and marked.mac == effect.mac:",
         "if False:",
         f"{_TRANSACTIONS}::test_a_renamed_link_is_found_and_taken_away",
     ),
     Rule(
         "a namespace is known by its inode",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "ours() if inode == expected and",
         "ours() if expected and",
         f"{_OBSERVE}::test_a_namespace_is_ours_by_its_inode",
     ),
     Rule(
         "a namespace that was just being made is ours only if nobody uses it",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "return _pristine(effect.name, kernel, known.own_macs)",
         "return ours()",
         f"{_OBSERVE}::test_a_namespace_made_just_before_nsctl_died_is_ours_only_if_nobody_uses_it",
     ),
     Rule(
         "a half-written file is ours",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "if known.in_flight and content is not None and",
         "if False and content is not None and",
         f"{_OBSERVE}::test_a_file_that_nsctl_died_over_is_ours_to_finish_or_remove[]",
     ),
     Rule(
         "a process is known by its start time",
-        "engine/probe/observe.py",
-        'if kernel.process(pid) == mark["start"] else',
+        "engine/host/observe.py",
+        'if kernel.process(pid) == identity["start"] else',
         "if kernel.process(pid) else",
         f"{_OBSERVE}::test_a_process_is_ours_by_its_pid_and_start_time",
     ),
     Rule(
         "a process is known by its PID, whatever its pidfile says by now",
-        "engine/executor/backward.py",
-        'for pid in {mark["pid"] if "pid" in mark else pid_in(step.effect.pidfile)}:\n'
-        '                if pid is not None and ("start" not in mark or ctx.kernel.process(pid) == mark["start"]):',
+        "engine/executor/undo.py",
+        'for pid in {identity["pid"] if "pid" in identity else pid_in(step.effect.pidfile)}:\n'
+        '                if pid is not None and ("start" not in identity or ctx.kernel.process(pid) == '
+        'identity["start"]):',
         "for pid in {pid_in(step.effect.pidfile)}:\n                if pid is not None:",
         f"{_SESSION}::test_a_pidfile_that_somebody_else_wrote_to_does_not_make_nsctl_kill_a_stranger",
     ),
@@ -215,7 +214,7 @@ RULES = (
         "engine/kit/firewall.py",
         '"-D", chain_name, *words)',
         '"-D", chain_name, "1")',
-        "tests/engine/test_kit.py::test_the_undo_of_a_rule_deletes_exactly_this_rule",
+        "tests/engine/kit/test_kit.py::test_the_undo_of_a_rule_deletes_exactly_this_rule",
     ),
     Rule(
         "only nsctl's own chains are flushed",
@@ -233,15 +232,15 @@ RULES = (
     ),
     Rule(
         "repair overwrites no stranger's",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "later = {s.key for s in renamed} | {k for k in foreign if",
         "later = {s.key for s in renamed} or {k for k in () if",
         f"{_TRANSACTIONS}::test_repair_never_overwrites_a_strangers_thing",
     ),
     Rule(
         "a target that ended meanwhile is found out",
-        "engine/executor/forward.py",
-        "if sight.state is not State.OURS:",
+        "engine/executor/apply.py",
+        "if observed.state is not State.OURS:",
         "if False:",
         "tests/system/test_container.py::test_a_pid_that_is_gone_or_anothers_by_the_time_of_the_step_is_found_out",
     ),
@@ -255,14 +254,14 @@ RULES = (
     ),
     Rule(
         "undos that fail are named and kept",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "result.left.append((row, error))",
         "over.append(key)",
         f"{_TRANSACTIONS}::test_an_undo_that_fails_is_named_kept_and_tried_again[fused]",
     ),
     Rule(
         "an undo that fails does not stop the others",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "force=True",
         "force=False",
         f"{_TRANSACTIONS}::test_an_undo_that_ip_cannot_parse_does_not_keep_the_others_from_being_undone",
@@ -320,7 +319,7 @@ RULES = (
     ),
     Rule(
         "signals stay held when it is settled what came of it",
-        "engine/cli/world.py",
+        "engine/cli/context.py",
         "session.to_the_end = True",
         "session.to_the_end = False",
         f"{_LATE}::test_a_result_that_waits_for_its_reader_is_still_told[SIGTERM]",
@@ -334,7 +333,7 @@ RULES = (
     ),
     Rule(
         "plugins that are told afterwards end with a signal",
-        "engine/cli/world.py",
+        "engine/cli/context.py",
         "with session.ctx.signals.at_once(afresh=True):",
         "if True:",
         "tests/cli/test_in_a_lab.py::test_a_plugin_that_never_ends_afterwards_ends_with_a_signal",
@@ -357,14 +356,14 @@ RULES = (
     ),
     Rule(
         "a failure in a batch is blamed on its own step",
-        "engine/runner/crew.py",
+        "engine/runner/workers.py",
         "outcome.failed = bad[0] if bad else run.items[0]",
         "outcome.failed = run.items[0]",
-        "tests/engine/runner/test_crew.py::test_a_batch_names_the_line_that_failed",
+        "tests/engine/runner/test_workers.py::test_a_batch_names_the_line_that_failed",
     ),
     Rule(
         "where a batch ended without a word, the kernel says how far it came",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "if outcome.guessed:",
         "if False:",
         f"{_TRANSACTIONS}::test_a_line_that_ip_cannot_parse_is_blamed_on_its_own_step",
@@ -458,28 +457,28 @@ RULES = (
     # What a process in a sandbox may do.
     Rule(
         "no new privileges",
-        "engine/enter.py",
+        "engine/planning/enter.py",
         '"--no-new-privs", ',
         "",
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",
     ),
     Rule(
         "capabilities are bounded",
-        "engine/enter.py",
+        "engine/planning/enter.py",
         '("-all", *(',
         '("+all", *(',
         "tests/system/test_exec.py::test_a_command_may_do_only_what_a_sandbox_may",
     ),
     Rule(
         "other sandboxes' networks are masked",
-        "engine/init.py",
+        "engine/planning/init.py",
         "dict.fromkeys((_NAMES, HOST_DIR, *facts.hidden, facts.state_dir))",
         "dict.fromkeys((HOST_DIR, *facts.hidden, facts.state_dir))",
         "tests/system/test_sandbox.py::test_state_and_other_sandboxes_networks_are_not_seen_inside",
     ),
     Rule(
         "the state directory is masked",
-        "engine/init.py",
+        "engine/planning/init.py",
         "(_NAMES, HOST_DIR, *facts.hidden, facts.state_dir))",
         "(_NAMES, *facts.hidden))",
         "tests/system/test_sandbox.py::test_state_and_other_sandboxes_networks_are_not_seen_inside",

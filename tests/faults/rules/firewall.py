@@ -1,6 +1,4 @@
-"""
-The host's own firewall: where nsctl's jumps stand in it.
-"""
+"""The host's own firewall: where nsctl's jumps stand in it."""
 
 from __future__ import annotations
 
@@ -16,21 +14,21 @@ _LATER = f"{_CLOSING}::test_a_closing_rule_that_comes_before_it_later_is_named_a
 RULES = (
     Rule(
         "a jump stands before what decides for all packets",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "        steps = placed(steps, facts)\n",
         "",
         f"{_CLOSING}::test_on_rhels_default_rules_a_sandbox_reaches_the_outside_and_specific_rules_win[nft-option0]",
     ),
     Rule(
         "what leaves for a chain that accepts it goes through nsctl's chains first",
-        "engine/jumps.py",
+        "engine/planning/jumps.py",
         '_ENDS = frozenset({"ACCEPT", "DROP",',
         '_ENDS = frozenset({"DROP",',
-        "tests/engine/test_jumps.py::test_what_leaves_for_a_chain_that_keeps_it_does_not_come_back",
+        "tests/engine/planning/test_jumps.py::test_what_leaves_for_a_chain_that_keeps_it_does_not_come_back",
     ),
     Rule(
         "what a rule accepts of a whole protocol goes through nsctl's chains first",
-        "engine/jumps.py",
+        "engine/planning/jumps.py",
         "or _opens(spec, chains, ()))",
         ")",
         "tests/system/test_ufw.py::test_a_sandbox_reaches_the_outside_and_nobody_comes_in_whatever_it_does[nft-ACCEPT]",
@@ -51,21 +49,21 @@ RULES = (
     ),
     Rule(
         "a jump that no packet reaches is named by check",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "elif stopped := jumps.stopped(step, backend):",
         "elif stopped := '':",
         f"{_LATER}[repair-nft-option0]",
     ),
     Rule(
         "repair moves a jump that no packet reaches",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "return [*reordered, *moved, *jumps.again(todo, backend)]",
         "return [*reordered, *jumps.again(todo, backend)]",
         f"{_LATER}[repair-nft-option0]",
     ),
     Rule(
         "up moves a jump that it relies on and no packet reaches",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "work.mend = [*moved, *jumps.again(work.mend)]",
         "work.mend = [*jumps.again(work.mend)]",
         f"{_LATER}[up-nft-option0]",
@@ -79,14 +77,14 @@ RULES = (
     ),
     Rule(
         "a saved plan whose jumps belong elsewhere by now is refused",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "        if step.do != now.do:\n",
         "        if False:\n",
         f"{_CLOSING}::test_a_saved_plan_is_refused_where_its_place_is_another_by_now",
     ),
     Rule(
         "what other tables of nftables drop is named",
-        "engine/probe/snapshot.py",
+        "engine/host/snapshot.py",
         "    chains, more = foreign_chains(kernel)\n",
         "    chains, more = (), ()\n",
         "tests/system/test_native_chains.py::test_one_that_drops_is_named_with_what_would_let_it_pass[a policy]",
@@ -107,14 +105,14 @@ RULES = (
     ),
     Rule(
         "a zone that somebody chose since is left alone",
-        "engine/probe/zones.py",
+        "engine/host/zones.py",
         "return ours() if there == effect.zone else",
         "return ours() if there else",
         f"{_FIREWALLD}::test_a_zone_that_somebody_chose_since_is_named_and_left_alone",
     ),
     Rule(
         "a zone is not missed where firewalld has ended",
-        "engine/probe/zones.py",
+        "engine/host/zones.py",
         'return absent("firewalld does not run", gone=True)',
         'return absent("firewalld does not run")',
         f"{_FIREWALLD}::test_where_it_was_stopped_nobody_misses_the_zone_and_down_leaves_nothing",
@@ -128,7 +126,7 @@ RULES = (
     ),
     Rule(
         "a firewalld of another network namespace is none of this one's",
-        "engine/probe/zones.py",
+        "engine/host/zones.py",
         "if pid is None or not _here(pid):",
         "if pid is None:",
         f"{_FIREWALLD}::test_one_of_another_network_namespace_is_no_concern_of_this_one",

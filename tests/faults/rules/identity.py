@@ -1,6 +1,4 @@
-"""
-Identity, postconditions: whose a thing is by now, and whether what is said is so.
-"""
+"""Identity, postconditions: whose a thing is by now, and whether what is said is so."""
 
 from __future__ import annotations
 
@@ -14,42 +12,42 @@ _POST = "tests/system/test_postconditions.py"
 RULES = (
     Rule(
         "a setting that others rely on by now is left",
-        "engine/executor/backward.py",
-        "if step.undo and sight.state is State.OURS and not sight.taken:",
-        "if step.undo and sight.state is State.OURS:",
+        "engine/executor/undo.py",
+        "if step.undo and observed.state is State.OURS and not observed.taken:",
+        "if step.undo and observed.state is State.OURS:",
         f"{_IDENTITY}::test_forwarding_that_others_switched_on_since_is_left_on",
     ),
     Rule(
         "others rely on it only if they switched it on since",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         'effect.globally.split() == effect.value.split():\n        return ""',
         'False:\n        return ""',
         f"{_IDENTITY}::test_forwarding_that_was_on_for_all_links_before_is_no_reason_to_leave_ours",
     ),
     Rule(
         "a setting is known by the index of its link",
-        "engine/probe/observe.py",
-        'if mark and "index" in mark and (name',
+        "engine/host/observe.py",
+        'if identity and "index" in identity and (name',
         "if False and (name",
         f"{_IDENTITY}::test_a_link_that_is_gone_and_made_anew_by_others_keeps_its_setting",
     ),
     Rule(
         "a setting is undone under its link's new name",
-        "engine/executor/backward.py",
-        "new = sight.renamed or sight.link",
-        "new = sight.renamed",
+        "engine/executor/undo.py",
+        "new = observed.renamed or observed.link",
+        "new = observed.renamed",
         f"{_IDENTITY}::test_an_uplink_that_was_renamed_gets_its_setting_back_under_its_new_name",
     ),
     Rule(
         "a hardware address alone makes no link nsctl's",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "elif effect.netns is None and index is not None and link.index != index:",
         "elif False:",
         f"{_IDENTITY}::test_a_bridge_of_the_same_name_and_hardware_address_is_a_strangers_all_the_same",
     ),
     Rule(
         "of a command, only the link's name is replaced",
-        "engine/effect_links.py",
+        "engine/model/effect_links.py",
         'argv[argv.index("dev") + 1] = new',
         "argv = [new if word == old else word for word in argv]",
         f"{_IDENTITY}::test_a_bridge_may_be_called_what_ip_calls_something_else[dev]",
@@ -63,24 +61,24 @@ RULES = (
     ),
     Rule(
         "rules of two back ends are not mixed",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "if made_with and made_with != iptables_backend():",
         "if False:",
         f"{_IDENTITY}::test_rules_of_two_back_ends_are_not_mixed[nft-legacy]",
     ),
     Rule(
         "a back end whose tool is missing is not one without rules",
-        "engine/probe/firewall.py",
+        "engine/host/firewall.py",
         'if not any(os.access(f"{directory}/{tool}", os.X_OK) for directory in TOOL_PATH):',
         "if False:",
         f"{_IDENTITY}::test_rules_whose_back_end_has_no_tool_any_more_do_not_count_as_gone",
     ),
     Rule(
         "a namespace is known by its cookie",
-        "engine/probe/observe.py",
-        "inode == expected and _same(effect, kernel, mark) else",
+        "engine/host/observe.py",
+        "inode == expected and _same(effect, kernel, identity) else",
         "inode == expected else",
-        "tests/engine/probe/test_observe.py::test_a_namespace_of_the_same_number_with_another_cookie_is_foreign",
+        "tests/engine/host/test_observe.py::test_a_namespace_of_the_same_number_with_another_cookie_is_foreign",
     ),
     Rule(
         "a namespace outlives its name as long as a process is in it",
@@ -98,8 +96,8 @@ RULES = (
     ),
     Rule(
         "what the store could not take is remembered for the rollback",
-        "engine/executor/backward.py",
-        "row.mark = ctx.marks.get(row.step.key)",
+        "engine/executor/undo.py",
+        "row.identity = ctx.identities.get(row.step.key)",
         "pass",
         f"{_POST}::test_where_the_store_is_spoilt_half_way_what_was_made_is_known_from_memory",
     ),
@@ -119,9 +117,9 @@ RULES = (
     ),
     Rule(
         "who lives in a namespace that others took the name of is ended",
-        "engine/executor/backward.py",
-        "if sight.state is not State.OURS and inhabitant(ctx, row) is not None:",
-        "if sight.state is State.ABSENT and inhabitant(ctx, row) is not None:",
+        "engine/executor/undo.py",
+        "if observed.state is not State.OURS and inhabitant(ctx, row) is not None:",
+        "if observed.state is State.ABSENT and inhabitant(ctx, row) is not None:",
         "tests/system/test_orphans.py::test_who_lives_in_a_namespace_whose_name_others_took_is_ended"
         "[ip netns add web-fused]",
     ),
@@ -133,10 +131,10 @@ RULES = (
         "tests/system/test_already.py::test_up_again_says_what_is_not_as_it_was_made[ip link del nsbr0]",
     ),
     Rule(
-        "a setting's mark is its link's from before it was made",
+        "a setting's identity is its link's from before it was made",
         "engine/executor/context.py",
-        "if of_others and step.key in self.marks:",
+        "if of_others and step.key in self.identities:",
         "if False:",
-        "tests/engine/executor/test_marks.py::test_it_is_known_before_and_stays_whatever_becomes_of_the_name",
+        "tests/engine/executor/test_identities.py::test_it_is_known_before_and_stays_whatever_becomes_of_the_name",
     ),
 )

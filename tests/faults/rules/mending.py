@@ -1,6 +1,4 @@
-"""
-Repair, confirmation, and what has ended.
-"""
+"""Repair, confirmation, and what has ended."""
 
 from __future__ import annotations
 
@@ -17,14 +15,14 @@ _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 RULES = (
     Rule(
         "a default route comes back behind the route of its subnet",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "*subnets)) if isinstance(s.effect, RouteVia) else s",
         ")) if isinstance(s.effect, RouteVia) else s",
         f"{_WIRING}::test_all_routes_inside_are_put_back_at_once_the_subnets_first",
     ),
     Rule(
         "a watcher tries until it has worked",
-        "engine/executor/watcher.py",
+        "engine/executor/confirm_timer.py",
         'n=1; until "$@"; do',
         'n=1; "$@"; until true; do',
         f"{_MENDING}::test_the_watcher_tries_until_it_has_worked",
@@ -38,7 +36,7 @@ RULES = (
     ),
     Rule(
         "a watcher is known by its words",
-        "engine/executor/watcher.py",
+        "engine/executor/confirm_timer.py",
         'start_of(pid) is not None and f"',
         'start_of(pid) is not None or f"',
         f"{_MENDING}::test_a_process_with_the_pid_of_a_dead_watcher_is_none",
@@ -59,14 +57,14 @@ RULES = (
     ),
     Rule(
         "a lost name is put back",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "    if named:\n",
         "    if False:\n",
         f"{_NAME}[options0-ip netns del web]",
     ),
     Rule(
         "flows that began without rules are dropped",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "        drop_flows(ctx, todo)\n",
         "",
         f"{_MENDING}::test_flows_that_began_without_rules_are_dropped_by_repair",
@@ -94,7 +92,7 @@ RULES = (
     ),
     Rule(
         "up puts in order what it relies on",
-        "engine/executor/forward.py",
+        "engine/executor/apply.py",
         "    work.mend += [s for row",
         "    _ = [s for row",
         f"{_ORDER}::test_up_puts_in_order_what_it_relies_on[option0]",
@@ -108,14 +106,14 @@ RULES = (
     ),
     Rule(
         "down removes a rule as often as it is there",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "steps[n] = own.removing_all(steps[n], backend)",
         "pass",
         f"{_ORDER}::test_what_is_there_twice_is_named_and_goes_with_down[option0-nft]",
     ),
     Rule(
         "a copy of a rule of nsctl's is named",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "elif (copies := own.copies(step, backend)) > 1:",
         "elif (copies := own.copies(step, backend)) > 99:",
         f"{_ORDER}::test_a_copy_that_accepts_first_is_no_way_in",
@@ -165,14 +163,14 @@ RULES = (
     ),
     Rule(
         "a sandbox's own name stands first in its hosts",
-        "engine/etc.py",
+        "engine/planning/etc.py",
         '    return "".join(own) + ',
         '    return "".join(own[:0]) + ',
         "tests/system/test_own_files.py::test_its_own_name_comes_first_and_nowhere_else",
     ),
     Rule(
         "what is not nsctl's and goes with what is, is named",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "        ctx.warnings += guests_of(ctx, rows, going)\n",
         "        pass\n",
         f"{_MENDING}::{_GUESTS}",

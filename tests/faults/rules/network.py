@@ -1,6 +1,4 @@
-"""
-What bridges let pass, and which addresses are free.
-"""
+"""What bridges let pass, and which addresses are free."""
 
 from __future__ import annotations
 
@@ -31,21 +29,21 @@ RULES = (
     ),
     Rule(
         "a bridge that was joined is known by its index",
-        "engine/probe/observe.py",
+        "engine/host/observe.py",
         "if there is not None and there.index == index:",
         "if there is not None and there.name == master:",
         f"{_JOIN}::test_a_bridge_that_is_replaced_while_it_is_joined_is_not_joined",
     ),
     Rule(
         "a namesake of a bridge that was joined gets no port",
-        "engine/executor/checking.py",
+        "engine/executor/repair.py",
         "    return _master(ctx, effect) != effect.master\n",
         "    return False\n",
         f"{_JOIN}::test_a_bridge_that_is_gone_is_named_and_its_namesake_left_alone",
     ),
     Rule(
         "a saved plan joins no namesake",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "if theirs is None or theirs.index != step.effect.master_index:",
         "if False:",
         f"{_JOIN}::test_a_saved_plan_does_not_join_a_namesake",
@@ -59,7 +57,7 @@ RULES = (
     ),
     Rule(
         "a port of somebody else's bridge has a high hardware address",
-        "engine/names.py",
+        "engine/model/names.py",
         'return f"fe{derived_mac(*words)[2:]}"',
         "return derived_mac(*words)",
         _CASE.format("join"),
@@ -94,7 +92,7 @@ RULES = (
     ),
     Rule(
         "a saved plan makes no second network of a name",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "if network_named(name, facts) not in {None, bridge}:",
         "if False:",
         f"{_NETWORKS}::test_a_saved_plan_is_refused_if_its_network_is_on_another_bridge_by_now",
@@ -129,7 +127,7 @@ RULES = (
     ),
     Rule(
         "the hardware address of a cable's end on the host is nobody's inside",
-        "engine/inventory.py",
+        "engine/planning/forecast.py",
         'macs |= {f"{effect.master}/{effect.mac}": owner, ',
         "macs |= {",
         f"{_NETWORK}::{_NO_PORT}",
@@ -150,7 +148,7 @@ RULES = (
     ),
     Rule(
         "a hardware address of a saved plan that is another's by now is refused",
-        "engine/planner.py",
+        "engine/planning/planner.py",
         "if facts.macs.get(place, made.name) != made.name:",
         "if False:",
         f"{_NETWORK}::{_NO_PORT}",
@@ -229,9 +227,9 @@ RULES = (
     ),
     Rule(
         "a setting of a link that is gone is missed by nobody",
-        "engine/probe/observe.py",
-        "        return replace(sight, gone=True)",
-        "        return sight",
+        "engine/host/observe.py",
+        "        return replace(observed, gone=True)",
+        "        return observed",
         "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
         "[its link is gone, and comes back]",
     ),
@@ -310,32 +308,32 @@ RULES = (
         "engine/kit/link.py",
         "*((link_key(master, None), port_key(name)) if master else ())",
         "*((link_key(master, None),) if master else ())",
-        "tests/engine/test_port_filter.py::test_what_a_port_may_send_is_said_before_it_is_there_and_taken_back_after_it_is_gone",
+        "tests/engine/kit/test_port_filter.py::test_what_a_port_may_send_is_said_before_it_is_there_and_taken_back_after_it_is_gone",
     ),
     Rule(
         "a table whose rules others changed is told from nsctl's",
-        "engine/probe/nftables.py",
+        "engine/host/nftables.py",
         'changed = "" if made is None or table.rules == made else',
         'changed = "" if made is None or table.rules else',
         "tests/system/test_siblings.py::test_what_others_did_to_the_table_is_named_and_mended[a rule is inserted]",
     ),
     Rule(
         "whoever comes up makes such a table anew",
-        "engine/executor/forward.py",
-        "    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.sight(row))]\n",
+        "engine/executor/apply.py",
+        "    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]\n",
         "",
         "tests/system/test_siblings.py::test_whoever_comes_up_relies_on_a_table_as_it_was_made[a rule is inserted]",
     ),
     Rule(
         "a port that others let send more is named",
-        "engine/probe/nftables.py",
+        "engine/host/nftables.py",
         "for address in sorted(has - wanted)]",
         "for address in ()]",
         _MORE,
     ),
     Rule(
         "all that the table has of a port goes with it",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "        steps[n] = as_it_is(ctx.kernel, steps[n])\n",
         "",
         _MORE,

@@ -1,6 +1,4 @@
-"""
-What a rule is.
-"""
+"""What a rule is."""
 
 from __future__ import annotations
 

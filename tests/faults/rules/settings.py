@@ -1,6 +1,4 @@
-"""
-Whose a command is, where it begins, and what can be asked of a network.
-"""
+"""Whose a command is, where it begins, and what can be asked of a network."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ _SETTINGS = "tests/system/test_settings.py"
 RULES = (
     Rule(
         "a command is whose it is said to be",
-        "engine/enter.py",
+        "engine/planning/enter.py",
         "*bounds, *becoming,",
         "*bounds,",
         f"{_SETTINGS}::test_a_workload_is_the_users_and_keeps_no_capability[net]",
@@ -27,7 +25,7 @@ RULES = (
     ),
     Rule(
         "an init obeys none of the variables of its workload",
-        "engine/init.py",
+        "engine/planning/init.py",
         'f"exec {VARIABLES}<{at}/env"',
         'f"set -a; . {at}/env; exec {VARIABLES}<{at}/env"',
         f"{_SETTINGS}::test_what_starts_a_command_obeys_none_of_its_variables[net]",
@@ -41,14 +39,14 @@ RULES = (
     ),
     Rule(
         "only capabilities that were asked for by name outlive becoming a user",
-        "engine/enter.py",
+        "engine/planning/enter.py",
         'asked = [c for c in settings.get("cap_add", ()) if',
         "asked = [c for c in kept if",
         f"{_SETTINGS}::test_a_workload_is_the_users_and_keeps_no_capability[net]",
     ),
     Rule(
         "an idle init is root's",
-        "engine/sandbox.py",
+        "engine/planning/sandbox.py",
         'if k != "user"}',
         'if k != "uses"}',
         f"{_SETTINGS}::test_an_idle_init_is_roots_whoever_the_user_is",
@@ -62,14 +60,14 @@ RULES = (
     ),
     Rule(
         "a command begins where it was told to or not at all",
-        "engine/enter.py",
+        "engine/planning/enter.py",
         'if [ -n "$2" ]; then',
         "if false; then",
         f"{_SETTINGS}::test_a_command_does_not_begin_elsewhere_than_it_was_told_to[words0-127]",
     ),
     Rule(
         "a network that is shared is not set",
-        "engine/settings.py",
+        "engine/planning/settings.py",
         'if settings.get("sysctl") and (',
         'if settings.get("nothing") and (',
         f"{_SETTINGS}::test_who_shares_a_network_can_not_set_it",
@@ -83,10 +81,10 @@ RULES = (
     ),
     Rule(
         "names of the host's loopback are not the sandbox's",
-        "engine/etc.py",
+        "engine/planning/etc.py",
         "if words and _is_elsewhere(words[0]):",
         "if words:",
-        "tests/engine/test_etc.py::test_names_of_the_hosts_loopback_are_not_those_of_the_sandboxs",
+        "tests/engine/planning/test_etc.py::test_names_of_the_hosts_loopback_are_not_those_of_the_sandboxs",
     ),
     Rule(
         "the host's new name servers do not replace chosen ones",

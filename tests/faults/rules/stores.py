@@ -1,6 +1,4 @@
-"""
-Visibility and instances: other namespaces, other state directories, whose sandbox a name means.
-"""
+"""Visibility and instances: other namespaces, other state directories, whose sandbox a name means."""
 
 from __future__ import annotations
 
@@ -35,21 +33,21 @@ RULES = (
     ),
     Rule(
         "what another store holds is let go without being undone",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "if held := ctx.others.shared(step.key):",
         "if held := None:",
         f"{_STORES}::test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them",
     ),
     Rule(
         "what another store holds is no stray",
-        "engine/executor/scan.py",
+        "engine/executor/orphans.py",
         "*(held.row.step for held in ctx.others.everything())",
         "*()",
         f"{_STORES}::test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them",
     ),
     Rule(
         "a stray is known by what it is, not by its key",
-        "engine/executor/scan.py",
+        "engine/executor/orphans.py",
         "if _identity(row.step) not in held]",
         "if ctx.journal.step(row.step.key) is None]",
         f"{_STORES}::test_scan_finds_nothing_in_a_healthy_sandbox",
@@ -84,14 +82,14 @@ RULES = (
     ),
     Rule(
         "the back end of rules is known before they are made",
-        "engine/executor/forward.py",
-        "(key, ctx.mark_before(by_key[key]), ctx.tools(by_key[key].do.argv[0], backend)) for key in keys",
-        "(key, ctx.mark_before(by_key[key]), {}) for key in keys",
+        "engine/executor/apply.py",
+        "(key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].do.argv[0], backend)) for key in keys",
+        "(key, ctx.identity_before(by_key[key]), {}) for key in keys",
         "tests/faults/test_backends.py::test_rules_are_found_wherever_iptables_leads_by_now",
     ),
     Rule(
         "a link is deleted by its index, whatever has its name by then",
-        "engine/executor/backward.py",
+        "engine/executor/undo.py",
         "new = _by_index(ctx, row) or new",
         "pass",
         "tests/faults/test_strangers.py::test_a_link_is_deleted_by_its_index",
@@ -105,21 +103,21 @@ RULES = (
     ),
     Rule(
         "what is half done in another store is told by check",
-        "engine/cli/mend.py",
+        "engine/cli/maintenance.py",
         "    drifts += map(as_drift, elsewhere)\n",
         "",
         f"{_STORES}::{_HALF_DONE}",
     ),
     Rule(
         "what is half done in another store is told by recover",
-        "engine/cli/mend.py",
+        "engine/cli/maintenance.py",
         "    if not elsewhere:\n",
         "    if True:\n",
         f"{_STORES}::{_HALF_DONE}",
     ),
     Rule(
         "what is half done in another store and in the way is told with what finishes it",
-        "engine/cli/world.py",
+        "engine/cli/context.py",
         "raise named(e, self.state_dir) from",
         "raise e from",
         f"{_STORES}::{_HALF_DONE}",

@@ -1,6 +1,4 @@
-"""
-The audit trail and plugins.
-"""
+"""The audit trail and plugins."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ RULES = (
     ),
     Rule(
         "what scan removes is on record before",
-        "engine/executor/scan.py",
+        "engine/executor/orphans.py",
         'ctx.tell(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))',
         "pass",
         f"{_STORES}::test_what_is_no_plan_is_on_record_too_before_it_begins",

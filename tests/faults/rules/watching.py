@@ -1,6 +1,4 @@
-"""
-The watcher: what it leaves alone, what it hears, and when it is quiet.
-"""
+"""The watcher: what it leaves alone, what it hears, and when it is quiet."""
 
 from __future__ import annotations
 
@@ -35,14 +33,14 @@ RULES = (
     ),
     Rule(
         "messages that were lost are a reason to look",
-        "engine/probe/changes.py",
+        "engine/host/changes.py",
         "            found = True  # some were lost\n",
         "",
-        "tests/engine/probe/test_changes.py::test_what_was_lost_is_of_interest_and_what_was_not_only_if_it_is",
+        "tests/engine/host/test_changes.py::test_what_was_lost_is_of_interest_and_what_was_not_only_if_it_is",
     ),
     Rule(
         "what is none of nsctl's is no reason to look",
-        "engine/probe/changes.py",
+        "engine/host/changes.py",
         "        if is_about(kind",
         "        if True or is_about(kind",
         f"{_WATCH}::test_changes_that_are_none_of_nsctls_have_it_take_no_look",
@@ -77,7 +75,7 @@ RULES = (
     ),
     Rule(
         "a unit that was changed is not taken away",
-        "engine/systemd.py",
+        "engine/planning/systemd.py",
         "found is not None and sha256",
         "found is not None or sha256",
         "tests/system/test_systemd.py::test_a_unit_that_was_changed_is_left_and_named",

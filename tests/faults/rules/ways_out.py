@@ -1,6 +1,4 @@
-"""
-What is said of ways out: only what is so, and nothing of what can't be told.
-"""
+"""What is said of ways out: only what is so, and nothing of what can't be told."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ RULES = (
     ),
     Rule(
         "a way out that is blocked is drift",
-        "engine/cli/mend.py",
+        "engine/cli/maintenance.py",
         "    if drifts or blocked:\n",
         "    if drifts:\n",
         _SAME,

@@ -1,0 +1,91 @@
+"""setns(2), and the cookie of a network namespace."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from typing import Any
+
+__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "named_inode", "own_cookie", "setns", "unshare"]
+
+NETNS_DIR = "/run/netns"
+"""Where `ip netns` and nsctl keep named network namespaces."""
+_SO_NETNS_COOKIE = 71
+"""Of asm-generic/socket.h."""
+NEWNET, NEWPID = 0x40000000, 0x20000000
+"""CLONE_NEWNET and CLONE_NEWPID, of linux/sched.h."""
+
+
+def setns(fd: int, kind: int) -> None:
+    """
+    Put the calling thread into the namespace of an open descriptor; of a PID namespace, its future children.
+
+    Args:
+        fd: The descriptor.
+        kind: NEWNET or NEWPID.
+
+    Raises:
+        OSError: It is none of that kind, or there is no privilege.
+    """
+    if sys.version_info >= (3, 12):
+        os.setns(fd, kind)
+        return
+    import ctypes
+
+    if _libc().setns(fd, kind) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def unshare(kind: int) -> None:
+    """
+    Put the calling thread into a new namespace.
+
+    Args:
+        kind: NEWNET.
+
+    Raises:
+        OSError: There is no privilege, or the kernel makes no more.
+    """
+    if sys.version_info >= (3, 12):
+        os.unshare(kind)
+        return
+    import ctypes
+
+    if _libc().unshare(kind) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def own_cookie() -> int | None:
+    """
+    The cookie of the network namespace that the calling thread is in: the kernel gives none twice until it reboots.
+
+    Inode numbers are given again at once. None on kernels before 5.14.
+    """
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        try:
+            return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+        except OSError:
+            return None
+
+
+def named_inode(path: str) -> int | None:
+    """The number of the namespace that a name below /run/netns leads to; None for none, or a plain file."""
+    try:
+        found, directory = os.stat(path), os.stat(NETNS_DIR)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    # A namespace is a mount of its own; a file left without one belongs to the file system of its directory.
+    return found.st_ino if found.st_dev != directory.st_dev else None
+
+
+@cache
+def _libc() -> Any:
+    # Once: what ctypes makes of a library is a class of its own, 0.03 ms each, twice for each namespace of a lab.
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)

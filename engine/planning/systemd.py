@@ -1,0 +1,207 @@
+"""
+Units of systemd's that nsctl brings along, and the steps that install them.
+
+They lie in /etc, which outlives the journal in /run: what is nsctl's is known by the first line of each, which has the
+hash of all others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from nsctl.engine.model.effect import CommandSucceeds, FileIs
+from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.model.hashing import sha256
+from nsctl.engine.model.names import display
+from nsctl.engine.model.plan import Command, Step
+
+__all__ = ["LAB", "LABS", "UNITS", "WATCH", "as_written", "install_steps", "path_of", "uninstall_steps", "units"]
+
+_DIRECTORY = "/etc/systemd/system"
+LABS = "/etc/nsctl/labs"
+"""Where `nsctl-lab@NAME.service` finds NAME.toml."""
+WATCH, LAB = "nsctl-watch.service", "nsctl-lab@.service"
+UNITS = (WATCH, LAB)
+_STAMP = re.compile(r"# Written by `nsctl systemd install`; sha256 of the other lines: ([0-9a-f]{64})\n")
+_PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]*")
+"""A path without anything that systemd.syntax(7) gives a meaning."""
+_RELOAD = Command(("systemctl", "daemon-reload"))
+
+_WATCH_UNIT = """\
+[Unit]
+Description=Puts back what was taken away from nsctl's sandboxes
+# Firewalls that flush all rules when they start do so before this one looks for the first time.
+After=network-pre.target nftables.service netfilter-persistent.service ufw.service firewalld.service
+
+[Service]
+Type=notify
+ExecStart={nsctl} watch
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=1
+# As long as it has not put rules back, networks stand open: it does not wait for who has much to do.
+Nice=-10
+{environment}\
+# nsctl refuses to work in a mount namespace other than the host's, since what is mounted there can't be seen from here.
+# So there is nothing here that makes one: no ProtectSystem=, PrivateTmp=, ProtectKernelTunables=, ReadWritePaths=.
+# It starts no process of a sandbox's: what these may do does not depend on what follows.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_SYS_CHROOT CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6
+RestrictRealtime=yes
+SystemCallArchitectures=native
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_LAB_UNIT = """\
+[Unit]
+Description=nsctl's lab %i
+AssertPathExists={labs}/%i.toml
+# It needs no network: sandboxes find their way out whenever it comes. Where there is one, its MTU is taken over.
+After=network-pre.target network.target nftables.service netfilter-persistent.service ufw.service firewalld.service
+# The watcher is there before there is something to watch.
+After={watch}
+
+[Service]
+Type=oneshot
+# The sandboxes' processes are this unit's, so nothing is taken from it: what they may do is said in the lab file.
+RemainAfterExit=yes
+ExecStart={nsctl} apply {labs}/%i.toml
+ExecReload={nsctl} apply {labs}/%i.toml
+ExecStop={nsctl} down --file {labs}/%i.toml
+{environment}\
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def units(python: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    The units by name, each with its stamp.
+
+    Args:
+        python: The interpreter that nsctl runs with; absolute.
+        environment: What nsctl is told by variables: where its state and its trail are.
+
+    Raises:
+        Invalid: A path has characters that mean something to systemd.
+    """
+    for what, value in (("the interpreter", python), *environment.items()):
+        if not _PLAIN.fullmatch(value):
+            raise Invalid(f"{what} is '{display(value)}', and systemd takes some of these characters for its own")
+    told = "".join(f"Environment={name}={value}\n" for name, value in sorted(environment.items()))
+    values = {"nsctl": f"{python} -I -m nsctl", "environment": told, "labs": LABS, "watch": WATCH}
+    return {WATCH: _stamped(_WATCH_UNIT.format(**values)), LAB: _stamped(_LAB_UNIT.format(**values))}
+
+
+def _stamped(text: str) -> str:
+    return (
+        f"# Written by `nsctl systemd install`; sha256 of the other lines: {sha256(text.encode()).hexdigest()}\n{text}"
+    )
+
+
+def as_written(content: str) -> bool:
+    """Whether a unit is as some nsctl wrote it: nobody has changed it since."""
+    found = _STAMP.match(content)
+    return (
+        found is not None and sha256(content[found.end() :].encode("utf-8", "surrogateescape")).hexdigest() == found[1]
+    )
+
+
+def path_of(unit: str) -> str:
+    """Where a unit lies."""
+    return f"{_DIRECTORY}/{unit}"
+
+
+def install_steps(wanted: Mapping[str, str], there: Mapping[str, str], *, enabled: bool, active: bool) -> list[Step]:
+    """
+    The steps from what is there to units that are installed, and a watcher that runs, now and after each boot.
+
+    Args:
+        wanted: The units.
+        there: The content of those whose files are there.
+        enabled: Whether the watcher is started at boot already.
+        active: Whether it runs.
+
+    Raises:
+        Conflict: A file is there that nsctl did not write, or that was changed since.
+    """
+    steps = []
+    for name, content in wanted.items():
+        old = there.get(name)
+        if old is not None and not as_written(old):
+            raise Conflict(
+                f"{path_of(name)} is there, and not as nsctl wrote it",
+                hint=f"move it away; what you changed goes on in a drop-in: systemctl edit {name}",
+            )
+        if old != content:
+            steps.append(_file(name, content, old, restart=active and name == WATCH))
+    changed = WATCH in wanted and there.get(WATCH) != wanted[WATCH]
+    if steps:
+        steps.append(
+            Step(
+                "systemd/reload", "have systemd read its units", _RELOAD, no_undo="done again by the undo of each file"
+            )
+        )
+    if not enabled:
+        steps.append(_enable())
+    if not active or changed:
+        steps.append(_start(running=active))
+    return steps
+
+
+def uninstall_steps(there: Mapping[str, str], *, enabled: bool, active: bool) -> list[Step]:
+    """
+    The steps, as `install` did them, whose undo takes the units away again.
+
+    Args:
+        there: The content of those that are there as nsctl wrote them.
+        enabled: Whether the watcher is started at boot.
+        active: Whether it runs.
+    """
+    steps = [_file(name, content, None, restart=False) for name, content in there.items()]
+    if WATCH in there:
+        steps += [_enable()] * enabled + [_start(running=False)] * active
+    return steps
+
+
+def _file(name: str, content: str, old: str | None, *, restart: bool) -> Step:
+    path = path_of(name)
+    if old is None:
+        undo: tuple[Command, ...] = (Command(("rm", "-f", path)), _RELOAD)
+        return Step(f"file/{path}", f"write {path}", _write(path, content), undo, FileIs(path, content))
+    undo = (_write(path, old), _RELOAD, *([Command(("systemctl", "restart", name))] if restart else []))
+    return Step(f"file/{path}", f"replace {path}, which another nsctl wrote", _write(path, content), undo)
+
+
+def _write(path: str, content: str) -> Command:
+    return Command(("install", "-m", "0644", "/dev/stdin", path), stdin=content)
+
+
+def _enable() -> Step:
+    return Step(
+        f"systemd/enabled/{WATCH}",
+        "have the watcher started at each boot",
+        Command(("systemctl", "enable", "--quiet", WATCH)),
+        (Command(("systemctl", "disable", "--quiet", WATCH)),),
+        CommandSucceeds(("systemctl", "is-enabled", "--quiet", WATCH)),
+    )
+
+
+def _start(*, running: bool) -> Step:
+    undo = () if running else (Command(("systemctl", "stop", WATCH)),)
+    return Step(
+        f"systemd/active/{WATCH}",
+        "start the watcher",
+        Command(("systemctl", "restart", WATCH)),
+        undo,
+        CommandSucceeds(("systemctl", "is-active", "--quiet", WATCH)),
+        no_undo="it ran before" if running else "",
+    )

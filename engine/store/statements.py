@@ -1,0 +1,51 @@
+"""What is written, as statements and their values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nsctl.engine.model.plan import Step, step_to_json
+from nsctl.engine.store.rows import INTENT, SandboxRow, checksum, dumps
+
+__all__ = ["building", "each", "sandbox_values"]
+
+_FIXED = ("mode", "options", "isolate", "command", "settings", "created", "created_boot", "owner", "source")
+
+
+def each(words: Iterable[str]) -> list[tuple[Any, ...]]:
+    """The values of a statement that is run once for each of these words."""
+    return [(w,) for w in words]
+
+
+def building(
+    rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
+    """The statements that write down what will be built, with their values."""
+    encoded = [(s.key, dumps(step_to_json(s))) for s in new]
+    counts = Counter(key for key, _ in held)
+    fresh = {key for key, _ in encoded}
+    return (
+        (
+            "INSERT INTO sandboxes(name, data, state, info, confirm_by, crc) VALUES(?, ?, ?, ?, ?, ?)",
+            [sandbox_values(r) for r in rows],
+        ),
+        (
+            "INSERT INTO steps(key, data, crc, state, identity_crc, held) VALUES(?, ?, ?, ?, ?, ?)",
+            [(k, data, checksum(k, data), INTENT, checksum(k, "", ""), counts[k]) for k, data in encoded],
+        ),
+        ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
+        (
+            "UPDATE steps SET held = (SELECT count(*) FROM holders WHERE holders.key = steps.key) WHERE key = ?",
+            each(key for key in counts if key not in fresh),
+        ),
+    )
+
+
+def sandbox_values(row: SandboxRow) -> tuple[Any, ...]:
+    """A sandbox's row; the last value is its checksum."""
+    data = dumps({k: getattr(row, k) for k in _FIXED})
+    info = dumps(row.info)
+    confirm_by = None if row.confirm_by is None else float(row.confirm_by)
+    return row.name, data, row.state, info, confirm_by, checksum(row.name, data, info, repr(confirm_by))
