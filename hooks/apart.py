@@ -14,7 +14,7 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def copy_name(path: str) -> str:
-    """What the file with the copy of a log's head is called."""
+    """The name of the file with the copy of a log's head."""
     return f"trail-{sha256(path.encode(errors='surrogateescape')).hexdigest()[:12]}.head"
 
 

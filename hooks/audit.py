@@ -103,7 +103,7 @@ class AuditTrail(TrailFile):
 
 
 class _Lines:
-    """What structlog writes to: a list."""
+    """The logger factory's sink: a list."""
 
     def __init__(self, lines: list[str]) -> None:
         self.msg = lines.append

@@ -3,7 +3,7 @@ Plugins: found by their entry points, loaded one by one, called one by one.
 
 This is the only user of pluggy's manager.
 A broken plugin is one warning and a row in `nsctl modes`, never a broken nsctl.
-A plugin is root's code: as root, one that somebody else could have written to is refused.
+A plugin runs as root: one that another user could have written to is refused.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Plugins:
             self._fail(point, f"it called exit({said_by(e.code)})")
         except KeyboardInterrupt:
             raise
-        except BaseException as e:  # noqa: BLE001 - it is somebody else's code: anything may come
+        except BaseException as e:  # noqa: BLE001 - third-party code: anything may come
             self._fail(point, e)
 
     def modes(self) -> Mapping[str, LoadedMode]:

@@ -1,5 +1,5 @@
 """
-Progress on a terminal, on stderr: a bar, once a change takes long enough for somebody to wonder.
+Progress on a terminal, on stderr: a bar, once a change takes noticeable time.
 
 rich is imported only then.
 Nothing that happens here stops a change: a terminal that went away is a display less.

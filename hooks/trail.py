@@ -22,7 +22,7 @@ else:
 __all__ = ["START", "Verdict", "check", "heads_differ", "seal", "sealed"]
 
 START = "0" * 64
-"""What the first record of all has in place of a hash before it."""
+"""The first record has this in place of a previous hash."""
 _SEALED = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}', re.DOTALL)
 
 
@@ -140,7 +140,7 @@ def _follow(verdict: Verdict, record: dict[str, Any], before: tuple[int, str], w
     if number == seq + 1 and record["prev_hash"] == last:
         return
     if verdict.records == 0 and not gap:
-        # Whether a rotation took them away, or somebody did, can't be told from what is left.
+        # Whether they were rotated away or deleted can't be told from what is left.
         verdict.problems.append(f"{where}: the records before number {number} are missing")
     elif number > seq + 1:
         missing = f"record {seq + 1} is" if number == seq + 2 else f"records {seq + 1} to {number - 1} are"

@@ -17,7 +17,7 @@ IPV6_MTU = 1280
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What can be chosen."""
+    """The mode's options."""
 
     network: str | None = opt(
         None, "the network; by default the one that all share who name none: nsbr0, if that is free", metavar="NAME"
@@ -60,7 +60,7 @@ def steps(request: Request, facts: Facts) -> Steps:
 
 
 def network_steps(name: str, o: Options, facts: Facts) -> Steps:
-    """Plan a place on a network of nsctl's."""
+    """Plan an endpoint on an nsctl network."""
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
@@ -120,13 +120,13 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     yield kit.link_up(ifname, netns=name)
     if not internal:
         yield kit.default_route(gateway.ip, link=ifname, metric=METRIC, netns=name)
-    # On one that is made now nobody has talked to anybody; and each announcement is heard at all ports.
+    # A new bridge has no stale neighbours; and each announcement floods all ports.
     if bridge in facts.links and facts.links[bridge].index:
         yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",))
 
 
 def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
-    """Plan a place on somebody else's bridge: a port is added, and nothing of the bridge is set."""
+    """Plan a port on an existing host bridge; no setting of the bridge is changed."""
     bridge, ifname, end = o.join or "", o.ifname, kit.host_ifname(name, o.ifname)
     cable = kit.port_mac(name, end)
     check_end(end, bridge, name, facts)
@@ -162,7 +162,7 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
 
 
 def notify(ifname: str, name: str, facts: Facts) -> Step | None:
-    """The neighbours are told of an address when it comes up."""
+    """Announce the address to neighbours when it comes up."""
     key, why = f"net/ipv4/conf/{ifname}/arp_notify", "announce the address to the neighbours when it comes up"
     return kit.sysctl(facts, key, "1", netns=name, why=why)
 
@@ -239,10 +239,10 @@ def check_end(end: str, bridge: str, name: str, facts: Facts) -> None:
 
 def check_join(o: Options) -> None:
     """
-    Refuse what can't be said of a bridge that is not nsctl's.
+    Refuse options that don't apply to a bridge that nsctl did not make.
 
     Raises:
-        Invalid: It is said.
+        Invalid: One of them was given.
     """
     for flag, given in (("--network", o.network), ("--bridge", o.bridge)):
         if given is not None:

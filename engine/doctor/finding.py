@@ -1,4 +1,4 @@
-"""What a check comes to, and what checks are given."""
+"""The result of a check, and the input of all checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel has: it is looked up, and only where there are no modules that a trial could load is it tried."""
+"""Kernel features: looked up, and tried only where a trial can load no module."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def settings(_: Scene) -> Finding:
 
 
 def store(scene: Scene) -> Finding:
-    """The directory of nsctl's state: root's, and nobody else's."""
+    """The state directory: owned by root and closed to all others."""
     try:
         found = os.lstat(scene.state_dir)
     except FileNotFoundError:

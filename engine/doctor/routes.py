@@ -96,5 +96,5 @@ def subnets(scene: Scene) -> Finding:
 
 
 def way_out(scene: Scene) -> Finding:
-    """What would become of a bridge network that is made now."""
+    """Whether a bridge network made now would have a way out."""
     return scene.bridge()

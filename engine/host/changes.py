@@ -45,11 +45,11 @@ class Interest(NamedTuple):
     What is worth a look at all that nsctl made.
 
     Args:
-        links: Names of links of nsctl's.
+        links: Names of nsctl's links.
         indexes: Their numbers.
         settings: The numbers of links that nsctl set something of, -2 for those that come later.
-        chains: Chains of nf_tables with rules of nsctl's, as `2/filter/FORWARD` (the family as the kernel counts it).
-        tables: Tables of nf_tables that are nsctl's as a whole, as `7/nsctl`.
+        chains: nf_tables chains with nsctl's rules, as `2/filter/FORWARD` (the family as the kernel counts it).
+        tables: nf_tables tables owned by nsctl as a whole, as `7/nsctl`.
         netns: Names of network namespaces.
         files: Names of files that sandboxes' own are made from.
         legacy: Whether there are rules in the legacy back end of iptables.
@@ -92,7 +92,7 @@ class Changes:
 
     @property
     def descriptors(self) -> list[int]:
-        """What to wait for with poll(2)."""
+        """The descriptor to wait for with poll(2)."""
         return [s.fileno() for s in (self._route, self._netfilter) if s is not None]
 
     def read(self, interest: Interest) -> bool:

@@ -1,4 +1,4 @@
-"""What files hold: a missing one holds nothing, and so says no error."""
+"""Contents of files; a missing file is empty and no error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = 16 << 20
 
 
 def kind(path: str) -> str | None:
-    """What is there, symbolic links not followed: `file`, `directory`, `other`, or None for nothing."""
+    """The kind of a path, links not followed: `file`, `directory`, `other`, or None for nothing."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

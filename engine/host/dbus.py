@@ -32,7 +32,7 @@ class BusError(OSError):
 
 
 class NobodyThereError(BusError):
-    """There is no bus, or nobody at its end."""
+    """There is no bus, or no daemon behind it."""
 
 
 class Bus:
@@ -84,7 +84,7 @@ class Bus:
 
     def owner(self, name: str) -> int | None:
         """
-        The PID of the process that has a name on the bus; None where nobody has.
+        The PID of the owner of a name on the bus; None without one.
 
         Nothing is started by asking.
 

@@ -30,7 +30,7 @@ V = TypeVar("V")
 _RESOLV_CONF = "/etc/resolv.conf"
 _RESOLV_CONF_BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 RESOLV_CONFS = (_RESOLV_CONF, _RESOLV_CONF_BEHIND_STUB)
-"""What `resolv_conf` reads."""
+"""The files that `resolv_conf` reads."""
 _HALF = 1
 _GIVEN = 3
 """NET_ADDR_SET (linux/netdevice.h)."""
@@ -149,7 +149,7 @@ def _routing(kernel: Kernel) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
     The routes of the main table; and the default routes, or both halves of one, of it and of others that rules lead to.
 
     The latter in the order in which the tables are asked, of each table the best metric first.
-    Rules for what the host itself sends (`iif lo`) lead nobody else out.
+    Rules for the host's own packets (`iif lo`) route no others.
 
     Args:
         kernel: The host, for the names of links.
@@ -242,7 +242,7 @@ def _text(path: str) -> str | None:
 
 
 def resolv_conf() -> str | None:
-    """What a sandbox should see as /etc/resolv.conf; None where the host has none."""
+    """The content of a sandbox's /etc/resolv.conf; None where the host has none."""
     content = _text(_RESOLV_CONF)
     if content is None or not only_loopback(content):
         return content

@@ -31,7 +31,7 @@ class Files:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.descriptor = self._libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
-        """What to wait for with poll(2)."""
+        """The descriptor to wait for with poll(2)."""
         if self.descriptor < 0:
             raise _last_error()
         self._paths: dict[int, str] = {}

@@ -60,7 +60,7 @@ class NoNamespaceError(Exception):
 
 
 class DumpInterruptedError(NsctlError):
-    """What was asked for changed during each of many attempts."""
+    """The dump was interrupted by changes in each of many attempts."""
 
 
 class _Again(Exception):

@@ -39,7 +39,7 @@ _ERROR = 2
 _NAME = b"nsctl\0"
 _IFNAME = 16
 _NONE_HERE = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL, errno.EAFNOSUPPORT}
-"""What a kernel answers that has no such table, or no nf_tables at all."""
+"""Errors of a kernel without such a table, or without nf_tables."""
 _GZIP = 31
 """For zlib: a header of gzip's, and the largest window."""
 _DIGEST = 6  # bytes: JSON's numbers hold no more
@@ -84,12 +84,12 @@ class BridgeTable:
         return self._ports
 
     def port(self, name: str) -> Entry:
-        """What it has of a port."""
+        """The port's elements in the table."""
         return self.ports.get(name, _NOTHING)
 
 
 class HasTable(Protocol):
-    """What these effects are compared with."""
+    """The ruleset that these effects are compared with."""
 
     def nft_table(self) -> BridgeTable | None:
         """The table, if it is there."""
@@ -194,7 +194,7 @@ def nft_table(_: NftTable, kernel: HasTable, known: Known) -> Observation:
 
 
 def port_filter(effect: PortFilter, kernel: HasTable, _: Known) -> Observation:
-    """What the table has of a port; more than was planned is a stranger's, and named."""
+    """Compare a port's elements; elements that were not planned are foreign, and named."""
     table = kernel.nft_table()
     if table is None:
         return absent("no such table")

@@ -24,11 +24,11 @@ CLIENT = "firewall-cmd"
 _SERVICE = "org.fedoraproject.FirewallD1"
 _PATH = "/org/fedoraproject/FirewallD1"
 _WITHIN = 10.0
-"""How long firewalld may take to answer; seconds. While it reloads it answers nobody."""
+"""How long firewalld may take to answer; seconds. It does not answer while it reloads."""
 
 
 class Zones:
-    """What firewalld says of its zones, asked once."""
+    """firewalld's zones, asked once."""
 
     @cached_property
     def of_links(self) -> dict[str, str] | None:
@@ -75,7 +75,7 @@ def _here(pid: int) -> bool:
 
 
 def observe_zone(effect: ZoneIs, zones: Zones) -> Observation:
-    """Compare a link's zone with what firewalld says; where it does not run, nobody misses anything."""
+    """Compare a link's zone with firewalld's; where it does not run, nothing is missing."""
     try:
         found = zones.of_links
     except Refused as e:  # what else there is to undo is not held up by that

@@ -45,13 +45,13 @@ COMMON = {
     "cap_drop": "capabilities dropped",
     "privileged": "whether it keeps all capabilities",
 }
-"""What every sandbox may say, whatever its mode."""
+"""Keys of every sandbox, whatever its mode."""
 NETWORK = "network"
 """The option of a mode's that says which network; a sandbox's key of the same name gives it."""
 _ELSEWHERE = frozenset({"bridge", "join"})
 """Who says one of these names its network by something else than the name that the file gave it."""
 _OF_SANDBOXES = ("network", "count")
-"""What no network may say of them."""
+"""Keys that a network may not have."""
 COUNT_MAX = 4096
 SHARING = "container"
 """The mode whose `target` is whose network it shares."""

@@ -28,7 +28,7 @@ CAPABILITIES = (
     "setfcap",
     "audit_write",
 )
-"""What a process in a sandbox may have: the ordinary ones, and those that network work needs."""
+"""The capabilities of a process in a sandbox: the ordinary ones, and those that network work needs."""
 
 VARIABLES = 3
 """The descriptor that a command entering a sandbox reads its variables from; see `variables`."""
@@ -81,7 +81,7 @@ execute: so it is looked for first. Names are nsctl's: a variable of the command
 
 
 class Enterable(Protocol):
-    """What `enter` needs to know of a sandbox: the store's row, and a plan, have it."""
+    """The part of a sandbox that `enter` needs; a store row and a plan both have it."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What a sandbox sees as /etc/hosts and /etc/resolv.conf."""
+"""A sandbox's /etc/hosts and /etc/resolv.conf."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _address(address: str, name: str, facts: Facts, steps: Iterable[Step]) -> st
 
 
 def _others(text: str, taken: set[str]) -> Iterator[str]:
-    # Lines of other machines: what is said of loopback and link-local groups stands above.
+    # Lines of other machines: loopback and link-local groups stand above.
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if words and _is_elsewhere(words[0]):

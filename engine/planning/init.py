@@ -39,7 +39,7 @@ TABLE = "init.mounts"
 
 
 def script(request: Request, facts: Facts) -> str:
-    """What the init does before it becomes what it is given as arguments."""
+    """The init's script, which ends by executing its arguments."""
     isolate, place = request.isolate, sandbox_dir(facts, request.name)
     at = shlex.quote(place)
     lines = ["set -e", "umask 022", "cd /", f"exec 3>{at}/init.ready"]

@@ -1,5 +1,5 @@
 """
-Where a jump to a chain of nsctl's stands in one of the host's own chains.
+The position of jumps to nsctl's chains in the host's chains.
 
 It stands behind the administrator's rules, for what these say of certain packets is meant, and before the first rule
 that decides for all of them: what is behind that is never asked. RHEL's default rules end FORWARD with such a rule
@@ -46,7 +46,7 @@ _ANY = frozenset({("-i", "+"), ("-o", "+")})
 
 
 def is_jump(step: Step) -> bool:
-    """Whether a step is a jump from one of the host's own chains to one of nsctl's."""
+    """Whether a step is a jump from a host chain to an nsctl chain."""
     effect = step.effect
     return (
         isinstance(effect, RuleTagged)

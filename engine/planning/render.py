@@ -184,7 +184,7 @@ def sh(plan: Plan, present: Container[str] = (), carried: Carried | None = None)
         parts.append(f"\nstep {number} {shlex.quote(step.why + (f' ({_PRESENT})' if step.key in present else ''))}\n")
         if step.key in present:
             continue
-        if isinstance(step.do, Spawn):  # what a process says is nobody else's
+        if isinstance(step.do, Spawn):  # a process's output is private
             parts.append(f"(umask 077; : >>{shlex.quote(step.do.log)})\n")
         parts.append(expecting(step.do) + "\n")
         if isinstance(step.do, Spawn):

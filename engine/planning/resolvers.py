@@ -7,7 +7,7 @@ from collections.abc import Sequence
 __all__ = ["HINT", "name_servers", "no_resolver", "on_loopback", "only_loopback"]
 
 HINT = "give it a server that is reached from there: --dns ADDRESS; or name one in /etc/resolv.conf"
-"""What to do where no name server is reached."""
+"""The cure where no name server is reached."""
 
 
 def name_servers(content: str) -> tuple[str, ...]:

@@ -180,4 +180,4 @@ FITS: dict[str, Callable[[object], bool]] = {
     "add_host": lambda value: _all_text(value, _is_entry),
     "sysctl": _are_sysctls,
 }
-"""What each may be: a plan may come from a file."""
+"""The allowed types of each: a plan may come from a file."""

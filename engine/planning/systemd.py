@@ -1,7 +1,7 @@
 """
 Units of systemd's that nsctl brings along, and the steps that install them.
 
-They lie in /etc, which outlives the journal in /run: what is nsctl's is known by the first line of each, which has the
+They lie in /etc, which outlives the journal in /run: nsctl's units are known by the first line of each, which has the
 hash of all others.
 """
 
@@ -88,7 +88,7 @@ def units(python: str, environment: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         python: The interpreter that nsctl runs with; absolute.
-        environment: What nsctl is told by variables: where its state and its trail are.
+        environment: Variables for nsctl: where its state and its trail are.
 
     Raises:
         Invalid: A path has characters that mean something to systemd.
@@ -108,7 +108,7 @@ def _stamped(text: str) -> str:
 
 
 def as_written(content: str) -> bool:
-    """Whether a unit is as some nsctl wrote it: nobody has changed it since."""
+    """Whether a unit is unchanged since an nsctl wrote it."""
     found = _STAMP.match(content)
     return (
         found is not None and sha256(content[found.end() :].encode("utf-8", "surrogateescape")).hexdigest() == found[1]

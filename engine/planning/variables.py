@@ -15,7 +15,7 @@ __all__ = ["taken", "text_of"]
 
 
 def text_of(variables: Mapping[str, str]) -> str:
-    """What `taken` reads: a line for each; no value holds a line end, see `nsctl.engine.planning.settings`."""
+    """The input of `taken`, one line each; no value holds a line end, see `nsctl.engine.planning.settings`."""
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 

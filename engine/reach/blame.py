@@ -1,4 +1,4 @@
-"""What a packet's way fails by, in words: one clause, whose the thing is, and what to do."""
+"""Why a packet is not delivered, in words: the cause, its owner, and the command that changes it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def by_chain(passage: Passage, rules: Ruleset, host: Host, about: str) -> Cause 
         return cause
     if rules.chain("filter", FORWARD) is None and any(r.chain("filter", FORWARD) is not None for r in host.rulesets):
         return cause  # nsctl's chains are in the other back end
-    # Where nsctl's own chain comes in: it would have accepted the packet.
+    # The place of nsctl's own chain, which would have accepted the packet.
     jump = _jump(rules, end)
     if FORWARD in passage.visited:
         lost = f"{FORWARD} accepts it no more"

@@ -108,7 +108,7 @@ def promises_of(steps: Iterable[Step]) -> dict[str, Promise]:
     found = {}
     for netns, route in routes.items():
         address, _, length = inside.get((netns, route.link), "").partition("/")
-        # Where somebody else's bridge leads is for whoever runs it to say: nothing was promised.
+        # Where a joined bridge leads is its administrator's affair: nothing was promised.
         if not address or route.via is None or ":" in route.via or netns in joined:
             continue
         bridge = gateways.get(route.via, "")
@@ -213,7 +213,7 @@ def _verdict(own: list[Cause], unseen: list[str], traces: Mapping[str, Trace], l
 
 
 def _lacking(host: Host, destination: int) -> Cause | None:
-    # The host itself gets nowhere: that is no fault of the sandbox's, and nothing of nsctl's has changed.
+    # The host itself has no way out: the sandbox is not at fault, and nothing that nsctl made has changed.
     way = lookup(host, Packet(0, destination, iif="lo"))
     if not way.sure:
         return None

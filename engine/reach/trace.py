@@ -51,7 +51,7 @@ def trace(host: Host, packet: Packet, *, translated: bool = False) -> Trace:
     """
     Send a packet that comes in by `packet.iif` to its destination, and the answer back.
 
-    What can be told apart is told: after a first cause the way goes on as if it were not there.
+    After a first cause the walk goes on as if it were not there, so that all causes are found.
 
     Args:
         host: The host.
@@ -152,7 +152,7 @@ class _Journey(NamedTuple):
             self.causes.append(cause)
 
     def prerouting(self, packet: Packet, about: str) -> Packet:
-        """What every packet meets before it is routed."""
+        """The hooks that every packet passes before it is routed."""
         packet = self.chains(_RAW, "PREROUTING", packet, about)
         if packet.state == "NEW":
             packet = self.chains(("nat",), "PREROUTING", packet, about)
