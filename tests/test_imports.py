@@ -240,7 +240,7 @@ def test_all_three_linked_folders_are_looked_at() -> None:
         ("nsctl.hooks.spec", "import nsctl.modes"),
         ("nsctl.hooks.spec", "from pluggy import PluginManager"),
         ("nsctl.hooks.spec", "import pluggy\npluggy.PluginManager('nsctl')"),
-        ("nsctl.engine.cli.app", "import pluggy\npluggy.PluginManager('nsctl')"),
+        ("nsctl.engine.cli.root", "import pluggy\npluggy.PluginManager('nsctl')"),
         ("nsctl.__main__", "import subprocess"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_broken_rule_is_found(module: str, source: str) -> None:
         ("nsctl.engine.kit", "from . import link"),
         ("nsctl.engine.store.rows", "import sqlite3\nfrom nsctl.engine.model.plan import Plan"),
         ("nsctl.engine.runner", "from nsctl.engine.lazy_imports import import_without\nimport_without('plumbum')"),
-        ("nsctl.engine.cli.app", "import os\nfrom nsctl.hooks.manager import Plugins"),
+        ("nsctl.engine.cli.root", "import os\nfrom nsctl.hooks.manager import Plugins"),
         ("nsctl.hooks.manager", "from pluggy import PluginManager\nimport importlib.metadata"),
         ("nsctl.hooks.spec", "from pluggy import HookspecMarker\nfrom nsctl.engine.model.plan import Plan"),
     ],

@@ -2,8 +2,8 @@
 The command line: the composition root, which may import everything and imports what a command needs when it runs.
 
     plain.py      a few commands in their plain forms, without typer
-    app.py        the commands, and the help
-    world.py      where state and audit trail are; a change with its observers
+    root.py       the table of commands, and the help
+    context.py    where state and audit trail are; a change with its observers
     up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
     watching/     the process that `watch` becomes, and the looks that it has taken
     …             one module for each of the other commands
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         done = plain(words)
         if done is None:
-            from nsctl.engine.cli.app import run
+            from nsctl.engine.cli.root import run
 
             done = run(words)
         status = done

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nsctl.engine.cli.app import Leaf, words_after_dashes
 from nsctl.engine.cli.complete import sandbox_names
 from nsctl.engine.cli.entering import enter, own_shell
+from nsctl.engine.cli.root import Leaf, words_after_dashes
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name
 
@@ -47,7 +47,7 @@ def execute(ctx: typer.Context, name: Name, user: User = None, workdir: Workdir 
     return enter(ctx.obj, name, command, user=user, workdir=workdir, env=env)
 
 
-execute.command_type = Leaf  # type: ignore[attr-defined]  # see app.command_of
+execute.command_type = Leaf  # type: ignore[attr-defined]  # see root.command_of
 
 
 def shell(ctx: typer.Context, name: Name, user: User = None, workdir: Workdir = None, env: Variables = None) -> int:

@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.app import Leaf
 from nsctl.engine.cli.foreign_words import ALWAYS_SO, about_option
 from nsctl.engine.cli.mode_first import mode_first
 from nsctl.engine.cli.parameters import RESERVED, SHORT, Common, command_function
+from nsctl.engine.cli.root import Leaf
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.mode import Mode
 from nsctl.engine.model.names import check_name, display

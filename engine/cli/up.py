@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from nsctl.engine.cli import out
-from nsctl.engine.cli.app import words_after_dashes
 from nsctl.engine.cli.mode_group import mode_group
 from nsctl.engine.cli.parameters import Common, UpCommon, split
 from nsctl.engine.cli.parsers import namespaces, seconds
 from nsctl.engine.cli.present import all_as_made, none_to_confirm, of_no_store
+from nsctl.engine.cli.root import words_after_dashes
 from nsctl.engine.cli.settings import of_command_line
 from nsctl.engine.cli.warnings import looked_after, warn, warn_of_plans
 from nsctl.engine.kit.port_filter import unfiltered

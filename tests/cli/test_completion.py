@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.cli.app import COMMANDS, Root
 from nsctl.engine.cli.completion import SCRIPTS
+from nsctl.engine.cli.root import COMMANDS, Root
 from tests.cli.conftest import Nsctl
 from tests.lab import Lab
 

@@ -14,8 +14,8 @@ from typing import Any
 import nsctl
 from nsctl.engine import kit
 from nsctl.engine.cli import foreign_words as foreign
-from nsctl.engine.cli.app import COMMANDS, command_of
 from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
+from nsctl.engine.cli.root import COMMANDS, command_of
 from nsctl.engine.model import effect, facts
 from nsctl.engine.model.options import Field, fields_of
 from nsctl.hooks import spec
