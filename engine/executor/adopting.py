@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.executor.apply import Work, adopt_of_others, other_work
+from nsctl.engine.executor.apply import Pending, adopt_of_others, other_work
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
@@ -42,12 +42,12 @@ class Stock:
     What of the plans is there.
 
     Args:
-        work: The steps that no sandbox holds yet, and who will hold what.
+        pending: The steps that no sandbox holds yet, and who will hold what.
         absent: What is missing, by key.
         wrong: What is there, and not as the plans make it, or can't be told from a stranger's.
     """
 
-    work: Work
+    pending: Pending
     absent: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
 
@@ -56,50 +56,50 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
     """Take over what plans have made, all of them or none; see `Session.adopt`."""
     stock = _taken(ctx, plans)
     _refuse(plans, stock)
-    work, rows = stock.work, [new_row(plan, owner=None, confirm_by=None, source=source) for plan in plans]
+    pending, rows = stock.pending, [new_row(plan, owner=None, confirm_by=None, source=source) for plan in plans]
     tell_sharers(ctx, rows)
     for row in rows:
         row.state = "up"
     sandbox, mode = (plans[0].name, plans[0].mode) if len(plans) == 1 else ("", "")
-    done = [(step.key, ctx.identity(step), ctx.tools(step.do.argv[0])) for step in work.new]
-    done += [(row.step.key, row.identity, row.tools) for row in work.adopted]
+    done = [(step.key, ctx.identity(step), ctx.tools(step.do.argv[0])) for step in pending.new]
+    done += [(row.step.key, row.identity, row.tools) for row in pending.adopted]
     ident = new_transaction_id()
-    ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(work.new)))
+    ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(pending.new)))
     try:
-        ctx.journal.adopt(rows, [*(row.step for row in work.adopted), *work.new], work.held, done)
+        ctx.journal.adopt(rows, [*(row.step for row in pending.adopted), *pending.new], pending.held, done)
     except (Unwritable, Damaged):
-        ctx.tell(PlanFinished(ident, sandbox, operation, "refused"))
+        ctx.emit_safely(PlanFinished(ident, sandbox, operation, "refused"))
         raise
-    ctx.tell(PlanFinished(ident, sandbox, operation, "done"))
+    ctx.emit_safely(PlanFinished(ident, sandbox, operation, "done"))
     return rows
 
 
 def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
-    stock = Stock(Work())
-    work = stock.work
+    stock = Stock(Pending())
+    pending = stock.pending
     wanted: dict[str, Step] = {}
     for plan in plans:
         for step in plan.steps:
-            work.held.append((step.key, plan.name))
+            pending.held.append((step.key, plan.name))
             row = ctx.journal.step(step.key)
             there = row.step if row is not None else wanted.get(step.key)
             if there is not None and not there.same_work(step):
                 raise other_work(there, step, ctx.journal.holders(step.key) or [plans[0].name])
             if row is not None:
-                work.rows[step.key] = row
+                pending.rows[step.key] = row
             elif step.key not in wanted:
                 wanted[step.key] = step
-                work.new.append(step)
+                pending.new.append(step)
     ctx.kernel.forget()
-    every = [*wanted.values(), *(row.step for row in work.rows.values())]
+    every = [*wanted.values(), *(row.step for row in pending.rows.values())]
     ctx.kernel.expect(step.effect for step in every)
     ctx.kernel.visit(step.effect for step in every)
-    for step in work.new:
+    for step in pending.new:
         held = ctx.others.get(step.key)
-        if held is not None and not adopt_of_others(ctx, work, step, held):
+        if held is not None and not adopt_of_others(ctx, pending, step, held):
             raise Conflict(f"{step.key} is held by {held}", hint="use that store (NSCTL_STATE_DIR)")
-    taken = {row.step.key for row in work.adopted}
-    work.new = [step for step in work.new if step.key not in taken]
+    taken = {row.step.key for row in pending.adopted}
+    pending.new = [step for step in pending.new if step.key not in taken]
     _look(ctx, stock, every)
     return stock
 
@@ -110,7 +110,7 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
     macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.do.argv)
     pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
     inits = {netns: pid for netns, pid in pids.items() if pid is not None and start_of(pid) is not None}
-    for step in stock.work.new:
+    for step in stock.pending.new:
         if step.effect is None:
             if step.undo and step.removed_with is None:
                 stock.wrong[step.key] = "nothing tells whether it is in place"
@@ -124,7 +124,7 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
             found = f"no packet gets past a rule before it: {before}"
         if found:
             (stock.absent if observed.state is State.ABSENT else stock.wrong)[step.key] = found
-    for key, row in stock.work.rows.items():
+    for key, row in stock.pending.rows.items():
         if (
             row.step.effect is not None
             and (observed := ctx.observed(row)).state is not State.OURS
@@ -163,7 +163,7 @@ def _refuse(plans: Sequence[Plan], stock: Stock) -> None:
     if not stock.wrong and not stock.absent:
         return
     names = ", ".join(plan.name for plan in plans[:_SHOWN])
-    if not stock.wrong and len(stock.absent) == sum(step.effect is not None for step in stock.work.new):
+    if not stock.wrong and len(stock.absent) == sum(step.effect is not None for step in stock.pending.new):
         raise Conflict(
             f"nothing of '{names}' is there to be adopted", hint="have it made: nsctl apply FILE, or sh FILE"
         )

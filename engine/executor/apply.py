@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.model.values import dataclass
 
-__all__ = ["Work", "adopt_of_others", "apply", "other_work", "prepare"]
+__all__ = ["Pending", "adopt_of_others", "apply", "other_work", "prepare"]
 
 _POINTING = frozenset(" \t^~")
 NOT_FOUND = 127
@@ -39,7 +39,7 @@ NOT_FOUND = 127
 
 
 @dataclass(slots=True)
-class Work:
+class Pending:
     """
     What several plans amount to, once what is there already is taken out.
 
@@ -60,7 +60,7 @@ class Work:
     adopted: list[StepRow] = field(default_factory=list)
 
 
-def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) -> Work:
+def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) -> Pending:
     """
     Find out what there is to do, and refuse what can't be done; nothing is changed.
 
@@ -73,38 +73,38 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
         Conflict: Something is there already, is a stranger's, or is held with other work.
         Refused: A tool is missing.
     """
-    work = Work()
+    pending = Pending()
     going = {row.step.key for row in ctx.journal.held_only_by(leaving)} if leaving else set()
     wanted: dict[str, Step] = {}
     for plan in plans:
         for step in plan.steps:
-            work.held.append((step.key, plan.name))
+            pending.held.append((step.key, plan.name))
             first = wanted.get(step.key)
             if first is None:
                 wanted[step.key] = step
                 row = None if step.key in going else ctx.journal.step(step.key)
                 if row is None:
-                    work.new.append(step)
-                    work.owner[step.key] = plan.name
+                    pending.new.append(step)
+                    pending.owner[step.key] = plan.name
                     continue
-                work.rows[step.key] = row
+                pending.rows[step.key] = row
                 first = row.step
             if not first.same_work(step):
-                holders = ctx.journal.holders(step.key) or [work.owner.get(step.key, "another")]
+                holders = ctx.journal.holders(step.key) or [pending.owner.get(step.key, "another")]
                 raise other_work(first, step, holders)
     _tools_are_there(wanted.values())
-    _nothing_in_the_way(ctx, work, going)
-    taken = {row.step.key for row in work.adopted}
-    work.new = [step for step in work.new if step.key not in taken]
+    _nothing_in_the_way(ctx, pending, going)
+    taken = {row.step.key for row in pending.adopted}
+    pending.new = [step for step in pending.new if step.key not in taken]
     own = OwnRules(ctx, wanted.values())
-    there = [*work.rows.values(), *work.adopted]
-    work.mend += [s for row in there if (s := own.reordered(row.step, row.tools.get("iptables", ""))) is not None]
+    there = [*pending.rows.values(), *pending.adopted]
+    pending.mend += [s for row in there if (s := own.reordered(row.step, row.tools.get("iptables", ""))) is not None]
     jumps = Jumps(ctx)
     moved = list(jumps.moved((row.step, row.tools.get("iptables", "")) for row in there))
-    work.mend = [*moved, *jumps.again(work.mend)]
+    pending.mend = [*moved, *jumps.again(pending.mend)]
     tables = [row for row in there if isinstance(row.step.effect, NftTable)]
-    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]
-    return work
+    pending.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]
+    return pending
 
 
 def other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
@@ -135,17 +135,17 @@ def _tools_of(command: Command | Spawn) -> Iterator[str]:
             yield "setpriv"
 
 
-def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
+def _nothing_in_the_way(ctx: Context, pending: Pending, going: set[str]) -> None:
     kernel = ctx.kernel
     kernel.forget()
-    kernel.expect(step.effect for step in work.new)
+    kernel.expect(step.effect for step in pending.new)
     absent: set[str] = set()
-    for step in work.new:
+    for step in pending.new:
         if step.effect is None or step.key in going or step.removed_with in absent:
             absent.add(step.key)
             continue
         held = ctx.others.get(step.key)
-        if held is not None and adopt_of_others(ctx, work, step, held):
+        if held is not None and adopt_of_others(ctx, pending, step, held):
             continue
         observed = observe(step.effect, kernel)
         if observed.state is State.ABSENT:
@@ -162,7 +162,7 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
                 f"{step.key} is taken: {observed.found}",
                 hint="nsctl touches nothing that it did not make: choose another name",
             )
-    for key, row in work.rows.items():
+    for key, row in pending.rows.items():
         if row.step.effect is None:
             continue
         made_with = row.tools.get("iptables", "")
@@ -175,15 +175,15 @@ def _nothing_in_the_way(ctx: Context, work: Work, going: set[str]) -> None:
         if observed.state is State.FOREIGN and not observed.gone:
             raise Conflict(f"{key} has been changed by somebody else: {observed.found}", hint="see: nsctl check")
         if observed.state is State.ABSENT and not observed.gone:
-            work.mend.append(row.step)
+            pending.mend.append(row.step)
 
 
-def adopt_of_others(ctx: Context, work: Work, step: Step, held: Held) -> bool:
+def adopt_of_others(ctx: Context, pending: Pending, step: Step, held: Held) -> bool:
     """Hold, too, what another store of this host has made, where that is possible: who lets go last undoes it."""
     row = held.row
     if not can_be_shared(step) or not row.step.same_work(step) or ctx.observed(row).state is not State.OURS:
         return False
-    work.adopted.append(row)
+    pending.adopted.append(row)
     return True
 
 
@@ -222,7 +222,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         ctx.begun.update(keys)
         for run in runs:
             for item in run.items:
-                ctx.tell(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], len(steps)))
+                ctx.emit_safely(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], len(steps)))
 
     def flush() -> None:
         if not finished:
@@ -240,7 +240,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
                     failures.append((position[step.key], gone))
             rows.append((step.key, identity, ctx.tools(step.do.argv[0], backend)))
             result = outcome.result
-            ctx.tell(
+            ctx.emit_safely(
                 StepDone(
                     transaction, sandbox, step, "", result.executable, result.duration, result.stdout, result.stderr
                 )
@@ -336,7 +336,9 @@ def _failure(
         reason = " / ".join(lines[-3:]) or (
             f"killed by signal {-result.status}" if result.status < 0 else f"exit status {result.status}"
         )
-    ctx.tell(StepFailedEvent(transaction, sandbox, step, result.status, reason, result.executable, result.duration))
+    ctx.emit_safely(
+        StepFailedEvent(transaction, sandbox, step, result.status, reason, result.executable, result.duration)
+    )
     what = f"step {position[step.key]} of {total} ({step.why}) failed"
     if result.not_executed:
         return NotExecuted(f"{what}: {reason}", result.status)

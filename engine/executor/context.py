@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,22 @@ class Context:
     begun: set[str] = field(default_factory=set)
     identities: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def tell(self, event: Event) -> None:
+    @contextmanager
+    def undoing(self, *, best_effort: bool = True) -> Iterator[None]:
+        """
+        A context in which no signal stops anything.
+
+        Args:
+            best_effort: Nor does a write that the store refuses; without it, for what is done again meanwhile, it does.
+        """
+        before = self.journal.best_effort, self.signals.ignored
+        self.journal.best_effort, self.signals.ignored = best_effort, True
+        try:
+            yield
+        finally:
+            self.journal.best_effort, self.signals.ignored = before
+
+    def emit_safely(self, event: Event) -> None:
         """Emit an event that must not stop anything: while undoing, an observer's fault is only noted."""
         try:
             self.emit(event)

@@ -31,8 +31,8 @@ def one_by_one(ctx: Context, steps: Sequence[tuple[str, Step]], operation: str) 
             raise TypeError(f"not a command: {step.do}")
         result = ctx.runner.run(step.do)
         if result.status != 0:
-            ctx.tell(PlanFinished(ident, "", operation, "left"))
+            ctx.emit_safely(PlanFinished(ident, "", operation, "left"))
             raise StepFailed(f"{called}: {result.stderr.strip() or result.status}", hint="see: nsctl check")
         yield number
-        ctx.tell(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
-    ctx.tell(PlanFinished(ident, "", operation, "done"))
+        ctx.emit_safely(StepDone(ident, "", step, "", result.executable, result.duration, result.stdout, result.stderr))
+    ctx.emit_safely(PlanFinished(ident, "", operation, "done"))

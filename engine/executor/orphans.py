@@ -63,10 +63,10 @@ def scan(ctx: Context, *, remove: bool) -> list[str]:
     rows.reverse()
     ident = new_transaction_id()
     # As with any undoing: the start is on record before the first change, and a trail that is full holds up nothing.
-    ctx.tell(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))
+    ctx.emit_safely(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))
     undone = undo_rows(ctx, rows, ident, "", record=False)
     keys = tuple(row.step.key for row, _ in undone.left)
-    ctx.tell(PlanFinished(ident, "", "recover", "left" if keys else "done", keys))
+    ctx.emit_safely(PlanFinished(ident, "", "recover", "left" if keys else "done", keys))
     left = {row.step.key: why for row, why in undone.left}
     ctx.warnings += [f"still left: {key}: {why}" for key, why in left.items()]
     return [f"removed {row.step.key}" for row in rows if row.step.key not in left]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.executor.apply import Work
+from nsctl.engine.executor.apply import Pending
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
@@ -20,7 +20,7 @@ from nsctl.engine.model.plan import Plan
 __all__ = ["all_in_place"]
 
 
-def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
+def all_in_place(ctx: Context, plans: Sequence[Plan], pending: Pending) -> None:
     """
     Compare every effect of the plans with the kernel.
 
@@ -29,20 +29,20 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], work: Work) -> None:
     Args:
         ctx: The context.
         plans: The plans, whose steps have all been done.
-        work: What they amounted to.
+        pending: What they amounted to.
 
     Raises:
         StepFailed: Something is not in place.
     """
     steps = {step.key: step for plan in plans for step in plan.steps if step.effect is not None}
-    rows = work.rows | {row.step.key: row for row in work.adopted}
+    rows = pending.rows | {row.step.key: row for row in pending.adopted}
     steps |= {key: row.step for key, row in rows.items() if row.step.effect is not None}
     workloads = {f"init/{plan.name}" for plan in plans if plan.command}
     ctx.kernel.forget()
     ctx.kernel.expect(step.effect for step in steps.values())
     ctx.kernel.visit(step.effect for step in steps.values())
     results, jumps = Results(ctx, steps.values()), Jumps(ctx)
-    done = {step.key: step for step in (*work.new, *work.mend)}
+    done = {step.key: step for step in (*pending.new, *pending.mend)}
     for number, (key, step) in enumerate(steps.items(), 1):
         if step.effect is None:
             continue

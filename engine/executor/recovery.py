@@ -15,7 +15,7 @@ from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.transaction import restore
-from nsctl.engine.executor.undo import release, undo_rows
+from nsctl.engine.executor.undo import tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.effect import NetnsIs
 from nsctl.engine.model.events import PlanFinished, PlanStarted
@@ -49,23 +49,19 @@ def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> lis
     if opened is None and not reasons:
         return []
     for name, row in rows.items():
-        _drag_along(name, row, rows, reasons)
+        _add_dependents(name, row, rows, reasons)
     ident = opened.id if opened else new_transaction_id()
     names = list(reasons)
-    ctx.signals.deaf = True
     back: list[str] = []
-    try:
-        ctx.tell(PlanStarted(ident, "", "recover", "", tuple(r.step for r in journal.held_only_by(names))))
-        undone = release(ctx, names, ident) if names else undo_rows(ctx, journal.held_only_by([]), ident, "")
-        journal.lenient = True
+    with ctx.undoing():
+        ctx.emit_safely(PlanStarted(ident, "", "recover", "", tuple(r.step for r in journal.held_only_by(names))))
+        undone = tear_down(ctx, names, ident) if names else undo_rows(ctx, journal.held_only_by([]), ident, "")
         left = [f"{row.step.key}: {why}" for row, why in undone.left]
         if opened is not None and opened.restore and not left:
             back, left = restore(ctx, opened.restore, ident)
         if not left:
             journal.finish()
-        ctx.tell(PlanFinished(ident, "", "recover", "left" if left else "done", tuple(left)))
-    finally:
-        ctx.signals.deaf = False
+        ctx.emit_safely(PlanFinished(ident, "", "recover", "left" if left else "done", tuple(left)))
     ctx.left = left
     ctx.warnings += [f"still left: {line}" for line in left]
     lines = [f"{name}: {reason}" for name, reason in reasons.items() if name not in back]
@@ -95,13 +91,13 @@ def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
     return ""
 
 
-def _drag_along(name: str, row: SandboxRow, rows: Mapping[str, SandboxRow], reasons: dict[str, str]) -> None:
+def _add_dependents(name: str, row: SandboxRow, rows: Mapping[str, SandboxRow], reasons: dict[str, str]) -> None:
     # Who shares the network of a sandbox that goes can't stay: its processes live in a namespace that is taken away.
     target = row.info.get("shares")
     if name in reasons or target is None:
         return
     if target in rows:
-        _drag_along(target, rows[target], rows, reasons)
+        _add_dependents(target, rows[target], rows, reasons)
     if target in reasons:
         reasons[name] = f"taken down, since it shared the network of {target}"
 

@@ -187,7 +187,6 @@ def repair(
         operation: What the trail calls it.
         ended: Whether processes that have ended, and what has gone with them, are made again, too.
     """
-    ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
     observations = _observations(ctx, ctx.journal.steps(*names))
     named = [
         step
@@ -230,13 +229,13 @@ def repair(
         apply(ctx, todo, ident, "", backend=backend)
         drop_flows(ctx, todo)
     except (NsctlError, OSError) as e:
-        ctx.tell(PlanFinished(ident, "", operation, "left"))
+        ctx.emit_safely(PlanFinished(ident, "", operation, "left"))
         if isinstance(e, Interrupted):
             e.message = f"{e.message} {_STAYS}"
             raise
         what = e.message if isinstance(e, NsctlError) else f"the system refused: {e.strerror or e}"
         raise StepFailed(f"{what} {_STAYS}", hint="see: nsctl check") from e
-    ctx.tell(PlanFinished(ident, "", operation, "left" if refusals else "done", tuple(refusals)))
+    ctx.emit_safely(PlanFinished(ident, "", operation, "left" if refusals else "done", tuple(refusals)))
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
         raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)

@@ -114,7 +114,6 @@ class Session(Reading):
                 with self._opened(signals):
                     if recover:
                         self.recovered = recovery.recover(self.ctx, starts=self.operation != WATCH)
-                    self.ctx.journal.lenient = False
                     yield self
             finally:
                 lock.release()

@@ -36,8 +36,8 @@ class HeldSignals:
     def __init__(self, *, stay: bool = False) -> None:
         self.caught: int | None = None
         self.stay = stay
-        self.deaf = False
-        """While rolling back: a second signal must not stop what undoes the first one's work."""
+        self.ignored = False
+        """Set by `Context.undoing` alone: a second signal must not stop what undoes the first one's work."""
         self._at_once = False
         self._before: dict[int, Any] = {}
         self._blocked: frozenset[int] = frozenset()
@@ -64,7 +64,7 @@ class HeldSignals:
 
     def pending(self) -> bool:
         """Whether a signal came that something should stop for."""
-        return self.caught is not None and not self.deaf
+        return self.caught is not None and not self.ignored
 
     @contextmanager
     def at_once(self, *, afresh: bool = False) -> Iterator[None]:

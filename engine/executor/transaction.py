@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nsctl.engine.executor import confirm_timer
-from nsctl.engine.executor.apply import Work, apply, interrupted, now, prepare
+from nsctl.engine.executor.apply import Pending, apply, interrupted, now, prepare
 from nsctl.engine.executor.authority import check_kept
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.inventory import info_of, pid_of
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.postconditions import all_in_place
-from nsctl.engine.executor.undo import Undone, release, undo_rows
+from nsctl.engine.executor.undo import Undone, tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
@@ -40,8 +40,7 @@ def up(
     source: str = "",
 ) -> list[SandboxRow]:
     """Carry out plans as one transaction; see `Session.up`."""
-    ctx.journal.lenient = ctx.signals.deaf = False  # whatever was undone before in this session
-    work = prepare(ctx, plans, replace)
+    pending = prepare(ctx, plans, replace)
     opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
     owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
     deadline = boot_time() + confirm if confirm is not None else None
@@ -49,35 +48,34 @@ def up(
     names = [p.name for p in plans]
     tell_sharers(ctx, rows)
     sandbox = names[0] if len(names) == 1 else ""
-    todo = _in_order(plans, work)
+    todo = _in_order(plans, pending)
     if ctx.signals.caught is not None:
         raise interrupted(ctx.signals.caught)
     ctx.emit(PlanStarted(opened.id, sandbox, operation, plans[0].mode if sandbox else "", todo))
     try:
         if replace:
             ctx.journal.begin(opened, [], [], [], replace)
-            undone = release(ctx, replace, opened.id)
-            ctx.journal.lenient = False
+            undone = tear_down(ctx, replace, opened.id)
             if undone.left:  # the transaction stays open: recovery tries again, and then brings them back
                 left = [f"{row.step.key}: {why}" for row, why in undone.left]
-                ctx.tell(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
+                ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
                 raise left_over(f"{', '.join(replace)} could not be taken down completely", left)
-            ctx.journal.build(rows, _written(work), work.held)
+            ctx.journal.build(rows, _written(pending), pending.held)
         else:
-            ctx.journal.begin(opened, rows, _written(work), work.held, ())
-        _keep_adopted(ctx, work)
+            ctx.journal.begin(opened, rows, _written(pending), pending.held, ())
+        _keep_adopted(ctx, pending)
     except (Unwritable, Damaged):
         if replace:
-            _roll_back(ctx, opened, [], Work(), sandbox)
-        ctx.tell(PlanFinished(opened.id, sandbox, operation, "refused"))
+            _roll_back(ctx, opened, [], Pending(), sandbox)
+        ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "refused"))
         raise
     try:
         apply(ctx, todo, opened.id, sandbox)
-        all_in_place(ctx, plans, work)
+        all_in_place(ctx, plans, pending)
         _finish(ctx, names, opened.id, confirm)
     except BaseException as e:
-        left = _roll_back(ctx, opened, names, work, sandbox)
-        ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
+        left = _roll_back(ctx, opened, names, pending, sandbox)
+        ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
         if left:
             raise left_over(str(e), left) from e
         if isinstance(e, (Refused, OSError)):  # of the store or the system: by now it is a failure, not a refusal
@@ -86,7 +84,7 @@ def up(
         if isinstance(e, (StepFailed, Interrupted)):
             e.message = f"{e.message}; {_AS_BEFORE}"
         raise
-    ctx.tell(PlanFinished(opened.id, sandbox, operation, "done"))
+    ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "done"))
     return rows
 
 
@@ -106,17 +104,17 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
     rows = ctx.journal.held_only_by(names)
     steps = tuple(row.step for row in rows)
     sandbox = names[0] if len(names) == 1 else ""
-    ctx.journal.lenient = True
     # An undo is never stopped by an audit trail that can't be written.
-    ctx.tell(PlanStarted(opened.id, sandbox, operation, "", steps))
-    ctx.journal.begin(opened, [], [], [], names)
-    try:
-        undone = release(ctx, names, opened.id, rows)
-        ctx.journal.finish(transaction=opened.id)
-        left = [f"{row.step.key}: {why}" for row, why in undone.left]
-    except NsctlError as e:  # found on the way: something has been undone, so this is no refusal any more
-        left = [_told(e)]
-    ctx.tell(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
+    ctx.emit_safely(PlanStarted(opened.id, sandbox, operation, "", steps))
+    with ctx.undoing():
+        ctx.journal.begin(opened, [], [], [], names)
+        try:
+            undone = tear_down(ctx, names, opened.id, rows)
+            ctx.journal.finish(transaction=opened.id)
+            left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        except NsctlError as e:  # found on the way: something has been undone, so this is no refusal any more
+            left = [_told(e)]
+    ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
     if left:
         raise left_over(f"{', '.join(names)} could not be taken down completely", left)
     if ctx.signals.caught is not None:
@@ -136,7 +134,7 @@ def confirm(ctx: Context, name: str) -> None:
     ctx.emit(PlanStarted(ident, name, "confirm", "", ()))
     ctx.journal.confirm(name)
     confirm_timer.stop(ctx.journal.state_dir, name)
-    ctx.tell(PlanFinished(ident, name, "confirm", "done"))
+    ctx.emit_safely(PlanFinished(ident, name, "confirm", "done"))
 
 
 def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> tuple[list[str], list[str]]:
@@ -152,17 +150,17 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         tell_sharers(ctx, [row])
         try:
             check_kept(plan, str(ctx.journal.state_dir))
-            work = prepare(ctx, [plan])
-            work.new = list(Jumps(ctx).again(work.new))  # the host's own rules may be others by now
-            ctx.journal.lenient = False
-            ctx.journal.build([row], _written(work), work.held)
-            _keep_adopted(ctx, work)
-            apply(ctx, _in_order([plan], work), transaction, plan.name)
-            all_in_place(ctx, [plan], work)
+            pending = prepare(ctx, [plan])
+            pending.new = list(Jumps(ctx).again(pending.new))  # the host's own rules may be others by now
+            with ctx.undoing(best_effort=False):
+                ctx.journal.build([row], _written(pending), pending.held)
+                _keep_adopted(ctx, pending)
+                apply(ctx, _in_order([plan], pending), transaction, plan.name)
+                all_in_place(ctx, [plan], pending)
             if row.confirm_by is not None:
                 confirm_timer.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
         except NsctlError as e:
-            release(ctx, [plan.name], transaction)
+            tear_down(ctx, [plan.name], transaction)
             left.append(f"sandbox {plan.name} could not be brought back: {e}")
         else:
             ctx.journal.keep([plan.name])
@@ -170,49 +168,47 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
     return back, left
 
 
-def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], work: Work, sandbox: str) -> list[str]:
-    ctx.signals.deaf = True
-    try:
+def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], pending: Pending, sandbox: str) -> list[str]:
+    with ctx.undoing():
         try:
-            undone = release(ctx, names, opened.id)
-        except (Unwritable, Damaged) as e:
-            ctx.warnings.append(f"undone from memory, since {e.message}")
-            undone = _from_memory(ctx, work, opened, sandbox)
-        left = [f"{row.step.key}: {why}" for row, why in undone.left]
-        if opened.restore and not left:
-            _, left = restore(ctx, opened.restore, opened.id)
-        ctx.journal.lenient = True
-        if not left:
-            ctx.journal.finish(transaction=opened.id)
-    except NsctlError as e:
-        left = [_told(e)]
-    return left
+            try:
+                undone = tear_down(ctx, names, opened.id)
+            except (Unwritable, Damaged) as e:
+                ctx.warnings.append(f"undone from memory, since {e.message}")
+                undone = _from_memory(ctx, pending, opened, sandbox)
+            left = [f"{row.step.key}: {why}" for row, why in undone.left]
+            if opened.restore and not left:
+                _, left = restore(ctx, opened.restore, opened.id)
+            if not left:
+                ctx.journal.finish(transaction=opened.id)
+        except NsctlError as e:
+            left = [_told(e)]
+        return left
 
 
 def _told(error: NsctlError) -> str:
     return f"the store: {error.message}" if isinstance(error, (Unwritable, Damaged)) else error.message
 
 
-def _from_memory(ctx: Context, work: Work, opened: Transaction, sandbox: str) -> Undone:
-    rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(work.new)]
-    ctx.journal.lenient = True
+def _from_memory(ctx: Context, pending: Pending, opened: Transaction, sandbox: str) -> Undone:
+    rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(pending.new)]
     return undo_rows(ctx, rows, opened.id, sandbox, record=False, planned=True)
 
 
-def _written(work: Work) -> list[Step]:
+def _written(pending: Pending) -> list[Step]:
     # What was there first is undone last.
-    return [*(row.step for row in work.adopted), *work.new]
+    return [*(row.step for row in pending.adopted), *pending.new]
 
 
-def _keep_adopted(ctx: Context, work: Work) -> None:
-    if work.adopted:
-        ctx.journal.done((row.step.key, row.identity, row.tools) for row in work.adopted)
+def _keep_adopted(ctx: Context, pending: Pending) -> None:
+    if pending.adopted:
+        ctx.journal.done((row.step.key, row.identity, row.tools) for row in pending.adopted)
 
 
-def _in_order(plans: Sequence[Plan], work: Work) -> tuple[Step, ...]:
-    if not work.mend:
-        return tuple(work.new)
-    todo = {s.key: s for s in (*work.new, *work.mend)}
+def _in_order(plans: Sequence[Plan], pending: Pending) -> tuple[Step, ...]:
+    if not pending.mend:
+        return tuple(pending.new)
+    todo = {s.key: s for s in (*pending.new, *pending.mend)}
     order: Iterable[str] = dict.fromkeys(s.key for p in plans for s in p.steps)
     return tuple(todo[k] for k in order if k in todo)
 

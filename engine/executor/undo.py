@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.model.values import dataclass
 
-__all__ = ["Undone", "release", "undo_rows"]
+__all__ = ["Undone", "tear_down", "undo_rows"]
 
 FEW = 1000
 """Steps of which the events come in the order of undoing; of more, they come as they are known."""
@@ -55,7 +55,7 @@ class Undone:
     left: list[tuple[StepRow, str]] = field(default_factory=list)
 
 
-def release(ctx: Context, names: Sequence[str], transaction: str, rows: Sequence[StepRow] | None = None) -> Undone:
+def tear_down(ctx: Context, names: Sequence[str], transaction: str, rows: Sequence[StepRow] | None = None) -> Undone:
     """
     Take sandboxes down: undo, last applied first, what nobody else holds, and forget them.
 
@@ -67,19 +67,16 @@ def release(ctx: Context, names: Sequence[str], transaction: str, rows: Sequence
     """
     if not names:
         return Undone()
-    ctx.journal.lenient = True
-    ctx.journal.removing(names)
-    for name in names:
-        confirm_timer.stop(ctx.journal.state_dir, name)
-    rows = ctx.journal.held_only_by(names) if rows is None else rows
-    result = undo_rows(ctx, rows, transaction, names[0] if len(names) == 1 else "")
-    if not result.left:
-        ctx.journal.removed(names)
-    else:
-        kept = {name for row, _ in result.left for name in ctx.journal.holders(row.step.key)}
+    with ctx.undoing():
+        ctx.journal.removing(names)
+        for name in names:
+            confirm_timer.stop(ctx.journal.state_dir, name)
+        rows = ctx.journal.held_only_by(names) if rows is None else rows
+        result = undo_rows(ctx, rows, transaction, names[0] if len(names) == 1 else "")
+        left = {row.step.key for row, _ in result.left}
+        kept = {name for key in left for name in ctx.journal.holders(key)}
         ctx.journal.removed([n for n in names if n not in kept])
-    left = {row.step.key for row, _ in result.left}
-    _settle(ctx, [row for row in ctx.journal.unsettled() if row.step.key not in left])
+        _settle(ctx, [row for row in ctx.journal.unsettled() if row.step.key not in left])
     return result
 
 
@@ -128,7 +125,7 @@ def undo_rows(
         for row in rows if len(rows) > FEW and not told else ():
             if row.step.key not in going | haunted and row.step.key not in refusals:
                 told.add(row.step.key)
-                ctx.tell(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
+                ctx.emit_safely(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
     own = OwnRules(ctx, (row.step for row in rows))
     for n, row in enumerate(rows):
@@ -156,9 +153,9 @@ def undo_rows(
             result.left.append((row, error))
         if key in going or error:
             tool, _, duration = said.get(key, ("", "", 0.0))
-            ctx.tell(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
+            ctx.emit_safely(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
         elif key not in told:
-            ctx.tell(_untouched(ctx, row, seen.get(key), transaction, sandbox))
+            ctx.emit_safely(_untouched(ctx, row, seen.get(key), transaction, sandbox))
     if record:
         left = {row.step.key for row, _ in result.left}
         ctx.journal.undone([row.step.key for row in rows if row.step.key not in left])

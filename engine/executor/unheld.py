@@ -37,11 +37,10 @@ def do(ctx: Context, steps: Sequence[Step], operation: str) -> None:
     """
     opened = Transaction(new_transaction_id(), operation)
     ctx.emit(PlanStarted(opened.id, "", operation, "", tuple(steps)))
-    ctx.journal.lenient = False
     try:
         ctx.journal.begin(opened, [], steps, [], ())
     except NsctlError:
-        ctx.tell(PlanFinished(opened.id, "", operation, "refused"))
+        ctx.emit_safely(PlanFinished(opened.id, "", operation, "refused"))
         raise
     try:
         apply(ctx, steps, opened.id, "")
@@ -58,17 +57,16 @@ def do(ctx: Context, steps: Sequence[Step], operation: str) -> None:
         if isinstance(e, (StepFailed, Interrupted)):
             e.message = f"{e.message}; everything was undone"
         raise
-    ctx.tell(PlanFinished(opened.id, "", operation, "done"))
+    ctx.emit_safely(PlanFinished(opened.id, "", operation, "done"))
 
 
 def _roll_back(ctx: Context, opened: Transaction, operation: str) -> list[str]:
-    ctx.signals.deaf = True
-    ctx.journal.lenient = True
-    undone = undo_rows(ctx, ctx.journal.held_only_by([]), opened.id, "")
-    left = [f"{row.step.key}: {why}" for row, why in undone.left]
-    if not left:
-        ctx.journal.finish(transaction=opened.id)
-    ctx.tell(PlanFinished(opened.id, "", operation, "left" if left else "undone", tuple(left)))
+    with ctx.undoing():
+        undone = undo_rows(ctx, ctx.journal.held_only_by([]), opened.id, "")
+        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        if not left:
+            ctx.journal.finish(transaction=opened.id)
+    ctx.emit_safely(PlanFinished(opened.id, "", operation, "left" if left else "undone", tuple(left)))
     return left
 
 
@@ -90,10 +88,10 @@ def undo(ctx: Context, steps: Sequence[Step], operation: str) -> None:
         RollbackFailed: Something is left.
     """
     ident = new_transaction_id()
-    ctx.tell(PlanStarted(ident, "", operation, "", tuple(reversed(steps))))
+    ctx.emit_safely(PlanStarted(ident, "", operation, "", tuple(reversed(steps))))
     rows = [StepRow(0, step, DONE) for step in reversed(steps)]
     undone = undo_rows(ctx, rows, ident, "", record=False, planned=True)
     left = [f"{row.step.key}: {why}" for row, why in undone.left]
-    ctx.tell(PlanFinished(ident, "", operation, "left" if left else "done", tuple(left)))
+    ctx.emit_safely(PlanFinished(ident, "", operation, "left" if left else "done", tuple(left)))
     if left:
         raise RollbackFailed(f"not everything could be undone; left over: {'; '.join(left)}", hint="try it again")

@@ -111,7 +111,7 @@ def compare(
     if source != STDIN:
         out.gone = [n for n, row in present.items() if row.source == source and n not in named]
     _make_room(out, named, present, source)
-    _drag_along(out, named, present)
+    _add_dependents(out, named, present)
     return out
 
 
@@ -138,7 +138,7 @@ def _make_room(out: Difference, named: Mapping[str, Wanted], present: Mapping[st
             out.changed.append((named[name], f"{by} asks for its address"))
 
 
-def _drag_along(out: Difference, named: Mapping[str, Wanted], present: Mapping[str, Present]) -> None:
+def _add_dependents(out: Difference, named: Mapping[str, Wanted], present: Mapping[str, Present]) -> None:
     # Who shares the network of a sandbox that goes, goes with it, and comes back if the file names it.
     going = {*out.gone, *(w.request.name for w, _ in out.changed)}
     grown = True

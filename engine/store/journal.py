@@ -2,7 +2,7 @@
 The journal: what the executor asks of the store.
 
 Forward, a write that fails stops the change (everything is undone).
-Backward, it does not: while undoing, `lenient` remembers the failure and goes on, for undoing is idempotent and
+Backward, it does not: while undoing, `best_effort` remembers the failure and goes on, for undoing is idempotent and
 the kernel, not the store, says what is left.
 """
 
@@ -159,7 +159,7 @@ class Journal(Records):
         try:
             self._write_once(statements)
         except Unwritable as e:
-            if not self.lenient:
+            if not self.best_effort:
                 raise
             # Give the ballast back and try again; if this one is lost too, recovery will find its effects absent.
             files.drop_ballast(self.state_dir)

@@ -52,8 +52,8 @@ class Records:
         self._used = False
         self.at_home = True
         """Whether what the rows speak of can be seen from here."""
-        self.lenient = False
-        """Whether a write that fails is only noted, in `failures`."""
+        self.best_effort = False
+        """Whether a write that fails is only noted, in `failures`; set by `Context.undoing` alone."""
         self.failures: list[str] = []
         self._asked = 0
         self._known: frozenset[str] | None = None

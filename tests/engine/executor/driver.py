@@ -123,7 +123,7 @@ def disturb(request: dict[str, Any]) -> None:
         count += 1
         if count == kill and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        if refuse and count >= refuse and not journal.lenient:
+        if refuse and count >= refuse and not journal.best_effort:
             raise Unwritable("the disk is full")
         write(journal, *args)
         if count == kill and when == "after":

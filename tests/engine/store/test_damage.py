@@ -89,7 +89,7 @@ def look(state_dir: Path, content: bytes, truth: Truth) -> None:
             try:
                 truth.check(journal)
                 if not readonly:
-                    journal.lenient = True
+                    journal.best_effort = True
                     take_down(journal, "web")
             finally:
                 journal.close()

@@ -68,7 +68,7 @@ def test_with_no_byte_free_down_is_recorded(disk: Lab) -> None:
     def down() -> list[str]:
         with opened() as journal:
             ensure_ballast(STATE)
-            journal.lenient = True
+            journal.best_effort = True
             take_down(journal, "web")
             return journal.failures
 
@@ -87,7 +87,7 @@ def test_with_no_byte_free_and_no_ballast_down_goes_on_and_leaves_a_whole_store(
 
     def down() -> tuple[int, list[str]]:
         with opened() as journal:
-            journal.lenient = True
+            journal.best_effort = True
             for n in range(150):
                 take_down(journal, f"s{n}")
             return len(journal.sandboxes()), journal.failures

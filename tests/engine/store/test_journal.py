@@ -295,7 +295,7 @@ def test_backward_a_write_that_fails_is_tried_with_the_ballast_and_then_only_not
     files.ensure_ballast(state_dir)
     journal = Journal(state_dir)
     bring_up(journal, "web")
-    journal.lenient = True
+    journal.best_effort = True
     tried = failing_writes(journal, 3)
     journal.removing(["web"])
     assert (tried(), journal.failures) == (2, ["the disk is full"])

@@ -16,7 +16,7 @@ RULES = (
     Rule(
         "what is there already is refused",
         "engine/executor/apply.py",
-        "    _nothing_in_the_way(ctx, work, going)\n    taken",
+        "    _nothing_in_the_way(ctx, pending, going)\n    taken",
         "    taken",
         f"{_TRANSACTIONS}::test_what_is_there_already_is_refused_before_anything_is_changed"
         "[ip netns add web-netns/web]",
@@ -60,7 +60,7 @@ RULES = (
     Rule(
         "intents are journalled before the first effect",
         "engine/executor/transaction.py",
-        "begin(opened, rows, _written(work), work.held, ())",
+        "begin(opened, rows, _written(pending), pending.held, ())",
         "begin(opened, rows, [], [], ())",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[after-fused]",
     ),
@@ -102,16 +102,16 @@ RULES = (
     Rule(
         "a store that can't be written stops no undoing",
         "engine/store/journal.py",
-        "if not self.lenient:",
+        "if not self.best_effort:",
         "if True:",
         "tests/engine/store/test_journal.py::"
         "test_backward_a_write_that_fails_is_tried_with_the_ballast_and_then_only_noted",
     ),
     Rule(
-        "a rollback is lenient",
-        "engine/executor/undo.py",
-        "ctx.journal.lenient = True",
-        "pass",
+        "a rollback does without writes that the store refuses",
+        "engine/executor/context.py",
+        "self.signals.ignored = best_effort, True",
+        "self.signals.ignored = False, True",
         "tests/faults/test_full_disk.py::test_recover_works_with_no_byte_free[bridge]",
     ),
     Rule(
@@ -303,10 +303,10 @@ RULES = (
         f"{_TRANSACTIONS}::test_a_signal_at_any_event_rolls_back_and_a_second_one_does_not_stop_that",
     ),
     Rule(
-        "a rollback is deaf to signals",
-        "engine/executor/transaction.py",
-        "ctx.signals.deaf = True",
-        "pass",
+        "a rollback ignores signals",
+        "engine/executor/context.py",
+        "self.signals.ignored = best_effort, True",
+        "self.signals.ignored = best_effort, False",
         f"{_TRANSACTIONS}::test_a_replacement_that_is_signalled_brings_the_old_one_back",
     ),
     Rule(
@@ -373,7 +373,7 @@ RULES = (
         "a change that can't be recorded does not start",
         "engine/executor/transaction.py",
         "ctx.emit(PlanStarted(opened.id",
-        "ctx.tell(PlanStarted(opened.id",
+        "ctx.emit_safely(PlanStarted(opened.id",
         "tests/cli/test_in_a_lab.py::test_a_trail_that_cannot_be_written_stops_up_but_not_down",
     ),
     Rule(

@@ -64,8 +64,8 @@ RULES = (
     Rule(
         "up moves a jump that it relies on and no packet reaches",
         "engine/executor/apply.py",
-        "work.mend = [*moved, *jumps.again(work.mend)]",
-        "work.mend = [*jumps.again(work.mend)]",
+        "pending.mend = [*moved, *jumps.again(pending.mend)]",
+        "pending.mend = [*jumps.again(pending.mend)]",
         f"{_LATER}[up-nft-option0]",
     ),
     Rule(

@@ -90,7 +90,7 @@ RULES = (
     Rule(
         "what is said to be up is in place",
         "engine/executor/transaction.py",
-        "        all_in_place(ctx, plans, work)\n        _finish",
+        "        all_in_place(ctx, plans, pending)\n        _finish",
         "        _finish",
         f"{_POST}::test_what_others_change_before_the_end_is_noticed_and_all_of_it_undone[iptables -F NSCTL-T]",
     ),

@@ -93,7 +93,7 @@ RULES = (
     Rule(
         "up puts in order what it relies on",
         "engine/executor/apply.py",
-        "    work.mend += [s for row",
+        "    pending.mend += [s for row",
         "    _ = [s for row",
         f"{_ORDER}::test_up_puts_in_order_what_it_relies_on[option0]",
     ),

@@ -320,7 +320,7 @@ RULES = (
     Rule(
         "whoever comes up makes such a table anew",
         "engine/executor/apply.py",
-        "    work.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]\n",
+        "    pending.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]\n",
         "",
         "tests/system/test_siblings.py::test_whoever_comes_up_relies_on_a_table_as_it_was_made[a rule is inserted]",
     ),

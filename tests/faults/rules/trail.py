@@ -42,7 +42,7 @@ RULES = (
     Rule(
         "what scan removes is on record before",
         "engine/executor/orphans.py",
-        'ctx.tell(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))',
+        'ctx.emit_safely(PlanStarted(ident, "", "recover", "", tuple(row.step for row in rows)))',
         "pass",
         f"{_STORES}::test_what_is_no_plan_is_on_record_too_before_it_begins",
     ),
