@@ -39,7 +39,10 @@ LAYERS: dict[str, frozenset[str]] = {
 
 # The pure part of the engine, and what is pure among the rest.
 PURE = frozenset({"model", "kit", "planning", "labfiles", "reach"})
-PURE_MODULES = frozenset({"nsctl.engine.runner.batches", "nsctl.engine.runner.schedule"})
+PURE_MODULES = frozenset(
+    f"nsctl.engine.runner.{name}"
+    for name in "batch batches ip_batch iptables_restore lines nft_file result schedule".split()
+)
 
 # What touches the system, or loads code that does.
 SYSTEM = frozenset(

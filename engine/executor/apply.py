@@ -21,9 +21,11 @@ from nsctl.engine.model.events import StepFailed as StepFailedEvent
 from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
-from nsctl.engine.runner.batches import BATCH_MOST, SINGLE, SPAWN, Item, Run, batches_of, do_items
-from nsctl.engine.runner.process import Result
-from nsctl.engine.runner.workers import Outcome, carry_out
+from nsctl.engine.runner.batch import Batch, BatchItem, Single
+from nsctl.engine.runner.batches import BATCH_MOST, batches_of, do_items
+from nsctl.engine.runner.perform import Outcome
+from nsctl.engine.runner.result import Result
+from nsctl.engine.runner.workers import carry_out
 from nsctl.engine.store import Held, StepRow, can_be_shared
 
 if TYPE_CHECKING:
@@ -207,10 +209,10 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
     failures: list[tuple[int, NsctlError]] = []  # with the step's number
     finished: list[tuple[Step, Outcome]] = []
 
-    def starting(runs: list[Run]) -> None:
+    def starting(runs: list[Batch]) -> None:
         # Batches end by themselves, and the lock outlives nsctl until they do. What else there is may stay in a
         # namespace: without its identity in the journal, recovery would then take it for a stranger's.
-        if any(run.kind in {SINGLE, SPAWN} for run in runs):
+        if any(isinstance(run, Single) for run in runs):
             flush()
             if failures:  # a target's namespace is a stranger's by now: nothing is started in there
                 raise min(failures, key=lambda failure: failure[0])[1]
@@ -258,7 +260,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
             flush()  # a process's identity is best read while it surely lives
 
-    never: list[Run] = []
+    never: list[Batch] = []
     for part in _parts(ctx, steps):
         if failures or never:
             break
@@ -293,10 +295,10 @@ def _parts(ctx: Context, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
 def _find_out(ctx: Context, outcome: Outcome, by_key: dict[str, Step]) -> None:
     # ip exits without a word at a line that it can't parse: what is in place came before that.
     ctx.kernel.forget()
-    for n, item in enumerate(outcome.run.items):
+    for n, item in enumerate(outcome.batch.items):
         effect = by_key[item.key].effect
         if effect is None or observe(effect, ctx.kernel, in_flight=True).state is State.ABSENT:
-            outcome.failed, outcome.done = item, outcome.run.items[:n]
+            outcome.failed, outcome.done = item, outcome.batch.items[:n]
             return
 
 
@@ -310,7 +312,7 @@ def interrupted(signum: int) -> Interrupted:
 def _failure(
     ctx: Context,
     outcome: Outcome,
-    item: Item,
+    item: BatchItem,
     by_key: dict[str, Step],
     position: dict[str, int],
     total: int,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.effect import ChainIs, RuleTagged
 from nsctl.engine.model.plan import Command, Step
-from nsctl.engine.runner.batches import restore_line
+from nsctl.engine.runner.lines import quoted_line
 
 __all__ = ["OwnRules"]
 
@@ -95,8 +95,8 @@ class OwnRules:
         tool = next(iter(misplaced.values())).do.argv[0]
         there = [spec for spec in self._of(step, backend)[0] if spec in misplaced]
         lines = [
-            *(restore_line("-D", effect.chain, *spec) for spec in there),
-            *(restore_line("-I", effect.chain, *spec) for spec in reversed(misplaced)),
+            *(quoted_line("-D", effect.chain, *spec) for spec in there),
+            *(quoted_line("-I", effect.chain, *spec) for spec in reversed(misplaced)),
         ]
         text = "".join(f"{line}\n" for line in (f"*{effect.table}", *lines, "COMMIT"))
         why = f"put the rules that {effect.chain} begins with at its head again"

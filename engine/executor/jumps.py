@@ -13,7 +13,7 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.model.effect import RuleTagged
 from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.planning.jumps import Chains, Spec, anew, closing, inserted, is_jump, place
-from nsctl.engine.runner.batches import restore_line
+from nsctl.engine.runner.lines import quoted_line
 
 __all__ = ["Jumps"]
 
@@ -82,7 +82,7 @@ class Jumps:
             if not isinstance(effect, RuleTagged) or not (stopped := self.stopped(step, backend)):
                 continue
             do = self._put(step, backend).do.argv
-            lines = (restore_line("-D", effect.chain, *effect.spec), restore_line(*do[4:]))
+            lines = (quoted_line("-D", effect.chain, *effect.spec), quoted_line(*do[4:]))
             text = "".join(f"{line}\n" for line in (f"*{effect.table}", *lines, "COMMIT"))
             restore = Command((f"{do[0]}-restore", "-w", "--noflush"), stdin=text, netns=effect.netns)
             yield Step(

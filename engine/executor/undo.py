@@ -27,8 +27,10 @@ from nsctl.engine.model.effect_links import command_on_link, host_link_of
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.events import StepUndone
 from nsctl.engine.model.plan import Step
-from nsctl.engine.runner.batches import Item, Run, batches_of, ends_processes, undo_items
-from nsctl.engine.runner.workers import Outcome, carry_out
+from nsctl.engine.runner.batch import Batch, BatchItem, ends_processes
+from nsctl.engine.runner.batches import batches_of, undo_items
+from nsctl.engine.runner.perform import Outcome
+from nsctl.engine.runner.workers import carry_out
 from nsctl.engine.runner.writes import own_namespaces, processes_in, stop_and_wait
 from nsctl.engine.store.rows import INTENT, STARTED, StepRow
 
@@ -284,12 +286,12 @@ def _run(
 
     def ended(outcome: Outcome) -> None:
         done = set(map(id, outcome.done))
-        for item in outcome.run.items:
+        for item in outcome.batch.items:
             complaint = "" if id(item) in done else _complaint(outcome)
             earlier = said.get(item.key, ("", "", 0.0))[1]  # of another command of the same step
             said[item.key] = (outcome.result.executable, earlier or complaint, outcome.result.duration)
 
-    def starting(_: list[Run]) -> None:
+    def starting(_: list[Batch]) -> None:
         return
 
     carry_out(
@@ -307,7 +309,7 @@ def _run(
         stop_and_wait(watched, deadline, kill=False)
 
 
-def _unused_group(ctx: Context, items: Sequence[Item]) -> int | None:
+def _unused_group(ctx: Context, items: Sequence[BatchItem]) -> int | None:
     # For deleting several links at once: a number that no link has, so that nobody else's is taken along.
     if not ctx.fuse or sum(i.command.argv[:3] == ("ip", "link", "del") for i in items) <= 1:
         return None

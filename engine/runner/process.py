@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 from nsctl.engine.host.process import children, command_of
 from nsctl.engine.lazy_imports import import_without
 from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn, words
+from nsctl.engine.runner.result import Result
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
     from subprocess import Popen
-else:
-    from nsctl.engine.model.values import dataclass
 
-__all__ = ["ENVIRONMENT", "Result", "Runner", "wait_for_exit"]
+__all__ = ["ENVIRONMENT", "Runner", "wait_for_exit"]
 
 ENVIRONMENT = {"PATH": ":".join(TOOL_PATH), "LC_ALL": "C"}
 """All that a command gets: XTABLES_LIBDIR, LD_* and the like are ways in."""
@@ -38,27 +36,6 @@ DYING = 5.0
 """Seconds that a killed process may take to die; one that is stuck in the kernel keeps the lock until it does."""
 STILL_ALIVE = 0.03
 """Seconds that a detached process without a `ready` file has to stay alive."""
-
-
-@dataclass(slots=True)
-class Result:
-    """
-    What came of a command.
-
-    Args:
-        status: The exit status; -n where signal n ended it.
-        duration: Seconds.
-        timed_out: It was killed at its deadline.
-        not_executed: The program of a `Spawn` never ran; the status is the shell's, 126 or 127.
-    """
-
-    status: int
-    stdout: str = ""
-    stderr: str = ""
-    executable: str = ""
-    duration: float = 0.0
-    timed_out: bool = False
-    not_executed: bool = False
 
 
 class Runner:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.runner.batches import SINGLE, SPAWN, Run
+from nsctl.engine.runner.batch import Batch, Single
 
 __all__ = ["Order", "jobs_of"]
 
 
-def jobs_of(runs: Sequence[Run]) -> list[list[int]]:
+def jobs_of(runs: Sequence[Batch]) -> list[list[int]]:
     """The runs' numbers, job by job, each job in order."""
     jobs: list[list[int]] = []
     needs: list[set[int]] = []
     latest: dict[str, int] = {}
     for n, run in enumerate(runs):
-        together = run.netns is not None and run.kind not in {SINGLE, SPAWN}
+        together = run.netns is not None and not isinstance(run, Single)
         job = latest.get(run.netns or "") if together else None
         if job is not None and run.after <= needs[job]:
             jobs[job].append(n)
@@ -40,7 +40,7 @@ class Order:
         runs: The runs.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Batch]) -> None:
         self.jobs = jobs_of(runs)
         job_of = {n: j for j, job in enumerate(self.jobs) for n in job}
         needs = [{job_of[m] for n in job for m in runs[n].after} - {j} for j, job in enumerate(self.jobs)]

@@ -24,7 +24,10 @@ from nsctl.engine.model.options import fields_of, from_strings
 from nsctl.engine.model.plan import Command, Plan
 from nsctl.engine.planning import render
 from nsctl.engine.planning.planner import plan
-from nsctl.engine.runner.batches import BATCH, RESTORE, Item, batches_of, do_items, ip_batch_text, restore_text
+from nsctl.engine.runner.batch import BatchItem
+from nsctl.engine.runner.batches import batches_of, do_items
+from nsctl.engine.runner.ip_batch import IpBatch
+from nsctl.engine.runner.iptables_restore import IptablesRestore
 from nsctl.modes import bridge, container, host, none
 from tests.faults.corpus import WORDS
 from tests.faults.tally import Tally
@@ -150,15 +153,15 @@ def unquoted(line: str) -> list[str]:
     return [a or b for a, b in re.findall(r'"([^"\\]*)"(?=\s|$)|([^\s"\'\\]\S*)', seen)]
 
 
-def runs_say_what_was_planned(items: list[Item]) -> None:
+def runs_say_what_was_planned(items: list[BatchItem]) -> None:
     """Each line of a batch is exactly one command, word for word."""
     for run in batches_of(items):
         commands = [item.command for item in run.items]
-        if run.kind == BATCH:
-            text, _ = ip_batch_text(run)
+        if isinstance(run, IpBatch):
+            text, _ = run.text()
             assert [unquoted(line) for line in text[:-1].split("\n")] == [list(c.argv[1:]) for c in commands]
-        elif run.kind == RESTORE and all(c.argv[0] in {"iptables", "ip6tables"} for c in commands):
-            lines = restore_text(run)[0].split("\n")
+        elif isinstance(run, IptablesRestore) and all(c.argv[0] in {"iptables", "ip6tables"} for c in commands):
+            lines = run.text()[0].split("\n")
             assert max(map(len, lines)) < 10_239
             got = [unquoted(line) for line in lines if line and line[0] == "-"]
             assert sorted(got) == sorted(list(c.argv[4:]) for c in commands)
@@ -171,7 +174,7 @@ def test_words_of_a_plugins_rules_and_links_stay_words_in_a_batch(tally: Tally) 
     @given(st.lists(st.tuples(kinds, words), min_size=1, max_size=4))
     def test(given_to: list[tuple[tuple[str, ...], list[str]]]) -> None:
         commands = [Command((*kind, *more)) for kind, more in given_to if not any("\0" in w for w in more)]
-        runs_say_what_was_planned([Item(str(n), c, frozenset()) for n, c in enumerate(commands)])
+        runs_say_what_was_planned([BatchItem(str(n), c, frozenset()) for n, c in enumerate(commands)])
 
     hunt(tally, test, "words in batches", 1000)
 

@@ -1,37 +1,22 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsctl.engine.model.effect import LinkUp
 from nsctl.engine.model.plan import Command, Spawn, Step
-from nsctl.engine.runner.batches import (
-    BATCH,
-    NFT,
-    RESTORE,
-    SINGLE,
-    SPAWN,
-    WRITES,
-    Item,
-    Run,
-    batches_of,
-    do_items,
-    ends_processes,
-    ip_batch_line,
-    ip_batch_text,
-    nft_text,
-    restore_text,
-    undo_items,
-)
+from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes, ends_processes
+from nsctl.engine.runner.batches import batches_of, do_items, kind_of, undo_items
+from nsctl.engine.runner.ip_batch import IpBatch, ip_line
+from nsctl.engine.runner.iptables_restore import Ip6tablesRestore, IptablesRestore
+from nsctl.engine.runner.nft_file import NftFile
 
 FLUSH = "*filter\n-F NSCTL-X\n-X NSCTL-X\nCOMMIT\n"
 
 
-def kind(*argv: str, stdin: str | None = None, netns: str | None = None, ok: tuple[int, ...] = (0,)) -> str:
-    return batches_of([Item("x", Command(argv, stdin, netns, ok), frozenset())])[0].kind
+def kind(*argv: str, stdin: str | None = None, netns: str | None = None, ok: tuple[int, ...] = (0,)) -> type[Batch]:
+    return kind_of(Command(argv, stdin, netns, ok))
 
 
 # What may be fused.
@@ -49,8 +34,8 @@ def kind(*argv: str, stdin: str | None = None, netns: str | None = None, ok: tup
     ],
 )
 def test_plain_ip_commands_are_batched(words: str) -> None:
-    assert kind(*words.split()) == BATCH
-    assert kind(*words.split(), netns="web") == BATCH
+    assert kind(*words.split()) == IpBatch
+    assert kind(*words.split(), netns="web") == IpBatch
 
 
 @pytest.mark.parametrize(
@@ -69,76 +54,76 @@ def test_plain_ip_commands_are_batched(words: str) -> None:
     ],
 )
 def test_what_a_batch_would_read_differently_is_not_batched(argv: tuple[str, ...]) -> None:
-    assert kind(*argv) == SINGLE
+    assert kind(*argv) == Single
 
 
 def test_an_ip_command_with_input_or_with_other_good_statuses_runs_by_itself() -> None:
-    assert kind("ip", "link", "del", "dev", "x", ok=(0, 1)) == SINGLE
-    assert kind("ip", "link", "del", "dev", "x", stdin="") == SINGLE
+    assert kind("ip", "link", "del", "dev", "x", ok=(0, 1)) == Single
+    assert kind("ip", "link", "del", "dev", "x", stdin="") == Single
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("iptables -w -t filter -N NSCTL-X", RESTORE),
-        ("iptables -w -t filter -A NSCTL-X -j ACCEPT", RESTORE),
-        ("ip6tables -w -t nat -I NSCTL-X 1 -j ACCEPT", RESTORE),
-        ("iptables -w -t filter -D NSCTL-X -j ACCEPT", RESTORE),
-        ("iptables -w -t filter -P FORWARD DROP", SINGLE),
-        ("iptables -w -t filter -F", SINGLE),
-        ("iptables -t filter -A NSCTL-X -j ACCEPT", SINGLE),
-        ("iptables -w -A NSCTL-X -j ACCEPT", SINGLE),
-        ("iptables -w -t filter -E NSCTL-X NSCTL-Y", SINGLE),
-        ("iptables", SINGLE),
+        ("iptables -w -t filter -N NSCTL-X", IptablesRestore),
+        ("iptables -w -t filter -A NSCTL-X -j ACCEPT", IptablesRestore),
+        ("ip6tables -w -t nat -I NSCTL-X 1 -j ACCEPT", Ip6tablesRestore),
+        ("iptables -w -t filter -D NSCTL-X -j ACCEPT", IptablesRestore),
+        ("iptables -w -t filter -P FORWARD DROP", Single),
+        ("iptables -w -t filter -F", Single),
+        ("iptables -t filter -A NSCTL-X -j ACCEPT", Single),
+        ("iptables -w -A NSCTL-X -j ACCEPT", Single),
+        ("iptables -w -t filter -E NSCTL-X NSCTL-Y", Single),
+        ("iptables", Single),
     ],
 )
-def test_rules_of_the_usual_form_are_restored(words: str, expected: str) -> None:
+def test_rules_of_the_usual_form_are_restored(words: str, expected: type[Batch]) -> None:
     assert kind(*words.split()) == expected
 
 
 def test_only_restores_that_flush_nothing_are_fused() -> None:
-    assert kind("iptables-restore", "-w", "--noflush", stdin=FLUSH) == RESTORE
-    assert kind("iptables-restore", "-w", stdin=FLUSH) == SINGLE
-    assert kind("iptables-restore", "-w", "--noflush") == SINGLE
+    assert kind("iptables-restore", "-w", "--noflush", stdin=FLUSH) == IptablesRestore
+    assert kind("iptables-restore", "-w", stdin=FLUSH) == Single
+    assert kind("iptables-restore", "-w", "--noflush") == Single
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("sysctl -qw net/ipv4/conf/br0/forwarding=1", WRITES),
-        ("sysctl -qw net/ipv4/conf/eth0.7/forwarding=1", WRITES),
-        ("sysctl -qw net.ipv4.ip_forward=1", SINGLE),
-        ("sysctl -qw net/ipv4/ip_forward", SINGLE),
-        ("sysctl -qw net/../../../etc/passwd=x", SINGLE),
-        ("sysctl -qw /net/ipv4/ip_forward=1", SINGLE),
-        ("sysctl -w net/ipv4/ip_forward=1", SINGLE),
-        ("mkdir -m 0700 /run/x", WRITES),
-        ("mkdir -m u+rwx /run/x", SINGLE),
-        ("mkdir -m 0700 x", SINGLE),
-        ("mkdir -m 0700 /run/x /run/y", SINGLE),
-        ("mkdir -p /run/x", SINGLE),
-        ("rmdir /run/x", WRITES),
-        ("rmdir -p", SINGLE),
-        ("rm -f /run/x /run/y", WRITES),
-        ("rm -f -r /run/x", SINGLE),
-        ("rm -rf /run/x", SINGLE),
+        ("sysctl -qw net/ipv4/conf/br0/forwarding=1", Writes),
+        ("sysctl -qw net/ipv4/conf/eth0.7/forwarding=1", Writes),
+        ("sysctl -qw net.ipv4.ip_forward=1", Single),
+        ("sysctl -qw net/ipv4/ip_forward", Single),
+        ("sysctl -qw net/../../../etc/passwd=x", Single),
+        ("sysctl -qw /net/ipv4/ip_forward=1", Single),
+        ("sysctl -w net/ipv4/ip_forward=1", Single),
+        ("mkdir -m 0700 /run/x", Writes),
+        ("mkdir -m u+rwx /run/x", Single),
+        ("mkdir -m 0700 x", Single),
+        ("mkdir -m 0700 /run/x /run/y", Single),
+        ("mkdir -p /run/x", Single),
+        ("rmdir /run/x", Writes),
+        ("rmdir -p", Single),
+        ("rm -f /run/x /run/y", Writes),
+        ("rm -f -r /run/x", Single),
+        ("rm -rf /run/x", Single),
     ],
 )
-def test_plain_writes_need_no_process(words: str, expected: str) -> None:
+def test_plain_writes_need_no_process(words: str, expected: type[Batch]) -> None:
     assert kind(*words.split()) == expected
 
 
 def test_files_are_written_without_a_process_only_where_the_command_means_the_same() -> None:
-    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x", stdin="x") == WRITES
-    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x") == SINGLE
-    assert kind("install", "-m", "0644", "/etc/hosts", "/run/x", stdin="x") == SINGLE
-    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x", stdin="x", netns="web") == SINGLE
-    assert kind("sysctl", "-qw", "net/ipv4/ip_default_ttl=65", netns="web") == WRITES
+    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x", stdin="x") == Writes
+    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x") == Single
+    assert kind("install", "-m", "0644", "/etc/hosts", "/run/x", stdin="x") == Single
+    assert kind("install", "-m", "0644", "/dev/stdin", "/run/x", stdin="x", netns="web") == Single
+    assert kind("sysctl", "-qw", "net/ipv4/ip_default_ttl=65", netns="web") == Writes
 
 
 def test_a_detached_process_is_by_itself() -> None:
-    run = batches_of([Item("x", Spawn(("sleep", "9"), "/p", "/l", "web"), frozenset())])[0]
-    assert (run.kind, run.netns) == (SPAWN, "web")
+    run = batches_of([BatchItem("x", Spawn(("sleep", "9"), "/p", "/l", "web"), frozenset())])[0]
+    assert (type(run), run.netns) == (Spawned, "web")
 
 
 @pytest.mark.parametrize(
@@ -161,24 +146,24 @@ def test_commands_that_only_kill_are_known(argv: tuple[str, ...], *, expected: b
 
 def test_words_are_quoted_for_a_batch_where_they_have_to_be() -> None:
     argv = ("ip", "link", "set", "dev", "br0", "alias", "it's a bridge;")
-    assert ip_batch_line(Command(argv)) == 'link set dev br0 alias "it\'s a bridge;"'
-    assert ip_batch_line(Command(("ip", "link", "set", "dev", "br0", "alias", ""))) == 'link set dev br0 alias ""'
+    assert ip_line(Command(argv)) == 'link set dev br0 alias "it\'s a bridge;"'
+    assert ip_line(Command(("ip", "link", "set", "dev", "br0", "alias", ""))) == 'link set dev br0 alias ""'
 
 
-def items(*commands: str, netns: str | None = None) -> list[Item]:
-    return [Item(f"k{n}", Command(tuple(c.split()), netns=netns), frozenset()) for n, c in enumerate(commands, 1)]
+def items(*commands: str, netns: str | None = None) -> list[BatchItem]:
+    return [BatchItem(f"k{n}", Command(tuple(c.split()), netns=netns), frozenset()) for n, c in enumerate(commands, 1)]
 
 
 def test_a_batch_has_a_line_for_each_item() -> None:
-    run = Run(BATCH, None, items=items("ip link add dev a type bridge", "ip link set dev a up"))
-    text, owners = ip_batch_text(run)
+    run = IpBatch(None, items("ip link add dev a type bridge", "ip link set dev a up"))
+    text, owners = run.text()
     assert text == "link add dev a type bridge\nlink set dev a up\n"
     assert owners == [[run.items[0]], [run.items[1]]]
 
 
 def test_links_are_deleted_as_a_group_where_there_are_several() -> None:
-    run = Run(BATCH, None, items=items("ip netns del w", "ip link del dev a", "ip netns del x", "ip link del dev b"))
-    text, owners = ip_batch_text(run, 77)
+    run = IpBatch(None, items("ip netns del w", "ip link del dev a", "ip netns del x", "ip link del dev b"))
+    text, owners = run.text(77)
     assert text.splitlines() == [
         *(
             "netns del w",
@@ -193,17 +178,17 @@ def test_links_are_deleted_as_a_group_where_there_are_several() -> None:
 
 
 def test_many_links_are_set_down_before_they_are_deleted() -> None:
-    run = Run(BATCH, None, items=items(*(f"ip link del dev v{n}" for n in range(101))))
-    text, owners = ip_batch_text(run, 77)
+    run = IpBatch(None, items(*(f"ip link del dev v{n}" for n in range(101))))
+    text, owners = run.text(77)
     assert text.splitlines()[101:] == ["link set group 77 down", "link del group 77"]
     assert owners[101:] == [run.items, run.items]
 
 
 def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it() -> None:
     one, two = items("ip link del dev a", "ip link set dev eth0 nomaster")
-    three = Item("k3", Command(("ip", "link", "del", "dev", "b")), frozenset({"k2"}))
-    four = Item("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
-    text, _ = ip_batch_text(Run(BATCH, None, items=[one, two, three, four]), 77)
+    three = BatchItem("k3", Command(("ip", "link", "del", "dev", "b")), frozenset({"k2"}))
+    four = BatchItem("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
+    text, _ = IpBatch(None, [one, two, three, four]).text(77)
     assert text.splitlines() == [
         *("link set dev a group 77", "link set dev c group 77", "link del group 77"),
         *("link set dev eth0 nomaster", "link del dev b"),
@@ -213,21 +198,26 @@ def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it(
 def test_a_link_is_deleted_neither_before_a_barrier_nor_before_what_its_own_step_does_first() -> None:
     after = frozenset({"k1"})
     one, two = items("ip link del dev a", "ip addr flush dev b")
-    barrier, last = Item("k2", two.command, None), Item("k3", Command(("ip", "link", "del", "dev", "b")), after)
-    text, _ = ip_batch_text(Run(BATCH, None, items=[one, barrier, last]), 77)
+    barrier, last = (
+        BatchItem("k2", two.command, None),
+        BatchItem("k3", Command(("ip", "link", "del", "dev", "b")), after),
+    )
+    text, _ = IpBatch(None, [one, barrier, last]).text(77)
     assert text.splitlines() == ["link del dev a", "addr flush dev b", "link del dev b"]
-    own = [Item("k2", Command(("ip", "link", *words.split())), after) for words in ("set dev b nomaster", "del dev b")]
-    text, _ = ip_batch_text(Run(BATCH, None, items=[one, *own]), 77)
+    own = [
+        BatchItem("k2", Command(("ip", "link", *words.split())), after) for words in ("set dev b nomaster", "del dev b")
+    ]
+    text, _ = IpBatch(None, [one, *own]).text(77)
     assert text.splitlines() == ["link del dev a", "link set dev b nomaster", "link del dev b"]
 
 
 def test_a_link_that_waits_for_one_that_stays_behind_stays_behind_too() -> None:
     names = {"l1": (), "x": (), "l2": ("x",), "l3": ("l2",), "l4": ()}
-    run = Run(BATCH, None)
+    run = IpBatch(None)
     for key, after in names.items():
         words = ("ip", "addr", "flush", "dev", "l2") if key == "x" else ("ip", "link", "del", "dev", key)
-        run.items.append(Item(key, Command(words), frozenset(after)))
-    text, _ = ip_batch_text(run, 77)
+        run.items.append(BatchItem(key, Command(words), frozenset(after)))
+    text, _ = run.text(77)
     assert text.splitlines() == [
         *("link set dev l1 group 77", "link set dev l4 group 77", "link del group 77"),
         *("addr flush dev l2", "link del dev l2", "link del dev l3"),
@@ -235,10 +225,10 @@ def test_a_link_that_waits_for_one_that_stays_behind_stays_behind_too() -> None:
 
 
 def test_a_single_link_and_links_in_a_namespace_are_deleted_by_name() -> None:
-    single = Run(BATCH, None, items=items("ip link del dev a", "ip netns del x"))
-    assert ip_batch_text(single, 77) == ip_batch_text(single)
-    inside = Run(BATCH, "web", items=items("ip link del dev a", "ip link del dev b", netns="web"))
-    assert ip_batch_text(inside, 77) == ip_batch_text(inside)
+    single = IpBatch(None, items("ip link del dev a", "ip netns del x"))
+    assert single.text(77) == single.text()
+    inside = IpBatch("web", items("ip link del dev a", "ip link del dev b", netns="web"))
+    assert inside.text(77) == inside.text()
 
 
 def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> None:
@@ -248,8 +238,8 @@ def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> Non
         "iptables -w -t filter -A NSCTL-X -o br0 -j ACCEPT",
         "iptables -w -t filter -D NSCTL-X -o br1 -j DROP",
     )
-    commands.append(Item("k5", Command(("iptables-restore", "-w", "--noflush"), FLUSH), frozenset()))
-    text, owners = restore_text(Run(RESTORE, None, 4, commands))
+    commands.append(BatchItem("k5", Command(("iptables-restore", "-w", "--noflush"), FLUSH), frozenset()))
+    text, owners = IptablesRestore(None, commands).text()
     assert list(zip(text.splitlines(), owners, strict=True)) == [
         ("*filter", "k1"),
         ("-N NSCTL-X", "k1"),
@@ -265,13 +255,14 @@ def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> Non
 
 
 def test_statements_of_nft_are_one_transaction_and_each_line_is_known() -> None:
-    table = Item("table", Command(("nft", "-f", "-"), stdin="table bridge nsctl {\n}\n"), frozenset())
+    table = BatchItem("table", Command(("nft", "-f", "-"), stdin="table bridge nsctl {\n}\n"), frozenset())
     first, second = (
-        Item(k, Command(("nft", f"add element bridge nsctl ports {{ {k} }}")), frozenset({"table"})) for k in ("a", "b")
+        BatchItem(k, Command(("nft", f"add element bridge nsctl ports {{ {k} }}")), frozenset({"table"}))
+        for k in ("a", "b")
     )
     [run] = batches_of([table, first, second])
-    assert run.kind == NFT
-    text, owners = nft_text(run)
+    assert isinstance(run, NftFile)
+    text, owners = run.text()
     assert text.splitlines()[2:] == ["add element bridge nsctl ports { a }", "add element bridge nsctl ports { b }"]
     assert owners == [table, table, first, second]
 
@@ -280,19 +271,19 @@ def test_statements_of_nft_are_one_transaction_and_each_line_is_known() -> None:
     "argv", [("nft", "list", "ruleset"), ("nft", "-f", "/x"), ("nft", "--version"), ("nft", "a\nb"), ("nft", "-f")]
 )
 def test_what_is_no_single_statement_of_nfts_runs_by_itself(argv: tuple[str, ...]) -> None:
-    assert kind(*argv) == SINGLE
-    assert kind("nft", "add table bridge x", ok=(0, 1)) == SINGLE
+    assert kind(*argv) == Single
+    assert kind("nft", "add table bridge x", ok=(0, 1)) == Single
 
 
 def test_a_chain_is_made_by_a_line_that_fails_where_it_exists() -> None:
     # `:CHAIN - [0:0]` would flush it, whoever made it.
-    text, _ = restore_text(Run(RESTORE, None, 4, items("iptables -w -t filter -N NSCTL-X")))
+    text, _ = IptablesRestore(None, items("iptables -w -t filter -N NSCTL-X")).text()
     assert ":NSCTL-X" not in text
 
 
 def test_comments_are_quoted_for_a_restore() -> None:
     argv = ("iptables", "-w", "-t", "filter", "-A", "NSCTL-X", "-m", "comment", "--comment", "it's a b", "-j", "ACCEPT")
-    text, _ = restore_text(Run(RESTORE, None, 4, [Item("x", Command(argv), frozenset())]))
+    text, _ = IptablesRestore(None, [BatchItem("x", Command(argv), frozenset())]).text()
     assert '-A NSCTL-X -m comment --comment "it\'s a b" -j ACCEPT' in text
 
 
@@ -341,7 +332,7 @@ def dependent_steps(draw: st.DrawFn) -> list[Step]:
     return steps
 
 
-def happens_before(runs: list[Run]) -> dict[int, set[int]]:
+def happens_before(runs: list[Batch]) -> dict[int, set[int]]:
     """For each item (by identity), those that are surely over before it begins."""
     over: dict[int, set[int]] = {}
     finished: list[set[int]] = []
@@ -401,8 +392,8 @@ def test_the_commands_of_one_step_keep_their_order(steps: list[Step]) -> None:
 def test_runs_are_of_one_kind_and_one_namespace(steps: list[Step]) -> None:
     for run in batches_of(do_items(steps)):
         assert {i.command.netns for i in run.items} == {run.netns}
-        assert run.kind != SINGLE or len(run.items) == 1
-        if run.kind == BATCH:
+        assert type(run) is not Single or len(run.items) == 1
+        if isinstance(run, IpBatch):
             assert all(i.command.argv[0] == "ip" for i in run.items)
 
 
@@ -442,8 +433,8 @@ def test_a_barrier_without_a_command_of_its_own_is_still_one() -> None:
 
 
 def test_a_run_that_is_full_is_followed_by_another() -> None:
-    items = [Item(f"k{n}", Command(("ip", "netns", "add", f"k{n}")), frozenset()) for n in range(5)]
-    inner = Item("up", Command(("ip", "link", "set", "dev", "lo", "up"), netns="k0"), frozenset({"k0"}))
+    items = [BatchItem(f"k{n}", Command(("ip", "netns", "add", f"k{n}")), frozenset()) for n in range(5)]
+    inner = BatchItem("up", Command(("ip", "link", "set", "dev", "lo", "up"), netns="k0"), frozenset({"k0"}))
     runs = batches_of([*items, inner], most=2)
     assert [(len(run.items), run.netns, run.after) for run in runs] == [
         (2, None, set()),
@@ -465,4 +456,4 @@ def test_a_thousand_sandboxes_are_a_handful_of_runs_and_one_for_each_namespace()
     runs = batches_of(do_items(steps))
     assert len(runs) == 1001
     assert len(runs[0].items) == 2001
-    assert [replace(run, items=[]).after for run in runs[1:]] == [{0}] * 1000
+    assert [run.after for run in runs[1:]] == [{0}] * 1000

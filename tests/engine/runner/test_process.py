@@ -15,7 +15,8 @@ import pytest
 from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn
 from nsctl.engine.runner import Runner
-from nsctl.engine.runner.process import ENVIRONMENT, OUTPUT_MAX, Result, wait_for_exit
+from nsctl.engine.runner.process import ENVIRONMENT, OUTPUT_MAX, wait_for_exit
+from nsctl.engine.runner.result import Result
 
 
 def sh(script: str, *words: str, timeout: float = 20.0, stdin: str | None = None) -> Result:

@@ -3,21 +3,23 @@ from __future__ import annotations
 from hypothesis import given
 
 from nsctl.engine.model.plan import Step
-from nsctl.engine.runner.batches import BATCH, SINGLE, WRITES, Run, batches_of, do_items
+from nsctl.engine.runner.batch import Single, Writes
+from nsctl.engine.runner.batches import batches_of, do_items
+from nsctl.engine.runner.ip_batch import IpBatch
 from nsctl.engine.runner.schedule import Order, jobs_of
 from tests.engine.runner.test_batches import dependent_steps
 
 
 def test_runs_of_one_namespace_are_one_job_where_nothing_else_comes_between() -> None:
-    host, write, batch = Run(BATCH, None), Run(WRITES, "web", after={0}), Run(BATCH, "web", after={0, 1})
+    host, write, batch = IpBatch(None), Writes("web", after={0}), IpBatch("web", after={0, 1})
     assert jobs_of([host, write, batch]) == [[0], [1, 2]]
-    assert jobs_of([host, write, Run(BATCH, "db", after={1})]) == [[0], [1], [2]]
-    assert jobs_of([host, write, Run(SINGLE, "web", after={1})]) == [[0], [1], [2]]
-    assert jobs_of([host, write, Run(BATCH, None, after={1}), Run(BATCH, "web", after={2})]) == [[0], [1], [2], [3]]
+    assert jobs_of([host, write, IpBatch("db", after={1})]) == [[0], [1], [2]]
+    assert jobs_of([host, write, Single("web", after={1})]) == [[0], [1], [2]]
+    assert jobs_of([host, write, IpBatch(None, after={1}), IpBatch("web", after={2})]) == [[0], [1], [2], [3]]
 
 
 def test_what_is_in_a_namespace_goes_before_the_hosts_own() -> None:
-    runs = [Run(BATCH, None), Run(BATCH, None, after={0}), Run(WRITES, "web", after={0}), Run(BATCH, "web", after={2})]
+    runs = [IpBatch(None), IpBatch(None, after={0}), Writes("web", after={0}), IpBatch("web", after={2})]
     order = Order(runs)
     assert order.free() == [0]
     assert [order.jobs[job] for job in order.over(0)] == [[2, 3], [1]]

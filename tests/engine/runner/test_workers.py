@@ -13,17 +13,19 @@ import pytest
 
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner, workers
-from nsctl.engine.runner.batches import Item, Run, batches_of
-from nsctl.engine.runner.process import Result
-from nsctl.engine.runner.workers import Outcome, carry_out, perform_run
+from nsctl.engine.runner.batch import Batch, BatchItem
+from nsctl.engine.runner.batches import batches_of
+from nsctl.engine.runner.perform import Outcome, perform_batch
+from nsctl.engine.runner.result import Result
+from nsctl.engine.runner.workers import carry_out
 from tests.lab import Lab, needs, shim
 
 
-def item(key: str, *argv: str, after: Sequence[str] = (), stdin: str | None = None) -> Item:
-    return Item(key, Command(argv, stdin), frozenset(after))
+def item(key: str, *argv: str, after: Sequence[str] = (), stdin: str | None = None) -> BatchItem:
+    return BatchItem(key, Command(argv, stdin), frozenset(after))
 
 
-def script(key: str, text: str, *after: str) -> Item:
+def script(key: str, text: str, *after: str) -> BatchItem:
     return item(key, "sh", "-c", text, after=after)
 
 
@@ -35,7 +37,7 @@ class Log:
     ended: list[Outcome] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
 
-    def starting(self, runs: list[Run]) -> None:
+    def starting(self, runs: list[Batch]) -> None:
         self.started.append([i.key for run in runs for i in run.items])
         self.threads.add(threading.current_thread().name)
 
@@ -52,7 +54,9 @@ class Log:
         return [outcome.failed.key for outcome in self.ended if outcome.failed is not None]
 
 
-def carried_out(items: Sequence[Item], log: Log, *, stop_after: int | None = None, force: bool = False) -> list[str]:
+def carried_out(
+    items: Sequence[BatchItem], log: Log, *, stop_after: int | None = None, force: bool = False
+) -> list[str]:
     runs = batches_of(items)
     never = carry_out(
         runs,
@@ -179,7 +183,7 @@ def test_a_missing_tool_is_a_failure_of_its_item() -> None:
 
 def test_good_statuses_other_than_0_are_good() -> None:
     log = Log()
-    commands = [Item("a", Command(("sh", "-c", "exit 1"), ok=(0, 1)), frozenset())]
+    commands = [BatchItem("a", Command(("sh", "-c", "exit 1"), ok=(0, 1)), frozenset())]
     carried_out(commands, log)
     assert (log.done, log.failed) == (["a"], [])
 
@@ -189,17 +193,17 @@ def test_good_statuses_other_than_0_are_good() -> None:
 lab_only = pytest.mark.system
 
 
-def performed(lab: Lab, items: Sequence[Item], *, force: bool = False, backend: str = "") -> Outcome:
+def performed(lab: Lab, items: Sequence[BatchItem], *, force: bool = False, backend: str = "") -> Outcome:
     runs = batches_of(items)
     assert len(runs) == 1
-    return lab.call(perform_run, runs[0], Runner(20), force=force, backend=backend)
+    return lab.call(perform_batch, runs[0], Runner(20), force=force, backend=backend)
 
 
-def bridge(name: str) -> Item:
+def bridge(name: str) -> BatchItem:
     return item(name, "ip", "link", "add", "dev", name, "type", "bridge")
 
 
-def keys(items: Sequence[Item]) -> list[str]:
+def keys(items: Sequence[BatchItem]) -> list[str]:
     return [i.key for i in items]
 
 
@@ -256,7 +260,7 @@ def test_odd_words_come_through_a_batch_as_they_are(lab: Lab) -> None:
     assert json.loads(lab.run(["ip", "-j", "link", "show", "br0"]).stdout)[0]["ifalias"] == alias
 
 
-def rule(key: str, *words: str, table: str = "filter") -> Item:
+def rule(key: str, *words: str, table: str = "filter") -> BatchItem:
     return item(key, "iptables", "-w", "-t", table, *words)
 
 
@@ -315,7 +319,7 @@ def test_undoing_rules_goes_on_past_one_that_is_gone(lab: Lab, backend: str) -> 
 TABLE = item("table", "nft", "add table bridge t; add set bridge t s { type ifname; }")
 
 
-def element(verb: str, name: str) -> Item:
+def element(verb: str, name: str) -> BatchItem:
     return item(name, "nft", f'{verb} element bridge t s {{ "{name}" }}')
 
 
@@ -363,7 +367,7 @@ def test_a_timed_out_batch_says_so_and_is_not_tried_again(lab: Lab) -> None:
     shim(lab, "ip", {1: "hang"})
     runs = batches_of([bridge("br0"), bridge("br1")])
     begun = time.monotonic()
-    outcome = lab.call(perform_run, runs[0], Runner(0.2), force=True, backend="")
+    outcome = lab.call(perform_batch, runs[0], Runner(0.2), force=True, backend="")
     assert outcome.result.timed_out
     assert outcome.done == []
     assert time.monotonic() - begun < 3
@@ -371,14 +375,15 @@ def test_a_timed_out_batch_says_so_and_is_not_tried_again(lab: Lab) -> None:
 
 _INSIDE = """\
 import os, threading
-from nsctl.engine.runner.batches import Item, batches_of
+from nsctl.engine.runner.batch import BatchItem
+from nsctl.engine.runner.batches import batches_of
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.workers import carry_out
 def here(): return os.stat("/proc/thread-self/ns/net").st_ino
 home = here()
 inside = {n: os.stat(f"/run/netns/{n}").st_ino for n in ("a", "b")}
-def each(n, *argv): return Item("/".join((n, *argv)), Command(argv, netns=n), frozenset())
+def each(n, *argv): return BatchItem("/".join((n, *argv)), Command(argv, netns=n), frozenset())
 items = [each(n, *words.split()) for n in inside for words in (
     "ip link set dev lo up", "sysctl -qw net/ipv4/ip_default_ttl=77", "iptables -w -t filter -N NSCTL-T")]
 outcomes = []
@@ -444,10 +449,10 @@ DELETED = [item(f"v{n}", "ip", "link", "del", "dev", f"v{n}") for n in range(3)]
 ROUTE = item("route", "ip", "route", "del", "10.0.0.0/8")
 
 
-def undone(items: Sequence[Item], *says: Result) -> tuple[list[str], list[str]]:
+def undone(items: Sequence[BatchItem], *says: Result) -> tuple[list[str], list[str]]:
     script = Script(*says)
     [run] = batches_of(items)
-    outcome = perform_run(run, script, force=True, backend="", group=77)
+    outcome = perform_batch(run, script, force=True, backend="", group=77)
     return sorted(keys(outcome.done)), script.ran[1:]
 
 
@@ -485,7 +490,8 @@ def test_rules_of_a_table_that_was_restored_are_not_deleted_twice() -> None:
 
 NO_WAY_BACK = """\
 import sys
-from nsctl.engine.runner.batches import Item, batches_of
+from nsctl.engine.runner.batch import BatchItem
+from nsctl.engine.runner.batches import batches_of
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner, workers, netns
 
@@ -498,12 +504,12 @@ def once(fd, kind):
     enter(fd, kind)
 
 netns.setns, netns._ATTEMPTS, workers.WORKERS = once, 2, 1
-inside = Item("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())
+inside = BatchItem("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())
 add = [Command(("ip", "link", "add", "dev", f"d{n}", "type", "bridge")) for n in range(60)]
-runs = batches_of([inside, *(Item(f"d{n}", c, frozenset({"a"})) for n, c in enumerate(add))])
+runs = batches_of([inside, *(BatchItem(f"d{n}", c, frozenset({"a"})) for n, c in enumerate(add))])
 
 def over(outcome):
-    print(outcome.run.netns, len(outcome.done), outcome.failed.key, "no way back" in outcome.result.stderr)
+    print(outcome.batch.netns, len(outcome.done), outcome.failed.key, "no way back" in outcome.result.stderr)
 
 workers.carry_out(runs, Runner(20), starting=lambda _: None, ended=over, stop=lambda: False, force=force)
 """
@@ -526,5 +532,5 @@ def test_a_thread_that_fails_in_any_way_is_heard_of(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(workers, "entered", entered)
     log = Log()
-    carried_out([Item("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())], log)
+    carried_out([BatchItem("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())], log)
     assert (log.done, log.failed) == ([], ["a"])

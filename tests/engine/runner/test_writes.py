@@ -14,7 +14,7 @@ import pytest
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.plan import Command, Spawn
 from nsctl.engine.runner import Runner
-from nsctl.engine.runner.batches import is_native
+from nsctl.engine.runner.batch import is_native
 from nsctl.engine.runner.writes import perform, processes_in, stop_and_wait
 from tests.lab import Lab
 

@@ -146,7 +146,7 @@ RULES = (
     Rule(
         "what nsctl made is marked before anything can stay in it",
         "engine/executor/apply.py",
-        "if any(run.kind in {SINGLE, SPAWN} for run in runs):",
+        "if any(isinstance(run, Single) for run in runs):",
         "if False:",
         f"{_TRANSACTIONS}::test_a_namespace_is_marked_before_a_process_can_stay_in_it",
     ),
@@ -356,9 +356,9 @@ RULES = (
     ),
     Rule(
         "a failure in a batch is blamed on its own step",
-        "engine/runner/workers.py",
-        "outcome.failed = bad[0] if bad else run.items[0]",
-        "outcome.failed = run.items[0]",
+        "engine/runner/ip_batch.py",
+        "first = bad[0] if bad else self.items[0]",
+        "first = self.items[0]",
         "tests/engine/runner/test_workers.py::test_a_batch_names_the_line_that_failed",
     ),
     Rule(

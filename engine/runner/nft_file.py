@@ -1,0 +1,48 @@
+"""`nft -f -`: the tables and elements that one process adds or deletes, as a whole or not at all."""
+
+from __future__ import annotations
+
+import re
+
+from nsctl.engine.model.plan import Command
+from nsctl.engine.runner.batch import BatchItem, Blame, TextBatch
+from nsctl.engine.runner.result import Result
+
+__all__ = ["NftFile", "nft_lines"]
+
+_NAMED_LINE = re.compile(r"^/dev/stdin:([0-9]+):", re.MULTILINE)
+
+
+def nft_lines(command: Command) -> list[str]:
+    """What a command of nft's says, in lines; nothing for one that does not say it in a file or a single word."""
+    match command.argv:
+        case ("nft", "-f", "-") if command.stdin is not None:
+            return command.stdin.splitlines()
+        case ("nft", statement) if command.stdin is None and statement[:1] not in {"", "-"} and "\n" not in statement:
+            return [statement]
+        case _:
+            return []
+
+
+class NftFile(TextBatch):
+    """Statements of nft, a line or several each; the kernel takes all of them or none."""
+
+    __slots__ = ()
+
+    def text(self) -> tuple[str, list[BatchItem]]:
+        """What the process reads, and for each of its lines the item."""
+        lines = [(line, i) for i in self.items if isinstance(i.command, Command) for line in nft_lines(i.command)]
+        return "".join(f"{line}\n" for line, _ in lines), [item for _, item in lines]
+
+    def process(self, *, force: bool, group: int | None) -> Command:  # noqa: ARG002 - it is one transaction
+        """The command that carries out all of them."""
+        return Command(("nft", "-f", "-"), stdin=self.text()[0])
+
+    def blame(self, result: Result, *, force: bool, group: int | None) -> Blame:  # noqa: ARG002 - as above
+        """Who failed, by the first line that nft named."""
+        owner = self.text()[1]
+        found = _NAMED_LINE.search(result.stderr)
+        number = int(found[1]) if found else 0
+        guessed = not 0 < number <= len(owner)
+        failed = self.items[0] if guessed else owner[number - 1]
+        return Blame(failed, guessed, [], self.items if force and not result.timed_out else [])
