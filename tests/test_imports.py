@@ -34,7 +34,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "doctor": frozenset({"model", "kit", "planning", "reach", "runner"}),
     "executor": frozenset({"model", "kit", "planning", "reach", "host", "runner", "store"}),
     "cli": frozenset("model kit planning labfiles reach lazy_imports host runner store doctor executor hooks".split()),
-    "testing": frozenset({"model", "kit", "planning", "executor"}),
+    "testing": frozenset({"model", "kit", "planning", "host", "executor"}),
 }
 
 # The pure part of the engine, and what is pure among the rest.

@@ -22,8 +22,8 @@ def setns(fd: int, kind: int) -> None:
     Put the calling thread into the namespace of an open descriptor; of a PID namespace, its future children.
 
     Args:
-        fd: The descriptor.
-        kind: NEWNET or NEWPID.
+        fd: The descriptor: of a namespace, or a pidfd.
+        kind: NEWNET or NEWPID; of a pidfd several, with `|`.
 
     Raises:
         OSError: It is none of that kind, or there is no privilege.
@@ -43,7 +43,7 @@ def unshare(kind: int) -> None:
     Put the calling thread into a new namespace.
 
     Args:
-        kind: NEWNET.
+        kind: NEWNET, or another of the CLONE_ flags of linux/sched.h.
 
     Raises:
         OSError: There is no privilege, or the kernel makes no more.

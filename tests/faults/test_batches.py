@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
+from nsctl.engine.testing.files import SHIM_DIRECTORY
 from tests.faults.ground import BASE, BESIDE, MODES, Ground
 from tests.faults.tally import Tally
 from tests.faults.warm import Warm
-from tests.lab.files import SHIM_DIRECTORY
 
 
 @dataclass(frozen=True)

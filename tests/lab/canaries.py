@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab import files
-from tests.lab.host import Lab
-from tests.lab.snapshot import Snapshot, snapshot
+from nsctl.engine.testing import files
+from nsctl.engine.testing.lab import Lab
+from nsctl.engine.testing.snapshot import Snapshot, snapshot
 
 _LINKS = """\
 link add name nsbr9 address 02:6e:73:00:00:09 type bridge

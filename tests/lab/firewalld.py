@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from struct import pack, unpack_from
 
-from tests.lab.host import Lab
-from tests.lab.namespaces import MS_BIND, mount
+from nsctl.engine.testing.lab import Lab
+from tests.lab.mounts import MS_BIND, mount
 
 __all__ = ["FakeFirewalld", "start_firewalld"]
 

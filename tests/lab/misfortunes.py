@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.files import FILLER, SHIM_DIRECTORY
-from tests.lab.host import Lab
-from tests.lab.namespaces import MS_BIND, mount
+from nsctl.engine.testing.files import FILLER, SHIM_DIRECTORY
+from nsctl.engine.testing.lab import Lab
+from tests.lab.mounts import MS_BIND, mount
 from tests.lab.shims import shim_directory
 
 

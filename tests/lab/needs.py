@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from tests.lab.host import ENVIRONMENT, Lab, LabError
+from nsctl.engine.testing.lab import ENVIRONMENT, Lab, LabError
 
 _OPTIONS = {
     "vlan": "link eth0 type vlan id 7",

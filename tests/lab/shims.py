@@ -31,9 +31,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.files import SHIM_DIRECTORY
-from tests.lab.host import ENVIRONMENT, Lab
-from tests.lab.namespaces import MS_BIND, mount
+from nsctl.engine.testing.files import SHIM_DIRECTORY
+from nsctl.engine.testing.lab import ENVIRONMENT, Lab
+from tests.lab.mounts import MS_BIND, mount
 
 Faults = Mapping[int | str, str]
 """

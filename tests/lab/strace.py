@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.lab.files import SHIM_DIRECTORY
-from tests.lab.host import ENVIRONMENT, Lab, nsctl_argv
+from nsctl.engine.testing.files import SHIM_DIRECTORY
+from nsctl.engine.testing.lab import ENVIRONMENT, Lab, nsctl_argv
 from tests.lab.shims import shim_directory
 
 _numbers = itertools.count(1)

@@ -8,8 +8,8 @@ is ready.
 
 from __future__ import annotations
 
-from tests.lab.files import SHIM_DIRECTORY
-from tests.lab.host import Lab
+from nsctl.engine.testing.files import SHIM_DIRECTORY
+from nsctl.engine.testing.lab import Lab
 from tests.lab.shims import shim_directory
 
 __all__ = ["FAILS", "LOG", "stand_in"]

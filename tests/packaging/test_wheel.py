@@ -77,6 +77,11 @@ def test_man_finds_the_pages_beside_the_installed_command(installed: Path) -> No
         assert done.stdout.startswith("-".join(words).upper())
 
 
+def test_the_wheel_has_what_holds_a_lab(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert "nsctl/engine/testing/holder.sh" in archive.namelist()
+
+
 def test_the_wheel_has_what_completes_command_lines(wheel: Path, installed: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         scripts = {name for name in archive.namelist() if name.startswith("nsctl/engine/cli/shells/")}
@@ -93,6 +98,7 @@ def test_the_source_distribution_holds_the_linked_folders(tree: Path, tmp_path: 
         members = {"/".join(Path(member.name).parts[1:]): member for member in archive.getmembers()}
     assert {f"src/{name}" for name in modules_of(tree)} <= members.keys()
     assert {"src/nsctl/engine/cli/shells/zsh/_nsctl", "man/nsctl.1"} <= members.keys()
+    assert "src/nsctl/engine/testing/holder.sh" in members
     assert not [name for name, member in members.items() if member.issym() or member.islnk()]
 
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from nsctl.engine.testing.snapshot import assert_back
 from tests.lab import Lab, needs, snapshot
-from tests.lab.snapshot import assert_back
 from tests.system.support import down, eventually, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
+from nsctl.engine.testing.snapshot import assert_same
 from tests.lab import Lab, assert_back, needs, snapshot
-from tests.lab.snapshot import assert_same
 from tests.system.support import data, down, eventually, init_of, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from nsctl.engine.testing.snapshot import assert_same
 from tests.lab import Lab, assert_back, needs, snapshot
-from tests.lab.snapshot import assert_same
 from tests.system.support import down, said, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]

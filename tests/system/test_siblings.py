@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nsctl.engine.model.names import derived_mac
+from nsctl.engine.testing.servers import socket_in
 from tests.lab import Lab, assert_back, needs, shim, snapshot
-from tests.lab.servers import socket_in
 from tests.system.support import down, eventually, refused, up
 from tests.system.test_identity import switch
 from tests.system.test_network import python

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from nsctl.engine.testing.snapshot import assert_same
 from tests.lab import Lab, assert_back, diff, needs, nsctl_argv, shim, snapshot
-from tests.lab.snapshot import assert_same
 from tests.system.support import down, eventually, init_of, up
 
 pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
+from nsctl.engine.testing.snapshot import assert_same
 from tests.lab import Lab, diff, needs, nsctl_argv, snapshot
-from tests.lab.snapshot import assert_same
 from tests.lab.strace import strace
 from tests.lab.systemd import FAILS, LOG, stand_in
 from tests.system.support import down, eventually, refused, said, up

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nsctl.engine.testing.namespaces import NEWNET, setns
 from scripts.benchmark.cost import Work
 from scripts.benchmark.host import Host
 from scripts.benchmark.variant import BRIDGE, GATEWAY, Variant, address
 from scripts.benchmark.variants.wire import VETH, Letters, Socket
-from tests.lab.namespaces import NEWNET, setns
 
 __all__ = ["Floor"]
 

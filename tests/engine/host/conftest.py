@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from nsctl.engine.testing.namespaces import NEWNET, NEWNS, NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NEWNET, NEWNS, NamespaceThread
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from nsctl.engine.model.effect import AddrOn, LinkIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.reach.model import MAIN, Hop, TableRoute
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NamespaceThread
 
 Ip = Callable[..., None]
 

@@ -18,8 +18,8 @@ from nsctl.engine.host.netlink import DumpInterruptedError, Netlink
 from nsctl.engine.host.observe import observe
 from nsctl.engine.model.effect import LinkIs, State
 from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NamespaceThread
 
 Ip = Callable[..., None]
 

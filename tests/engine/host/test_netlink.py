@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from nsctl.engine.host.netlink import DumpInterruptedError, Netlink, NoNamespaceError, attributes, in_netns, socket_in
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NamespaceThread
 
 PORT = 4711
 ERROR, DONE, LINK = 2, 3, 16

@@ -10,8 +10,8 @@ import pytest
 from nsctl.engine.host import nftables
 from nsctl.engine.host.nftables import BridgeTable, Entry
 from nsctl.engine.kit.port_filter import FILTERED_PORTS, own_addresses
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab, needs
-from tests.lab.namespaces import NamespaceThread
 
 pytestmark = [pytest.mark.system, needs("nft", "bridge")]
 

@@ -31,8 +31,8 @@ from nsctl.engine.model.effect import (
     SysctlIs,
     ZoneIs,
 )
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NamespaceThread
 
 Ip = Callable[..., None]
 OURS, ABSENT, FOREIGN = State.OURS, State.ABSENT, State.FOREIGN

@@ -17,8 +17,8 @@ from nsctl.engine.host.rtnl import (
     links,
     routes,
 )
+from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
-from tests.lab.namespaces import NamespaceThread
 
 pytestmark = pytest.mark.system
 

@@ -13,7 +13,7 @@ from nsctl.engine.store import Journal, Lock, Transaction, Unwritable, files, ho
 from nsctl.engine.store.files import BALLAST, ensure_ballast
 from tests.engine.store.conftest import bring_up, sandbox, step, take_down
 from tests.lab import Lab, full
-from tests.lab.namespaces import mount
+from tests.lab.mounts import mount
 
 pytestmark = pytest.mark.system
 

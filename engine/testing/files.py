@@ -9,14 +9,14 @@ import stat
 import time
 from collections.abc import Collection, Iterator
 
-from tests.lab.network import Section
+from nsctl.engine.testing.network import Section
 
 SHIM_DIRECTORY = "/run/shim"
-"""Where `shims` keeps its things; never part of a snapshot."""
+"""Where tests keep what they put beside a lab host's own things; never part of a snapshot."""
 FILLER = ".nsctl-lab-filler"
 """The name of the file that fills a disk in a test; never part of a snapshot."""
 ESCAPED = "nsctl-lab-escaped"
-"""Processes so named were made by a shim to outlive everything; never part of a snapshot."""
+"""Processes with this in their words were made by a test to outlive everything; never part of a snapshot."""
 
 IDLE = "sleep 2147483647 & wait"
 """In the words of an init without a workload."""
@@ -126,7 +126,9 @@ def trees(roots: Collection[str], state_directory: str, kept: Collection[str]) -
     Everything below some directories: path → type, mode, owner and content.
 
     Args:
-        state_directory: nsctl's; it may come to be there, and files in it whose names match `kept` are left out.
+        roots: The directories.
+        state_directory: nsctl's; it may come to be there.
+        kept: Names (patterns) in it that are left out.
     """
     section: Section = {}
     left_out = {SHIM_DIRECTORY, "/run/netns", "/run/xtables.lock", "/run/mount"}

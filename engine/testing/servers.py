@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.lab.host import Lab
-from tests.lab.namespaces import NEWNET, setns
+from nsctl.engine.testing.lab import Lab
+from nsctl.engine.testing.namespaces import NEWNET, setns
 
 INTERNET: Final = "internet/"
 """As a place: the neighbour. (The slash keeps it from being the name of a namespace.)"""
@@ -47,7 +47,10 @@ def socket_in(
     A socket that belongs to a network namespace of a lab.
 
     Args:
+        lab: The lab.
         place: See `Place`; a number is a process's as the test process sees it.
+        kind: SOCK_STREAM, SOCK_DGRAM, …
+        family: AF_INET, AF_INET6, …
     """
     fd = _namespace(lab, place)
     try:
@@ -93,7 +96,11 @@ def tcp_server(
     A TCP server that sends `reply` to whoever connects, until the block ends.
 
     Args:
+        lab: The lab.
+        place: Where.
+        address: At which of the place's addresses.
         port: 0 takes a free one; see `Server.port`.
+        reply: What it sends.
 
     Raises:
         OSError: The address is in use, or not there.

@@ -70,7 +70,8 @@ def _is_untouched_chain(name: str, lines: list[str]) -> bool:
 
 
 def _is_untouched_table(name: str, blocks: Listing) -> bool:
-    words = name.split()
-    if len(words) != 2 or not _is_iptables_table(words):
-        return False
-    return not blocks[name] and not any(other.startswith(f"{name} ") for other in blocks)
+    match name.split():
+        case [family, table] if _is_iptables_table([family, table]):
+            return not blocks[name] and not any(other.startswith(f"{name} ") for other in blocks)
+        case _:
+            return False

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, ParamSpec, TypeVar
 
-from tests.lab.namespaces import EVERYTHING, NEWNET, NEWNS, NEWPID, NamespaceThread
+from nsctl.engine.testing.namespaces import EVERYTHING, NEWNET, NEWNS, NEWPID, NamespaceThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,9 +103,7 @@ class Lab:
 
     @property
     def observer(self) -> NamespaceThread:
-        """
-        A thread in the lab host's network, but among the machine's files and processes: unseen, and past all shims.
-        """
+        """A thread in the lab host's network, but among the machine's files and processes: nobody there sees it."""
         return self._thread("observer", self.pid, NEWNET)
 
     @property
@@ -134,7 +132,12 @@ class Lab:
         The process is a child of the test process and its `pid` is the machine's, so signals reach the command itself.
 
         Args:
+            argv: The command.
             env: Instead of `ENVIRONMENT`.
+            cwd: Its working directory.
+            stdin: As for `subprocess.Popen`, as are the next two.
+            stdout: A pipe, unless it is given.
+            stderr: The same.
             at: Another place than the lab host: `lab.internet`.
         """
 
@@ -171,8 +174,13 @@ class Lab:
         Run a command on the lab host to its end.
 
         Args:
+            argv: The command.
             input: For its standard input, which is empty otherwise.
             timeout: In seconds; then its process group is killed.
+            env: Instead of `ENVIRONMENT`.
+            cwd: Its working directory.
+            check: Whether it has to succeed.
+            at: Another place than the lab host: `lab.internet`.
 
         Raises:
             subprocess.TimeoutExpired: It took longer.
@@ -202,7 +210,11 @@ class Lab:
         Run nsctl on the lab host, with the interpreter that runs the tests.
 
         Args:
+            args: What comes after `nsctl` on the command line.
+            input: As for `run`, as are `timeout` and `check`.
+            timeout: In seconds.
             env: Added to `ENVIRONMENT`.
+            check: Whether it has to succeed.
         """
         return self.run(nsctl_argv(*args), input=input, timeout=timeout, env=ENVIRONMENT | dict(env or {}), check=check)
 

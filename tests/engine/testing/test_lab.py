@@ -18,12 +18,10 @@ from tests.lab import (
     assert_same,
     kill_group,
     leftovers,
-    missing,
-    needs,
     snapshot,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _machine() -> tuple[list[tuple[int, str]], list[str], list[str], str]:
@@ -153,7 +151,7 @@ def test_leftovers_finds_a_lab_that_was_forgotten(lab: Lab) -> None:
 def test_a_lab_dies_with_the_test_process_that_made_it() -> None:
     program = (
         "import os, signal\n"
-        "from tests.lab import Lab\n"
+        "from nsctl.testing import Lab\n"
         "lab = Lab()\n"
         "lab.popen(['sleep', '1006'])\n"
         "print(lab.token, flush=True)\n"
@@ -168,7 +166,7 @@ def test_a_lab_dies_with_the_test_process_that_made_it() -> None:
 
 def test_a_lab_works_in_a_lab(lab: Lab) -> None:
     program = (
-        "from tests.lab import Lab, snapshot\n"
+        "from nsctl.testing import Lab, snapshot\n"
         "with Lab() as lab:\n"
         "    lab.write('/run/inner', 'x')\n"
         "    lab.run(['ip', 'netns', 'add', 'web'], check=True)\n"
@@ -198,14 +196,3 @@ def test_kill_group_ends_a_command_with_its_children(lab: Lab) -> None:
     child = lab.popen(["sh", "-c", "sleep 1000 & sleep 1001"])
     kill_group(child)
     assert child.returncode == -9
-
-
-@needs("bridge", "tool:sh")
-def test_needs_lets_a_test_run_where_the_kernel_can() -> None:
-    assert missing("bridge") == ""
-
-
-@pytest.mark.usefixtures("lab")
-def test_needs_names_what_is_missing() -> None:
-    assert missing("nosuchlink").startswith("no nosuchlink here: ")
-    assert missing("tool:no-such-tool") == "no-such-tool is not installed"

@@ -8,7 +8,7 @@ What does not count, and why:
 - empty base chains that accept, in tables of iptables: their tools make them on first use and never remove them;
 - /run/netns itself and its self-bind mount, /run/xtables.lock, /run/mount (util-linux's notes): the same;
 - /run/nsctl itself, and in it the lock, the store and the ballast, which stay by design (`kept` says otherwise);
-- /run/shim, its mounts and the processes that a shim was told to leave behind: the tests' own.
+- /run/shim, where tests keep their stand-ins for tools, its mounts, and processes that are marked as the tests' own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from tests.lab import files, network
-from tests.lab.firewall import parse_nft, parse_save
-from tests.lab.host import ENVIRONMENT, Lab
-from tests.lab.namespaces import NEWNET, setns
-from tests.lab.network import Section
+from nsctl.engine.testing import files, network
+from nsctl.engine.testing.firewall import parse_nft, parse_save
+from nsctl.engine.testing.lab import ENVIRONMENT, Lab
+from nsctl.engine.testing.namespaces import NEWNET, setns
+from nsctl.engine.testing.network import Section
 
 KEPT = ("lock", "watch.lock", "state.db*", "ballast", "key", "stores", "trail-*.head")
 """Files in nsctl's state directory that stay by design."""
@@ -53,9 +53,10 @@ def snapshot(
     """
     Take a snapshot of a lab host.
 
-    Nothing runs inside the lab for it, so it disturbs neither process numbers nor the count of calls of a shim.
+    Nothing runs inside the lab for it: process numbers and counts of tools' calls there stay as they are.
 
     Args:
+        lab: The lab.
         ifindex: Whether the indices of links count. They do where a host must be as before; they differ between hosts
             that were brought to the same state in different ways.
         state_directory: nsctl's.
@@ -95,6 +96,8 @@ def diff(before: Snapshot, after: Snapshot) -> list[str]:
 
 def assert_same(before: Snapshot, after: Snapshot) -> None:
     """
+    Nothing differs.
+
     Raises:
         AssertionError: Something differs; the message lists everything that does.
     """
@@ -109,6 +112,7 @@ def assert_back(lab: Lab, before: Snapshot, *, within: float = 2.0) -> None:
     The kernel takes some things away in the background (a link of a dead namespace goes some 30 ms later).
 
     Args:
+        lab: The lab.
         before: Taken with the defaults of `snapshot`.
         within: How long to wait for it, in seconds.
 

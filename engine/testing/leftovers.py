@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from tests.lab.host import TOKEN
+from nsctl.engine.testing.lab import TOKEN
 
 
 def leftovers(token: str = TOKEN, *, within: float = 5.0) -> list[str]:
