@@ -25,7 +25,8 @@ from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display
 from nsctl.engine.model.options import to_plain
 from nsctl.engine.model.plan import Plan
-from nsctl.engine.planning.settings import shown
+from nsctl.engine.planning.comparison import differences
+from nsctl.engine.planning.sharing import Sharing
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from nsctl.engine.executor import Session
     from nsctl.engine.store import SandboxRow
 
-__all__ = ["Wish", "described", "difference", "has_ended", "plan_of", "run", "up"]
+__all__ = ["Wish", "described", "has_ended", "plan_of", "run", "up"]
 
 
 class Wish(NamedTuple):
@@ -106,36 +107,6 @@ def plan_of(want: Wish, facts: Facts, plugins: Plugins) -> Plan:
     return plan
 
 
-def difference(row: SandboxRow, want: Wish) -> str:
-    """In what the sandbox that is up differs from what is asked for; nothing if it is the same."""
-    request = want.request
-    pairs: list[tuple[str, Any, Any]] = [("mode", row.mode, want.mode.name)]
-    if row.mode == want.mode.name:
-        keys = dict.fromkeys([*row.options, *want.options])
-        pairs += [(k.replace("_", "-"), row.options.get(k), want.options.get(k)) for k in keys]
-        pairs += [("isolate", ",".join(row.isolate), ",".join(request.isolate))]
-        pairs += [("command", list(row.command), list(request.command))]
-        keys = dict.fromkeys([*row.settings, *request.settings])
-        pairs += [(k.replace("_", "-"), row.settings.get(k), request.settings.get(k)) for k in keys]
-    # Values of variables may be secrets: which one differs is enough.
-    told = [
-        "other variables"
-        if what == "env"
-        else f"{what} is {_shown(shown(what, has))}, not {_shown(shown(what, asked))}"
-        for what, has, asked in pairs
-        if has != asked and (has or asked)
-    ]
-    return "; ".join(told)
-
-
-def _shown(value: Any) -> str:
-    if value is None or value in ([], "", {}):
-        return "unset"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return display(" ".join(map(str, value)) if isinstance(value, list) else str(value))
-
-
 def described(row: SandboxRow, *, ended: bool = False) -> str:
     """A sandbox that is up, in one line; or that was made, and whose workload has ended since."""
     if ended:
@@ -205,7 +176,7 @@ def ended_names(session: Session, name: str) -> list[str]:
     row = rows.get(name)
     if row is None or not row.info.get("init") or session.pid(row) is not None:
         return []
-    sharers = sorted(other for other, r in rows.items() if r.info.get("shares") == name)
+    sharers = Sharing(rows).sharers(name)
     if sharers:
         raise Conflict(
             f"'{name}' has ended, and {', '.join(sharers)} shares its network",
@@ -240,7 +211,7 @@ def _made(
 
 
 def _same(row: SandboxRow, want: Wish) -> None:
-    differs = difference(row, want)
+    differs = differences(row, want.mode.name, want.options, want.request)
     if differs:
         raise Conflict(
             f"'{row.name}' is up already, with other options: {differs}",

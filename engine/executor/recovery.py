@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
@@ -19,6 +19,7 @@ from nsctl.engine.executor.undo import tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.effect import NetnsIs
 from nsctl.engine.model.events import PlanFinished, PlanStarted
+from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.store import SandboxRow
 from nsctl.engine.store.files import remove_tree
 
@@ -48,8 +49,9 @@ def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> lis
     reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
     if opened is None and not reasons:
         return []
-    for name, row in rows.items():
-        _add_dependents(name, row, rows, reasons)
+    # Their processes live in a namespace that is taken away.
+    for name, target in Sharing(rows).dependents(reasons):
+        reasons[name] = f"taken down, since it shared the network of {target}"
     ident = opened.id if opened else new_transaction_id()
     names = list(reasons)
     back: list[str] = []
@@ -89,17 +91,6 @@ def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
     if thorough and row.info.get("init") and pid_of(ctx.journal, row) is None:
         return "taken down, since its init is gone"
     return ""
-
-
-def _add_dependents(name: str, row: SandboxRow, rows: Mapping[str, SandboxRow], reasons: dict[str, str]) -> None:
-    # Who shares the network of a sandbox that goes can't stay: its processes live in a namespace that is taken away.
-    target = row.info.get("shares")
-    if name in reasons or target is None:
-        return
-    if target in rows:
-        _add_dependents(target, rows[target], rows, reasons)
-    if target in reasons:
-        reasons[name] = f"taken down, since it shared the network of {target}"
 
 
 def clear_stale(ctx: Context) -> None:

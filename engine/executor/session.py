@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from nsctl.engine.model.errors import Busy, Conflict, Invalid, NsctlError, Refus
 from nsctl.engine.model.events import Event
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.plan import Plan, Step
+from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.runner import Runner
 from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, SandboxRow
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
@@ -336,18 +337,13 @@ class Session(Reading):
     def _named(self, names: Sequence[str], *, force: bool) -> list[str]:
         rows = self._known(names)
         chosen = list(dict.fromkeys(names))
-        every = list(chosen)
-        sharers: Mapping[str, str] = {n: str(r.info["shares"]) for n, r in rows.items() if r.info.get("shares")}
-        for name in every:  # grows while it is walked: sharers of sharers too
-            every += sorted(n for n, target in sharers.items() if target == name and n not in every)
-        more = every[len(chosen) :]
+        more = dict(Sharing(rows).dependents(chosen))
         if more and not force:
-            shared = next(n for n in chosen if n in sharers.values())
             raise Conflict(
-                f"'{shared}' is shared by {', '.join(more)}",
-                hint=f"take them down too: nsctl down {' '.join(every)} (or --force)",
+                f"'{next(iter(more.values()))}' is shared by {', '.join(more)}",
+                hint=f"take them down too: nsctl down {' '.join([*chosen, *more])} (or --force)",
             )
-        return every
+        return [*chosen, *more]
 
 
 def _refused_by_the_system(error: OSError, journal: Journal) -> NsctlError:

@@ -19,6 +19,7 @@ from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, Rollback
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
 from nsctl.engine.model.plan import Plan, Step
+from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
 from nsctl.engine.store.rows import INTENT, STARTED
 
@@ -248,12 +249,7 @@ def _kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
         return []
     rows = ctx.journal.sandboxes()
     kept = []
-
-    def depth(name: str) -> int:
-        target = rows[name].info.get("shares")
-        return 1 + depth(target) if target in rows else 0
-
-    for name in sorted(names, key=depth):  # who shares a network comes back after its owner
+    for name in Sharing(rows).owners_first(names):
         row = rows[name]
         if row.info.get("init") and pid_of(ctx.journal, row) is None:
             continue  # what had ended is not started again

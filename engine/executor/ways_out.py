@@ -9,8 +9,8 @@ from nsctl.engine.host.snapshot import insides, read_host
 from nsctl.engine.kit.firewall import POSTROUTING
 from nsctl.engine.model.effect import SysctlIs
 from nsctl.engine.model.plan import Step
+from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of
-from nsctl.engine.store import SandboxRow
 
 __all__ = ["ways_out"]
 
@@ -29,8 +29,10 @@ def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> 
         names: The sandboxes; all, if none is named.
         to: The address outside; one out in the internet, if not given.
     """
-    rows = {n: r for n, r in ctx.journal.sandboxes().items() if r.state == "up" and (not names or n in names)}
-    owners = {name: _owner(ctx, row) for name, row in rows.items()}
+    rows = ctx.journal.sandboxes()
+    sharing = Sharing(rows)
+    up = [name for name, row in rows.items() if row.state == "up" and (not names or name in names)]
+    owners = {n: o for n in up if (o := sharing.owner(n)) and rows[o].info.get("gateway")}
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}
@@ -51,15 +53,3 @@ def _judged(
     own = {s.effect.key for s in steps if isinstance(s.effect, SysctlIs) and s.effect.netns is None}
     host = read_host(ctx.kernel, own=own, backend=backend)
     return judge(host, promises, insides([promise.netns for promise in promises], ctx.kernel), to)
-
-
-def _owner(ctx: Context, row: SandboxRow) -> str:
-    # Whose network namespace it is in; nothing, if nsctl made no way out for that.
-    seen = {row.name}
-    while (shared := row.info.get("shares")) and shared not in seen:
-        other = ctx.journal.sandboxes().get(shared)
-        if other is None:
-            return ""
-        seen.add(shared)
-        row = other
-    return row.name if row.info.get("gateway") else ""

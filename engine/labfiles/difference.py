@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nsctl.engine.labfiles.file import Lab, Wanted
 from nsctl.engine.model.errors import Conflict
+from nsctl.engine.planning.comparison import Made, differences
+from nsctl.engine.planning.sharing import Sharing
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -21,15 +23,10 @@ STDIN = "-"
 _ENDED = "its init has ended"
 
 
-class Present(Protocol):
+class Present(Made, Protocol):
     """What is known of a sandbox that is up; the store's row is one."""
 
     name: str
-    mode: str
-    options: dict[str, Any]
-    isolate: tuple[str, ...]
-    command: tuple[str, ...]
-    settings: dict[str, Any]
     info: dict[str, Any]
     source: str
     owner: tuple[int, int] | None
@@ -96,13 +93,13 @@ def compare(
             out.new.append(one)
             continue
         _stays(row)
-        differs = _reason(row, one)
+        differs = differences(row, one.mode.name, one.options, one.request)
         if not differs and not (row.info.get("init") and ended(row)):
             out.same.append(name)
         elif row.source == source:
             out.changed.append((one, differs or _ENDED))
         else:
-            why = f"differs in {differs}" if differs else _ENDED
+            why = f"differs: {differs}" if differs else _ENDED
             raise Conflict(
                 f"'{name}' is up already, was not made by this file, and {why}",
                 hint=f"take it down first: nsctl down {name}",
@@ -140,40 +137,12 @@ def _make_room(out: Difference, named: Mapping[str, Wanted], present: Mapping[st
 
 def _add_dependents(out: Difference, named: Mapping[str, Wanted], present: Mapping[str, Present]) -> None:
     # Who shares the network of a sandbox that goes, goes with it, and comes back if the file names it.
-    going = {*out.gone, *(w.request.name for w, _ in out.changed)}
-    grown = True
-    while grown:
-        grown = False
-        for name, row in present.items():
-            target = row.info.get("shares")
-            if name in going or target not in going:
-                continue
-            if name not in named:
-                raise Conflict(
-                    f"'{target}' is shared by '{name}', which this file does not name",
-                    hint=f"take it down first: nsctl down {name}",
-                )
-            going.add(name)
-            out.same.remove(name)
-            out.changed.append((named[name], f"{target}, whose network it shares"))
-            grown = True
-
-
-def _reason(row: Present, one: Wanted) -> str:
-    request = one.request
-    if row.mode != one.mode.name:
-        return f"mode ({row.mode} → {one.mode.name})"
-    options = {k: (row.options.get(k), one.options.get(k)) for k in dict.fromkeys([*row.options, *one.options])}
-    parts = [f"{k} ({_shown(old)} → {_shown(new)})" for k, (old, new) in options.items() if old != new]
-    for what, old, new in (
-        ("isolate", tuple(row.isolate), request.isolate),
-        ("command", tuple(row.command), request.command),
-        ("settings", row.settings, request.settings),
-    ):
-        if old != new:
-            parts.append(what)
-    return ", ".join(parts)
-
-
-def _shown(value: Any) -> str:
-    return "unset" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    going = [*out.gone, *(w.request.name for w, _ in out.changed)]
+    for name, target in Sharing(present).dependents(going):
+        if name not in named:
+            raise Conflict(
+                f"'{target}' is shared by '{name}', which this file does not name",
+                hint=f"take it down first: nsctl down {name}",
+            )
+        out.same.remove(name)
+        out.changed.append((named[name], f"{target}, whose network it shares"))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.labfiles.planning import in_order
 from nsctl.engine.labfiles.text import Source
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display, said_by
 from nsctl.engine.model.options import check_plain, fields_of, from_plain, nearest, to_plain
 from nsctl.engine.model.plan import NAMESPACES
+from nsctl.engine.planning.sharing import in_order
 
 if TYPE_CHECKING:
     from dataclasses import dataclass

@@ -1,47 +1,10 @@
-"""In which order the sandboxes of a lab file are planned, and which addresses are kept for those to come."""
+"""Which addresses are kept for the sandboxes of a lab file that are still to be planned."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-__all__ = ["Reserved", "in_order"]
-
-
-def in_order(names: Mapping[str, object], targets: Mapping[str, str], firm: Container[str]) -> tuple[list[str], str]:
-    """
-    The names in their own order, but each behind its target.
-
-    Args:
-        names: The names.
-        targets: For some of them another name, of these or not.
-        firm: Those that can't do without their target; for the others, a circle is no order and no fault.
-
-    Returns:
-        The order, and a name of a circle of firm ones, if there is one.
-    """
-    out: dict[str, None] = {}
-    for first in names:
-        chain: dict[str, None] = {}
-        name = first
-        while name in names and name not in out:
-            if name in chain:
-                turned = _turned(list(chain), name, firm)
-                if not turned:
-                    return [], name
-                chain = dict.fromkeys(turned)
-                break
-            chain[name] = None
-            name = targets.get(name, "")
-        out |= dict.fromkeys(reversed(chain))
-    return list(out), ""
-
-
-def _turned(chain: list[str], start: str, firm: Container[str]) -> list[str]:
-    # The chain ends in a circle: one that can do without its target comes last in it, and is thus planned first.
-    at = chain.index(start)
-    circle = chain[at:]
-    last = next((n for n, name in enumerate(circle, 1) if name not in firm), 0)
-    return [*chain[:at], *circle[last:], *circle[:last]] if last else []
+__all__ = ["Reserved"]
 
 
 class Reserved(Mapping[str, str]):

@@ -117,7 +117,7 @@ def test_what_another_made_is_left_or_refused(lab: Lab) -> None:
     before = snapshot(lab)
     done = lab.nsctl("apply", FILE)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "'web' is up already, was not made by this file, and differs in mode (none → bridge)" in done.stderr
+    assert "'web' is up already, was not made by this file, and differs: mode is none, not bridge" in done.stderr
     assert_back(lab, before)
     assert change(lab, '[sandbox.web]\nmode = "none"\n')["same"] == ["web"]
     assert apply(lab, "") == "nothing to do: 0 as the file says\n"
@@ -178,7 +178,7 @@ def test_a_dry_run_shows_the_difference_and_the_commands_and_changes_nothing(lab
     shown = said(lab, "apply", FILE, "--dry-run")
     assert shown.splitlines()[:5] == [
         "+ more (none)",
-        "~ web (command; restarts it)",
+        "~ web (command is sleep 1000, not sleep 2000; restarts it)",
         "~ probe (web, whose network it shares; restarts it)",
         "- client-3",
         "",
@@ -192,7 +192,7 @@ def test_a_dry_run_shows_the_difference_and_the_commands_and_changes_nothing(lab
     assert "client-" not in done
     assert json.loads(said(lab, "apply", FILE, "--dry-run", "--json")) == {
         "new": ["more"],
-        "changed": {"web": "command", "probe": "web, whose network it shares"},
+        "changed": {"web": "command is sleep 1000, not sleep 2000", "probe": "web, whose network it shares"},
         "gone": ["client-3"],
         "same": ["client-1", "client-2"],
     }
