@@ -16,12 +16,12 @@ from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
 from nsctl.engine.executor.transaction import new_row, tell_sharers
-from nsctl.engine.host.observe import Observation, observe
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
 from nsctl.engine.model.effect import LinkIs, NetnsIs, State
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
+from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Plan, Spawn, Step
 from nsctl.engine.store import Damaged, SandboxRow, Unwritable
 
@@ -115,10 +115,10 @@ def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
             if step.undo and step.removed_with is None:
                 stock.wrong[step.key] = "nothing tells whether it is in place"
             continue
-        if isinstance(step.effect, NetnsIs) and step.effect.inode is None and step.effect.source is None:
+        if isinstance(step.effect, NetnsIs) and not step.effect.is_joined:
             observed = _namespace(ctx, step.effect.name, macs, inits.get(step.effect.name))
         else:
-            observed = observe(step.effect, ctx.kernel)
+            observed = step.effect.observe(ctx.kernel)
         found = results.fault(step, observed)
         if not found and (before := jumps.stopped(step)):
             found = f"no packet gets past a rule before it: {before}"

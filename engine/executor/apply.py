@@ -13,12 +13,12 @@ from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
-from nsctl.engine.host.observe import observe
 from nsctl.engine.model.effect import LinkIs, NetnsIs, NftTable, ProcessIs, State
 from nsctl.engine.model.errors import Conflict, Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.model.events import StepDone, StepStarted
 from nsctl.engine.model.events import StepFailed as StepFailedEvent
 from nsctl.engine.model.names import display
+from nsctl.engine.model.observation import Known
 from nsctl.engine.model.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.runner.batch import Batch, BatchItem, Single
@@ -149,7 +149,7 @@ def _nothing_in_the_way(ctx: Context, pending: Pending, going: set[str]) -> None
         held = ctx.others.get(step.key)
         if held is not None and adopt_of_others(ctx, pending, step, held):
             continue
-        observed = observe(step.effect, kernel)
+        observed = step.effect.observe(kernel)
         if observed.state is State.ABSENT:
             absent.add(step.key)
         elif held is not None:
@@ -235,8 +235,8 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         rows = []
         for step, outcome in finished:
             identity = ctx.identity(step)
-            if isinstance(step.effect, NetnsIs) and (step.effect.inode or step.effect.source):
-                observed = observe(step.effect, ctx.kernel)
+            if isinstance(step.effect, NetnsIs) and step.effect.is_joined:
+                observed = step.effect.observe(ctx.kernel)
                 if observed.state is not State.OURS:  # the target ended, and its PID may be a stranger's by now
                     gone = StepFailed(f"{step.why} failed: {observed.found}; the target has ended")
                     failures.append((position[step.key], gone))
@@ -297,7 +297,7 @@ def _find_out(ctx: Context, outcome: Outcome, by_key: dict[str, Step]) -> None:
     ctx.kernel.forget()
     for n, item in enumerate(outcome.batch.items):
         effect = by_key[item.key].effect
-        if effect is None or observe(effect, ctx.kernel, in_flight=True).state is State.ABSENT:
+        if effect is None or effect.observe(ctx.kernel, Known(in_flight=True)).state is State.ABSENT:
             outcome.failed, outcome.done = item, outcome.batch.items[:n]
             return
 

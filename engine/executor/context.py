@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.host.kernel import Kernel
-from nsctl.engine.host.observe import Observation, identity_of, observe
-from nsctl.engine.model.effect import ProcessIs
-from nsctl.engine.model.effect_links import host_link_of
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.events import Event
+from nsctl.engine.model.observation import Known, Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, Others, StepRow
@@ -101,22 +100,17 @@ class Context:
 
         Args:
             row: The step; it has an effect.
-            in_flight: As for `observe`; where there is no identity, if not given.
-            own_macs: As for `observe`.
+            in_flight: As in `Known`; where there is no identity, if not given.
+            own_macs: As in `Known`.
 
         Raises:
             ValueError: It has no effect.
         """
         if row.step.effect is None:
             raise ValueError(f"{row.step.key} has no effect to look at")
-        return observe(
-            row.step.effect,
-            self.kernel,
-            row.identity,
-            in_flight=row.identity is None if in_flight is None else in_flight,
-            own_macs=own_macs,
-            backend=row.tools.get("iptables", ""),
-        )
+        flying = row.identity is None if in_flight is None else in_flight
+        known = Known(row.identity, flying, own_macs, row.tools.get("iptables", ""))
+        return row.step.effect.observe(self.kernel, known)
 
     def identity_before(self, step: Step) -> dict[str, int] | None:
         """The identity of a setting of a link that nsctl does not make: it is there before; None for anything else."""
@@ -124,20 +118,20 @@ class Context:
         return self.identity(step) if _of_others(step) else None
 
     def identity(self, step: Step) -> dict[str, int] | None:
-        """The identity of what a step has just made; see `identity_of`."""
+        """The identity of what a step has just made; see `EffectBase.identity`."""
         if step.effect is None:
             return None
         of_others = _of_others(step)
         if of_others and step.key in self.identities:  # its link may have another name by now, and another one its name
             return self.identities[step.key]
-        found = identity_of(step.effect, self.kernel, of_others=of_others)
+        found = step.effect.link_identity(self.kernel) if of_others else step.effect.identity(self.kernel)
         if found is not None:
             self.identities[step.key] = found
         return found
 
 
 def _of_others(step: Step) -> bool:
-    return step.effect is not None and step.removed_with is None and host_link_of(step.effect) is not None
+    return step.effect is not None and step.removed_with is None and step.effect.host_link is not None
 
 
 def boot_time() -> float:

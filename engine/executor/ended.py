@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from nsctl.engine.model.effect import NetnsIs, ProcessIs
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.plan import Step
 
 __all__ = ["left_ended", "stranded_by"]
@@ -24,7 +24,7 @@ def left_ended(steps: Sequence[Step], again: Collection[str], absent: Collection
         again: The keys of those that a repair would do again.
         absent: The keys of those whose result is gone.
     """
-    over = {s.key for s in steps if s.key in absent and isinstance(s.effect, ProcessIs | NetnsIs)}
+    over = {s.key for s in steps if s.key in absent and s.effect is not None and s.effect.can_end}
     return stranded_by(steps, over) | {s.key for s in steps if s.key in again and isinstance(s.effect, ProcessIs)}
 
 

@@ -85,7 +85,7 @@ def _found(ctx: Context, rows: Iterable[StepRow], going: Collection[str]) -> Ite
                 ctx.kernel.link_by_index(index) if (index := (row.identity or {}).get("index")) is not None else None
             )
             bridges[there.name if there is not None else effect.name] = effect.name
-        elif isinstance(effect, NetnsIs) and effect.source is None and effect.inode is None:
+        elif isinstance(effect, NetnsIs) and not effect.is_joined:
             names += [effect.name] if row.step.key in going and effect.name not in plugins else []
     for link in ctx.kernel.links().values() if bridges else ():
         if link.master in bridges:

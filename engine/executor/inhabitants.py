@@ -28,7 +28,7 @@ def inhabitant(ctx: Context, row: StepRow) -> int | None:
         row: The step, with its identity.
     """
     effect, identity = row.step.effect, row.identity or {}
-    if isinstance(effect, NetnsIs) and "inode" in identity and effect.source is None and effect.inode is None:
+    if isinstance(effect, NetnsIs) and "inode" in identity and not effect.is_joined:
         return ctx.kernel.someone_in_inode(identity["inode"], identity.get("cookie"))
     if isinstance(effect, ProcessIs):
         return next((pid for hideout in _left_by(ctx, row) for pid in hideout.pids), None)

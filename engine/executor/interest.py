@@ -10,7 +10,6 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.own_files import sources
 from nsctl.engine.host.changes import Interest
 from nsctl.engine.model.effect import ChainIs, Effect, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
-from nsctl.engine.model.effect_links import host_link_of
 
 __all__ = ["interest_of"]
 
@@ -34,7 +33,7 @@ def interest_of(ctx: Context) -> Interest:
         if isinstance(effect, LinkIs) and effect.netns is None:
             links.add(effect.name)
             chains.add(_FIREWALLD)
-        elif (link := host_link_of(effect)) is not None:
+        elif (link := effect.host_link) is not None:
             (settings if isinstance(effect, SysctlIs) else links).add(link)
         elif isinstance(effect, NetnsIs):
             names.add(effect.name)

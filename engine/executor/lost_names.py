@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.one_by_one import one_by_one
-from nsctl.engine.host.observe import Observation
 from nsctl.engine.host.setns import NETNS_DIR
 from nsctl.engine.model.effect import NetnsIs, State
+from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.store import StepRow
 

@@ -15,7 +15,6 @@ from nsctl.engine import kit
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.port_filters import in_the_table
 from nsctl.engine.executor.undo import undo_rows
-from nsctl.engine.host.observe import identity_of, observe
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.zones import FIREWALLD, TRUSTED
@@ -121,7 +120,7 @@ def _found(ctx: Context) -> Iterator[StepRow]:
             yield _row(ctx, kit.veth(name, peer="eth0", netns=owner, mac=link.mac))
     for table, builtin, chain in OWN_CHAINS:
         for step in own_chain(table, builtin, chain):
-            if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
+            if step.effect is not None and step.effect.observe(ctx.kernel).state is State.OURS:
                 yield _row(ctx, step)
     yield from _directories(ctx, names)
 
@@ -151,7 +150,7 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
 
 
 def _row(ctx: Context, step: Step) -> StepRow:
-    return StepRow(0, step, DONE, identity_of(step.effect, ctx.kernel) if step.effect is not None else None)
+    return StepRow(0, step, DONE, step.effect.identity(ctx.kernel) if step.effect is not None else None)
 
 
 def _sandboxes(ctx: Context) -> list[str]:
@@ -188,7 +187,7 @@ def _directories(ctx: Context, names: list[str]) -> Iterator[StepRow]:
         yield StepRow(0, kit.directory(str(place), remove=_files_in(place)), DONE)
         for pidfile in sorted(place.glob("*.pid")):
             step = kit.spawn(facts, name, pidfile.stem, ("sh",), why="a process of a sandbox")
-            if step.effect is not None and observe(step.effect, ctx.kernel).state is State.OURS:
+            if step.effect is not None and step.effect.observe(ctx.kernel).state is State.OURS:
                 yield _row(ctx, step)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nsctl.engine.host.kernel import Kernel
-from nsctl.engine.host.observation import Observation
 from nsctl.engine.kit.keys import port_key
 from nsctl.engine.kit.port_filter import PORT, TABLE_KEY, made_anew, own_addresses, port_table, without
 from nsctl.engine.model.effect import NftTable, PortFilter
+from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 
 __all__ = ["as_it_is", "in_the_table", "mended"]

@@ -12,9 +12,9 @@ from nsctl.engine.executor.apply import Pending
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
-from nsctl.engine.host.observe import observe
-from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.errors import StepFailed
+from nsctl.engine.model.observation import Known
 from nsctl.engine.model.plan import Plan
 
 __all__ = ["all_in_place"]
@@ -49,7 +49,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], pending: Pending) -> None:
         row = rows.get(key)
         identity = ctx.identities.get(key) or (row.identity if row is not None else None)
         backend = row.tools.get("iptables", "") if row is not None else ""
-        observed = observe(step.effect, ctx.kernel, identity, backend=backend)
+        observed = step.effect.observe(ctx.kernel, Known(identity, backend=backend))
         found = results.fault(step, observed, backend)
         if not found and (ahead := jumps.stopped(step, backend)):
             found = f"a rule before it decides for all: {ahead}"

@@ -20,7 +20,6 @@ from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.executor.undo import undo_rows
 from nsctl.engine.executor.wiring import Wiring
-from nsctl.engine.host.observe import Observation
 from nsctl.engine.model.effect import (
     AddrOn,
     ChainIs,
@@ -31,11 +30,11 @@ from nsctl.engine.model.effect import (
     NftTable,
     PortFilter,
     RouteVia,
-    RuleTagged,
     State,
 )
 from nsctl.engine.model.errors import Interrupted, NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
+from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Command, Step
 from nsctl.engine.store import SandboxRow, StepRow
 from nsctl.engine.store.rows import DONE
@@ -256,8 +255,7 @@ def _in_order(
 
 
 def _is_filter(step: Step) -> bool:
-    effect = step.effect
-    return isinstance(effect, NftTable | PortFilter) or (isinstance(effect, RuleTagged) and effect.table == "filter")
+    return step.effect is not None and step.effect.is_packet_filter
 
 
 def _what_to_do(

@@ -20,12 +20,12 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
 from nsctl.engine.executor.port_filters import as_it_is
-from nsctl.engine.host.observe import Observation
 from nsctl.engine.host.process import init_of, pid_in
 from nsctl.engine.model.effect import ChainIs, LinkIs, NetnsIs, ProcessIs, State
-from nsctl.engine.model.effect_links import command_on_link, host_link_of
+from nsctl.engine.model.effect_links import command_on_link
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.events import StepUndone
+from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner.batch import Batch, BatchItem, ends_processes
 from nsctl.engine.runner.batches import batches_of, undo_items
@@ -208,9 +208,10 @@ def _look(
         step = row.step
         if row.state == INTENT:
             continue
-        if step.removed_with in going and not isinstance(step.effect, ProcessIs):
+        survives = step.effect is not None and step.effect.survives_removal
+        if step.removed_with in going and not survives:
             continue
-        if step.removed_with in strangers and not isinstance(step.effect, ProcessIs):
+        if step.removed_with in strangers and not survives:
             strangers.add(step.key)  # ours went with what the stranger's has replaced
             continue
         if step.effect is None:
@@ -245,7 +246,7 @@ def _under_its_name(ctx: Context, row: StepRow, observed: Observation | None) ->
     if observed is None or step.effect is None:
         return step
     new = observed.renamed or observed.link
-    old = step.effect.name if isinstance(step.effect, LinkIs) else host_link_of(step.effect)
+    old = step.effect.name if isinstance(step.effect, LinkIs) else step.effect.host_link
     if isinstance(step.effect, LinkIs) and observed.state is State.OURS:
         new = _by_index(ctx, row) or new
     if new is None or old is None:

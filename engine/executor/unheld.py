@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from nsctl.engine.executor.apply import apply
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.undo import undo_rows
-from nsctl.engine.host.observe import observe
 from nsctl.engine.model.effect import State
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
@@ -73,7 +72,7 @@ def _roll_back(ctx: Context, opened: Transaction, operation: str) -> list[str]:
 def _all_in_place(ctx: Context, steps: Sequence[Step]) -> None:
     ctx.kernel.forget()
     for number, step in enumerate(steps, 1):
-        observed = observe(step.effect, ctx.kernel) if step.effect is not None else None
+        observed = step.effect.observe(ctx.kernel) if step.effect is not None else None
         if observed is not None and (observed.state is not State.OURS or observed.drift):
             raise StepFailed(
                 f"step {number} of {len(steps)} ({step.why}) was done, and is not in place at the end: {observed.found}"

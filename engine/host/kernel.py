@@ -15,10 +15,10 @@ from nsctl.engine.host.netns import NetnsView
 from nsctl.engine.host.rtnl import RouteRow
 from nsctl.engine.host.setns import NETNS_DIR, named_inode, own_cookie
 from nsctl.engine.host.zones import Zones
-from nsctl.engine.model.effect import AddrOn, Effect, NetnsIs, SysctlIs
-from nsctl.engine.model.effect_links import compared_link
+from nsctl.engine.model.effects import Effect
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.facts import Link
+from nsctl.engine.model.host import Needs
 
 __all__ = ["Kernel", "Reader"]
 
@@ -105,29 +105,20 @@ class Kernel:
 
         So are the cookies of many namespaces.
         """
-        links, names = set(), []
-        for effect in effects:
-            if isinstance(effect, NetnsIs):
-                names.append(effect.name)
-            elif (link := compared_link(effect)) is not None:
-                links.add(link)
+        needs = _needs_of(effects)
         view = self.view(None)
         if view is not None:
-            view.expect(len(links))
-        there = [n for n in names if n not in self._cookies and self.netns_inode(n) is not None]
+            view.expect(len(needs.links))
+        there = [n for n in needs.namespaces if n not in self._cookies and self.netns_inode(n) is not None]
         if len(there) > 1:
             self._cookies.update(visited(there, lambda _: own_cookie()))
 
     def visit(self, effects: Iterable[Effect | None]) -> None:
         """Look into the named namespaces that these effects are in: each is entered once, whatever there is to see."""
-        names: dict[str, list[str]] = {}
-        for effect in effects:
-            netns = getattr(effect, "netns", None)
-            if netns is None:
-                continue
-            if isinstance(effect, AddrOn) and ":" in effect.address:
-                return  # one by one, then: this is for labs of many, of which none has IPv6 yet
-            names.setdefault(netns, []).extend([effect.key] if isinstance(effect, SysctlIs) else [])
+        needs = _needs_of(effects)
+        if needs.six:
+            return  # one by one, then: this is for labs of many, of which none has IPv6 yet
+        names = needs.inside
         there = [name for name in sorted(names.keys() - self._views.keys()) if self.netns_inode(name) is not None]
         if len(there) > 1:  # one by itself is looked at when it is asked for, at the same price
             self._views.update(visited(there, lambda name: NetnsView.here(name, names[name])))
@@ -318,6 +309,18 @@ class Kernel:
             self._starts[pid] = process.start_of(pid)
         return self._starts[pid]
 
+    def pid_in(self, pidfile: str) -> int | None:
+        """The PID in a file; None where it holds none."""
+        return process.pid_in(pidfile)
+
+    def init_of(self, pid: int) -> int:
+        """The process that a process has started as another PID namespace's init, itself where it has none."""
+        return process.init_of(pid)
+
+    def traces(self, pid: int) -> tuple[str, ...]:
+        """A process's command line, and the paths of its outputs."""
+        return (process.command_of(pid), *process.outputs_of(pid))
+
     def children(self, pid: int) -> tuple[int, ...]:
         """A process's children."""
         return process.children(pid)
@@ -340,3 +343,11 @@ class Kernel:
         if key not in self._outputs:
             self._outputs[key] = self._reader(*key)
         return self._outputs[key]
+
+
+def _needs_of(effects: Iterable[Effect | None]) -> Needs:
+    needs = Needs()
+    for effect in effects:
+        if effect is not None:
+            effect.needs(needs)
+    return needs

@@ -11,13 +11,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from struct import Struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nsctl.engine.host.firewall import TOOL_PATH
 from nsctl.engine.host.netlink import Netlink, attributes
-from nsctl.engine.host.observation import Known, Observation, absent, ours
 from nsctl.engine.kit.port_filter import FILTERED_PORTS
-from nsctl.engine.model.effect import NftTable, PortFilter
 from nsctl.engine.model.errors import NsctlError
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.model.values import dataclass
 
-__all__ = ["BridgeTable", "Entry", "HasTable", "nft_table", "port_filter", "read", "why_lacking"]
+__all__ = ["BridgeTable", "Entry", "read", "why_lacking"]
 
 _NETFILTER, _BRIDGE, _SUBSYSTEM = 12, 7, 10 << 8
 _GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENTS = (_SUBSYSTEM | n for n in (1, 4, 7, 10, 13))
@@ -86,13 +84,6 @@ class BridgeTable:
     def port(self, name: str) -> Entry:
         """The port's elements in the table."""
         return self.ports.get(name, _NOTHING)
-
-
-class HasTable(Protocol):
-    """The ruleset that these effects are compared with."""
-
-    def nft_table(self) -> BridgeTable | None:
-        """The table, if it is there."""
 
 
 def read() -> BridgeTable | None:
@@ -181,32 +172,6 @@ def _elements(netlink: Netlink, name: str) -> Iterator[bytes]:
             offset += max((size + 3) & ~3, _ATTRIBUTE.size)
             if key is not None:
                 yield attributes(key).get(1, b"")
-
-
-def nft_table(_: NftTable, kernel: HasTable, known: Known) -> Observation:
-    """The table, with the rules that it was made with."""
-    table = kernel.nft_table()
-    if table is None:
-        return absent()
-    made = known.identity.get("rules") if known.identity else None
-    changed = "" if made is None or table.rules == made else "its rules are not those that it was made with"
-    return ours(changed or "in place", changed)
-
-
-def port_filter(effect: PortFilter, kernel: HasTable, _: Known) -> Observation:
-    """Compare a port's elements; elements that were not planned are foreign, and named."""
-    table = kernel.nft_table()
-    if table is None:
-        return absent("no such table")
-    entry = table.port(effect.port)
-    if entry == _NOTHING:
-        return absent()
-    has, wanted = {*entry.macs, *entry.addresses}, {effect.mac, *effect.addresses}
-    wrong = [] if entry.listed else ["it is not judged"]
-    wrong += [f"{address} is missing" for address in sorted(wanted - has)]
-    wrong += [f"it may send as {address}, too" for address in sorted(has - wanted)]
-    drift = "; ".join(wrong)
-    return ours(drift or "in place", drift)
 
 
 def why_lacking(what: str) -> str | None:

@@ -11,14 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nsctl.engine.host.firewall import TOOL_PATH
-from nsctl.engine.host.observation import Observation, absent, foreign, ours
-from nsctl.engine.model.effect import ZoneIs
 from nsctl.engine.model.errors import Refused
 
 if TYPE_CHECKING:
     from nsctl.engine.host.dbus import Bus
 
-__all__ = ["CLIENT", "Zones", "observe_zone"]
+__all__ = ["CLIENT", "Zones"]
 
 CLIENT = "firewall-cmd"
 _SERVICE = "org.fedoraproject.FirewallD1"
@@ -72,17 +70,3 @@ def _here(pid: int) -> bool:
         return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/thread-self/ns/net").st_ino
     except OSError:
         return False
-
-
-def observe_zone(effect: ZoneIs, zones: Zones) -> Observation:
-    """Compare a link's zone with firewalld's; where it does not run, nothing is missing."""
-    try:
-        found = zones.of_links
-    except Refused as e:  # what else there is to undo is not held up by that
-        return ours(e.message, drift=e.message)
-    if found is None:
-        return absent("firewalld does not run", gone=True)
-    there = found.get(effect.link)
-    if there is None:
-        return absent("in no zone of firewalld's")
-    return ours() if there == effect.zone else foreign(f"in firewalld's zone {there}")

@@ -247,7 +247,7 @@ def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
     """The steps, waiting for and going with what the plan, or an earlier one, really makes."""
     keys = {s.key for s in steps}
     born = {key: s.key for s in steps if (key := peer_key(s)) is not None}
-    joined = {s.key for s in steps if isinstance(s.effect, NetnsIs) and (s.effect.source or s.effect.inode)}
+    joined = {s.key for s in steps if isinstance(s.effect, NetnsIs) and s.effect.is_joined}
     settings: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         after, removed_with = step.after, step.removed_with

@@ -88,7 +88,7 @@ class Journal(Records):
         step = row.step
         if not isinstance(step.effect, FileIs) or not isinstance(step.do, Command):
             raise TypeError(f"{step.key} makes no file")
-        new = replace(step, do=replace(step.do, stdin=content), effect=replace(step.effect, content=content))
+        new = replace(step, do=replace(step.do, stdin=content), effect=FileIs(step.effect.path, content))
         data = dumps(step_to_json(new))
         self._write(("UPDATE steps SET data = ?, crc = ? WHERE key = ?", [(data, checksum(step.key, data), step.key)]))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nsctl.engine.model.effect import ChainIs, LinkIs, NetnsIs, NftTable, RuleTagged, SysctlIs
+from nsctl.engine.model.effects import LinkIs, NetnsIs
 from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.plan import Step
 from nsctl.engine.store.database import Damaged, Unwritable
@@ -92,9 +92,9 @@ def _listed(host: Path) -> list[str]:
 def can_be_shared(step: Step) -> bool:
     """Whether two stores may both hold a step: what it makes is the host's, and the same whoever makes it."""
     effect = step.effect
-    if isinstance(effect, SysctlIs):
-        return effect.netns is None and step.removed_with is None
-    return isinstance(effect, ChainIs | RuleTagged | NftTable)
+    if effect is None or not effect.is_shareable:
+        return False
+    return effect.host_link is None or step.removed_with is None  # a setting goes with its link, if that is a step's
 
 
 class Others(Mapping[str, Held]):

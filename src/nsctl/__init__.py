@@ -13,8 +13,7 @@ from nsctl._version import __version__
 
 if TYPE_CHECKING:
     from nsctl.engine import kit
-    from nsctl.engine.model import effect as effects
-    from nsctl.engine.model import events
+    from nsctl.engine.model import effects, events
     from nsctl.engine.model.errors import Conflict, Invalid, NsctlError, Refused
     from nsctl.engine.model.facts import Facts, Link, Process, Sandbox
     from nsctl.engine.model.mode import Mode, Request, Steps, opt
@@ -47,7 +46,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "effects": "engine.model.effect",
+    "effects": "engine.model.effects",
     "events": "engine.model.events",
     "kit": "engine.kit",
     **dict.fromkeys(("Conflict", "Invalid", "NsctlError", "Refused"), "engine.model.errors"),

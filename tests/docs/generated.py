@@ -16,7 +16,8 @@ from nsctl.engine import kit
 from nsctl.engine.cli import foreign_words as foreign
 from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
 from nsctl.engine.cli.root import COMMANDS, command_of
-from nsctl.engine.model import effect, facts
+from nsctl.engine.model import facts
+from nsctl.engine.model.effects import EFFECTS
 from nsctl.engine.model.options import Field, fields_of
 from nsctl.hooks import spec
 from nsctl.hooks.manager import Plugins
@@ -93,8 +94,8 @@ def hook(name: str) -> str:
 def effects() -> str:
     """The effects, with their fields."""
     rows = []
-    for kind in effect.EFFECTS.values():
-        names = ", ".join(f.name for f in fields(kind))
+    for kind in EFFECTS.values():
+        names = ", ".join(kind.__struct_fields__)
         rows.append((f"`effects.{kind.__name__}({names})`", first_sentence(kind)))
     return table(("effect", "in place when"), rows)
 

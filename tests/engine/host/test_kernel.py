@@ -15,7 +15,6 @@ from nsctl.engine.host import process
 from nsctl.engine.host.content import sysctl
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.host.netlink import DumpInterruptedError, Netlink
-from nsctl.engine.host.observe import observe
 from nsctl.engine.model.effect import LinkIs, State
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.testing.namespaces import NamespaceThread
@@ -230,7 +229,7 @@ def test_few_links_are_asked_for_one_by_one_and_many_at_once(ip: Ip, inside: Nam
     kernel = Kernel(Reader())
 
     def look() -> list[State]:
-        return [observe(LinkIs(name, macs[name], "veth"), kernel).state for name in list(macs)[:count]]
+        return [LinkIs(name, macs[name], "veth").observe(kernel).state for name in list(macs)[:count]]
 
     assert inside.call(look) == [State.OURS] * count
     view = kernel.view()

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.host.kernel import Kernel
-from nsctl.engine.host.observe import Observation, identity_of, observe
-from nsctl.engine.model.effect import (
+from nsctl.engine.model.effects import (
     EFFECTS,
     AddrOn,
     ChainIs,
@@ -31,6 +30,7 @@ from nsctl.engine.model.effect import (
     SysctlIs,
     ZoneIs,
 )
+from nsctl.engine.model.observation import Known, Observation
 from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab
 
@@ -60,10 +60,10 @@ class Host:
         in_flight: bool = False,
         own: frozenset[str] = frozenset(),
     ) -> Observation:
-        return self.thread.call(lambda: observe(effect, Kernel(read), identity, in_flight=in_flight, own_macs=own))
+        return self.thread.call(lambda: effect.observe(Kernel(read), Known(identity, in_flight, own)))
 
     def identity(self, effect: Effect) -> dict[str, int]:
-        identity = self.thread.call(lambda: identity_of(effect, Kernel(read)))
+        identity = self.thread.call(lambda: effect.identity(Kernel(read)))
         assert identity is not None
         return identity
 
@@ -395,33 +395,33 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 def test_a_process_is_ours_by_its_pid_and_start_time(tmp_path: Path) -> None:
     pidfile = tmp_path / "init.pid"
     effect = ProcessIs(str(pidfile))
-    assert observe(effect, Kernel(read)).state is ABSENT
-    assert identity_of(effect, Kernel(read)) is None
+    assert effect.observe(Kernel(read)).state is ABSENT
+    assert effect.identity(Kernel(read)) is None
     child = start(pidfile, "sleep", "60")
-    identity = identity_of(effect, Kernel(read))
+    identity = effect.identity(Kernel(read))
     assert identity is not None
     assert (identity["pid"], identity["init"], identity["init_start"]) == (child.pid, child.pid, identity["start"])
-    assert observe(effect, Kernel(read), identity) == Observation(OURS, f"process {child.pid}")
+    assert effect.observe(Kernel(read), Known(identity)) == Observation(OURS, f"process {child.pid}")
     # A later process of the same PID.
-    assert observe(effect, Kernel(read), {**identity, "start": identity["start"] - 1}).state is ABSENT
+    assert effect.observe(Kernel(read), Known({**identity, "start": identity["start"] - 1})).state is ABSENT
     # Somebody damaged the pidfile: the process is known all the same.
     pidfile.unlink()
-    assert observe(effect, Kernel(read), identity).state is OURS
+    assert effect.observe(Kernel(read), Known(identity)).state is OURS
     stop(child)
-    assert observe(effect, Kernel(read), identity) == Observation(ABSENT, "not running")
+    assert effect.observe(Kernel(read), Known(identity)) == Observation(ABSENT, "not running")
 
 
 def test_a_process_that_repair_started_again_is_told_by_a_new_mark(tmp_path: Path) -> None:
     pidfile = tmp_path / "init.pid"
     effect = ProcessIs(str(pidfile))
     first = start(pidfile, "sleep", "60")
-    identity = identity_of(effect, Kernel(read))
+    identity = effect.identity(Kernel(read))
     stop(first)
     pidfile.unlink()
     time.sleep(0.02)  # a tick later
     second = start(pidfile, "sleep", "60")
-    assert observe(effect, Kernel(read), identity).state is ABSENT
-    assert observe(effect, Kernel(read), identity_of(effect, Kernel(read))).state is OURS
+    assert effect.observe(Kernel(read), Known(identity)).state is ABSENT
+    assert effect.observe(Kernel(read), Known(effect.identity(Kernel(read)))).state is OURS
     stop(second)
 
 
@@ -430,14 +430,14 @@ def test_without_a_mark_a_process_is_ours_if_it_names_the_directory(tmp_path: Pa
     pidfile.parent.mkdir()
     effect = ProcessIs(str(pidfile))
     named = start(pidfile, "sh", "-c", "sleep 60; :", "init", f"{pidfile.parent}/ready")
-    assert observe(effect, Kernel(read)).state is OURS
+    assert effect.observe(Kernel(read)).state is OURS
     stop(named)
     pidfile.unlink()
     logging = start(pidfile, "sleep", "60", output=pidfile.parent / "log")
     deadline = time.monotonic() + 10
     while str(pidfile) in Path(f"/proc/{logging.pid}/cmdline").read_text():  # until it is `sleep`
         assert time.monotonic() < deadline
-    assert observe(effect, Kernel(read)).state is OURS
+    assert effect.observe(Kernel(read)).state is OURS
     stop(logging)
 
 
@@ -446,14 +446,14 @@ def test_without_a_mark_a_stranger_with_the_pid_is_not_ours(tmp_path: Path) -> N
     pidfile.parent.mkdir()
     stranger = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
     pidfile.write_text(f"{stranger.pid}\n")
-    assert observe(ProcessIs(str(pidfile)), Kernel(read)).state is ABSENT
+    assert ProcessIs(str(pidfile)).observe(Kernel(read)).state is ABSENT
     stop(stranger)
     # One whose directory only begins with the same letters.
     neighbour = tmp_path / "web2"
     neighbour.mkdir()
     other = start(neighbour / "init.pid", "sh", "-c", "sleep 60; :", f"{neighbour}/ready")
     pidfile.write_text(f"{other.pid}\n")
-    assert observe(ProcessIs(str(pidfile)), Kernel(read)).state is ABSENT
+    assert ProcessIs(str(pidfile)).observe(Kernel(read)).state is ABSENT
     stop(other)
 
 
@@ -465,7 +465,7 @@ def test_the_mark_of_a_sandbox_names_its_init_too(tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while not (children := Kernel(read).children(child.pid)):
         assert time.monotonic() < deadline
-    identity = identity_of(ProcessIs(str(pidfile)), Kernel(read))
+    identity = ProcessIs(str(pidfile)).identity(Kernel(read))
     assert identity is not None
     assert (identity["pid"], identity["init"]) == (child.pid, children[0])
     assert identity["init_start"] == Kernel(read).process(children[0])
@@ -478,15 +478,15 @@ def test_the_mark_of_a_sandbox_names_its_init_too(tmp_path: Path) -> None:
 def test_a_file_with_other_content_or_of_another_kind_is_foreign(tmp_path: Path, local: Kernel) -> None:
     path = tmp_path / "hosts"
     effect = FileIs(str(path), "127.0.0.1 localhost\n")
-    assert observe(effect, local).state is ABSENT
+    assert effect.observe(local).state is ABSENT
     path.write_text("127.0.0.1 localhost\n")
-    assert observe(effect, local).state is OURS
+    assert effect.observe(local).state is OURS
     path.write_text("127.0.0.1 localhost")
-    assert observe(effect, local) == Observation(FOREIGN, "other content")
+    assert effect.observe(local) == Observation(FOREIGN, "other content")
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert observe(effect, local) == Observation(FOREIGN, "not a regular file")
-    assert observe(FileIs(str(tmp_path), ""), local).state is FOREIGN
+    assert effect.observe(local) == Observation(FOREIGN, "not a regular file")
+    assert FileIs(str(tmp_path), "").observe(local).state is FOREIGN
 
 
 @pytest.mark.parametrize("content", ["", "127.0.0.1 local", "127.0.0.1 localhost"])
@@ -494,19 +494,19 @@ def test_a_file_that_nsctl_died_over_is_ours_to_finish_or_remove(tmp_path: Path,
     path = tmp_path / "hosts"
     path.write_text(content)
     effect = FileIs(str(path), "127.0.0.1 localhost\n")
-    assert observe(effect, local, in_flight=True) == Observation(OURS, "half written", "half written")
-    assert observe(effect, local).state is FOREIGN
+    assert effect.observe(local, Known(in_flight=True)) == Observation(OURS, "half written", "half written")
+    assert effect.observe(local).state is FOREIGN
     path.write_text("somebody's")
-    assert observe(effect, local, in_flight=True).state is FOREIGN
+    assert effect.observe(local, Known(in_flight=True)).state is FOREIGN
 
 
 def test_a_directory_is_there_or_something_else_is(tmp_path: Path, local: Kernel) -> None:
-    assert observe(DirIs(str(tmp_path)), local).state is OURS
-    assert observe(DirIs(str(tmp_path / "missing")), local).state is ABSENT
+    assert DirIs(str(tmp_path)).observe(local).state is OURS
+    assert DirIs(str(tmp_path / "missing")).observe(local).state is ABSENT
     (tmp_path / "file").touch()
-    assert observe(DirIs(str(tmp_path / "file")), local) == Observation(FOREIGN, "not a directory")
+    assert DirIs(str(tmp_path / "file")).observe(local) == Observation(FOREIGN, "not a directory")
     (tmp_path / "link").symlink_to(tmp_path)
-    assert observe(DirIs(str(tmp_path / "link")), local).state is FOREIGN
+    assert DirIs(str(tmp_path / "link")).observe(local).state is FOREIGN
 
 
 @pytest.mark.parametrize(
@@ -522,7 +522,7 @@ def test_a_directory_is_there_or_something_else_is(tmp_path: Path, local: Kernel
     ],
 )
 def test_an_authors_command_decides_by_status_and_output(local: Kernel, effect: CommandSucceeds, state: State) -> None:
-    assert observe(effect, local).state is state
+    assert effect.observe(local).state is state
 
 
 SAMPLES: dict[str, Effect] = {
@@ -550,5 +550,5 @@ def test_each_kind_of_effect_can_be_absent_and_has_no_mark_then(kind: str) -> No
     if kind in {"nft", "port"} and os.geteuid() != 0:
         pytest.skip("only root reads what is in nftables")
     kernel = Kernel(lambda argv, _: (int(argv == ("false",)), ""))
-    assert observe(SAMPLES[kind], kernel).state is ABSENT
-    assert identity_of(SAMPLES[kind], kernel) is None
+    assert SAMPLES[kind].observe(kernel).state is ABSENT
+    assert SAMPLES[kind].identity(kernel) is None

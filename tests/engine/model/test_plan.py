@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsctl.engine.model.effect import EFFECTS, Effect, effect_from_json, effect_to_json
+from nsctl.engine.model.effects import EFFECTS, Effect, effect_from_json, effect_to_json
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.plan import (
     Command,
@@ -33,7 +32,9 @@ TYPES = {
     "int | None": st.none() | st.integers(0, 9999),
     "tuple[str, ...]": ARGV,
 }
-EFFECT = st.one_of([st.builds(cls, **{f.name: TYPES[str(f.type)] for f in fields(cls)}) for cls in EFFECTS.values()])
+EFFECT = st.one_of(
+    [st.builds(cls, **{n: TYPES[cls.__annotations__[n]] for n in cls.__struct_fields__}) for cls in EFFECTS.values()]
+)
 COMMAND = st.builds(
     Command, ARGV, st.none() | st.text(max_size=20), NAMES, st.lists(st.integers(0, 255), min_size=1).map(tuple)
 )

@@ -105,14 +105,14 @@ RULES = (
     ),
     Rule(
         "a zone that somebody chose since is left alone",
-        "engine/host/zones.py",
-        "return ours() if there == effect.zone else",
+        "engine/model/effects/zones.py",
+        "return ours() if there == self.zone else",
         "return ours() if there else",
         f"{_FIREWALLD}::test_a_zone_that_somebody_chose_since_is_named_and_left_alone",
     ),
     Rule(
         "a zone is not missed where firewalld has ended",
-        "engine/host/zones.py",
+        "engine/model/effects/zones.py",
         'return absent("firewalld does not run", gone=True)',
         'return absent("firewalld does not run")',
         f"{_FIREWALLD}::test_where_it_was_stopped_nobody_misses_the_zone_and_down_leaves_nothing",

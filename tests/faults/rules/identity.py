@@ -19,16 +19,16 @@ RULES = (
     ),
     Rule(
         "others rely on it only if they switched it on since",
-        "engine/host/observe.py",
-        'effect.globally.split() == effect.value.split():\n        return ""',
-        'False:\n        return ""',
+        "engine/model/effects/settings.py",
+        'self.globally.split() == self.value.split():\n            return ""',
+        'False:\n            return ""',
         f"{_IDENTITY}::test_forwarding_that_was_on_for_all_links_before_is_no_reason_to_leave_ours",
     ),
     Rule(
         "a setting is known by the index of its link",
-        "engine/host/observe.py",
-        'if identity and "index" in identity and (name',
-        "if False and (name",
+        "engine/model/effects/base.py",
+        'if not known.identity or "index" not in known.identity or (name',
+        "if True or (name",
         f"{_IDENTITY}::test_a_link_that_is_gone_and_made_anew_by_others_keeps_its_setting",
     ),
     Rule(
@@ -40,8 +40,8 @@ RULES = (
     ),
     Rule(
         "a hardware address alone makes no link nsctl's",
-        "engine/host/observe.py",
-        "elif effect.netns is None and index is not None and link.index != index:",
+        "engine/model/effects/links.py",
+        "elif self.netns is None and index is not None and link.index != index:",
         "elif False:",
         f"{_IDENTITY}::test_a_bridge_of_the_same_name_and_hardware_address_is_a_strangers_all_the_same",
     ),
@@ -55,8 +55,8 @@ RULES = (
     Rule(
         "rules are looked for in the back end that made them",
         "engine/executor/context.py",
-        'backend=row.tools.get("iptables", ""),',
-        'backend="",',
+        'own_macs, row.tools.get("iptables", ""))',
+        'own_macs, "")',
         f"{_IDENTITY}::test_rules_are_removed_with_the_back_end_that_made_them[-legacy-nft]",
     ),
     Rule(
@@ -75,8 +75,8 @@ RULES = (
     ),
     Rule(
         "a namespace is known by its cookie",
-        "engine/host/observe.py",
-        "inode == expected and _same(effect, kernel, identity) else",
+        "engine/model/effects/namespaces.py",
+        "inode == expected and self._same(host, identity) else",
         "inode == expected else",
         "tests/engine/host/test_observe.py::test_a_namespace_of_the_same_number_with_another_cookie_is_foreign",
     ),

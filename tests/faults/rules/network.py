@@ -29,7 +29,7 @@ RULES = (
     ),
     Rule(
         "a bridge that was joined is known by its index",
-        "engine/host/observe.py",
+        "engine/model/effects/links.py",
         "if there is not None and there.index == index:",
         "if there is not None and there.name == master:",
         f"{_JOIN}::test_a_bridge_that_is_replaced_while_it_is_joined_is_not_joined",
@@ -227,9 +227,9 @@ RULES = (
     ),
     Rule(
         "a setting of a link that is gone is missed by nobody",
-        "engine/host/observe.py",
-        "        return replace(observed, gone=True)",
-        "        return observed",
+        "engine/model/effects/base.py",
+        "            return replace(observed, gone=True)",
+        "            return observed",
         "tests/system/test_way_out.py::test_a_sandbox_keeps_its_way_out_whatever_becomes_of_the_uplinks"
         "[its link is gone, and comes back]",
     ),
@@ -312,7 +312,7 @@ RULES = (
     ),
     Rule(
         "a table whose rules others changed is told from nsctl's",
-        "engine/host/nftables.py",
+        "engine/model/effects/port_filter.py",
         'changed = "" if made is None or table.rules == made else',
         'changed = "" if made is None or table.rules else',
         "tests/system/test_siblings.py::test_what_others_did_to_the_table_is_named_and_mended[a rule is inserted]",
@@ -326,7 +326,7 @@ RULES = (
     ),
     Rule(
         "a port that others let send more is named",
-        "engine/host/nftables.py",
+        "engine/model/effects/port_filter.py",
         "for address in sorted(has - wanted)]",
         "for address in ()]",
         _MORE,
@@ -340,9 +340,9 @@ RULES = (
     ),
     Rule(
         "the table stays while another store needs it",
-        "engine/store/others.py",
-        "isinstance(effect, ChainIs | RuleTagged | NftTable)",
-        "isinstance(effect, ChainIs | RuleTagged)",
+        "engine/model/effects/port_filter.py",
+        '"""It judges the ports of all stores."""\n        return True',
+        "return False",
         "tests/system/test_siblings.py::test_two_stores_share_the_table_and_the_last_one_deletes_it",
     ),
     Rule(

@@ -1,20 +1,30 @@
-"""What was found where an effect should be."""
+"""What was found where an effect should be, and what is known of a step besides its effect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
-
-from nsctl.engine.model.effect import State
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
     from nsctl.engine.model.values import dataclass
 
-__all__ = ["Identity", "Known", "Observation", "absent", "foreign", "ours"]
+__all__ = ["Identity", "Known", "Observation", "State", "absent", "foreign", "ours"]
 
 Identity = Mapping[str, int]
+
+
+class State(Enum):
+    """What the kernel says of an effect."""
+
+    OURS = "ours"
+    """In place, and made by nsctl."""
+    ABSENT = "absent"
+    """Not there."""
+    FOREIGN = "foreign"
+    """Something else is in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +51,24 @@ class Observation:
     gone: bool = False
 
 
-_IN_PLACE = Observation(State.OURS, "in place")
-
-
 class Known(NamedTuple):
-    """What is known of a step besides its effect; see `observe`."""
+    """
+    What is known of a step besides its effect.
 
-    identity: Identity | None
-    in_flight: bool
-    own_macs: frozenset[str]
-    backend: str
+    Args:
+        identity: What the effect's `identity` was right after the step.
+        in_flight: The step had started when nsctl died, so nobody knows whether it ran.
+        own_macs: With `in_flight`: the hardware addresses of links that nsctl may have put into the namespace by then.
+        backend: The iptables back end that a rule or chain was made with; the one in use, if empty.
+    """
+
+    identity: Identity | None = None
+    in_flight: bool = False
+    own_macs: frozenset[str] = frozenset()
+    backend: str = ""
+
+
+_IN_PLACE, _MISSING = Observation(State.OURS, "in place"), Observation(State.ABSENT, "missing")
 
 
 def ours(found: str = "in place", drift: str = "", renamed: str | None = None) -> Observation:
@@ -60,7 +78,7 @@ def ours(found: str = "in place", drift: str = "", renamed: str | None = None) -
 
 def absent(found: str = "missing", *, gone: bool = False) -> Observation:
     """It is not there."""
-    return Observation(State.ABSENT, found, gone=gone)
+    return Observation(State.ABSENT, found, gone=gone) if found != "missing" or gone else _MISSING
 
 
 def foreign(found: str) -> Observation:
