@@ -6,21 +6,19 @@ Values of environment variables are left out: they may be secrets.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
 from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
 from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.plan import Command, Spawn, Step
+from nsctl.hooks.argv import argv_of
 
-__all__ = ["UNDOING", "argv_of", "record_of"]
+__all__ = ["UNDOING", "record_of"]
 
 UNDOING = frozenset({"down", "recover", "systemd uninstall"})
 """Operations that undo steps: what counts then is the undo."""
 OUTPUT_MAX = 2000
 """Characters of a step's output that are kept; its hash is of the whole."""
-_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=.*", re.DOTALL)
 
 
 def record_of(event: Event) -> tuple[str, dict[str, Any]]:
@@ -70,19 +68,6 @@ def _undo(step: Step) -> dict[str, Any]:
         "undo": [_do(c) for c in step.undo],
         **({"removed_with": step.removed_with} if step.removed_with else {}),
     }
-
-
-def argv_of(words: Sequence[str]) -> list[str]:
-    """The words, the values of variables that `env` sets left out: they may be secrets."""
-    if "env" not in " ".join(words):  # the usual case, thousands of times in a lab
-        return list(words)
-    shown: list[str] = []
-    setting = False
-    for word in words:
-        named = _VARIABLE.fullmatch(word)
-        shown.append(f"{named[1]}=..." if setting and named else word)
-        setting = word == "env" or word.endswith("/env") or (setting and (named is not None or word.startswith("-")))
-    return shown
 
 
 def _output(stdout: str, stderr: str) -> dict[str, str]:

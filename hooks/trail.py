@@ -9,39 +9,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nsctl.engine.model.hashing import sha256
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["START", "Verdict", "check", "heads_differ", "seal", "sealed"]
 
 START = "0" * 64
 """The first record has this in place of a previous hash."""
-_SEALED = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}', re.DOTALL)
+_SEALED = rb'(?s)(\{.*),"hash":"([0-9a-f]{64})"\}'
 
 
-@dataclass(slots=True)
 class Verdict:
-    """
-    What a look at a trail found.
+    """What a look at a trail found."""
 
-    Args:
-        records: How many records are whole and in place.
-        problems: What is wrong, one line each, in the order of the trail.
-        notes: What is as it may be, but worth knowing.
-        last: The last whole record.
-    """
-
-    records: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    last: dict[str, Any] | None = None
+    def __init__(self) -> None:
+        self.records = 0
+        """How many records are whole and in place."""
+        self.problems: list[str] = []
+        """What is wrong, one line each, in the order of the trail."""
+        self.notes: list[str] = []
+        """What is as it may be, but worth knowing."""
+        self.last: dict[str, Any] | None = None
+        """The last whole record."""
 
 
 def seal(text: str) -> tuple[str, str]:
@@ -57,7 +47,7 @@ def seal(text: str) -> tuple[str, str]:
 
 def sealed(line: bytes) -> tuple[dict[str, Any], str] | None:
     """A record and its hash; None where the line is not a record whose hash is right."""
-    found = _SEALED.fullmatch(line)
+    found = re.fullmatch(_SEALED, line)
     if found is None or sha256(found[1] + b"}").hexdigest().encode() != found[2]:
         return None
     try:

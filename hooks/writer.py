@@ -11,16 +11,16 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from nsctl._version import __version__
 from nsctl.engine.model.errors import Refused
 from nsctl.hooks.apart import copy_is_missing, read_copy, read_head, remember_apart, text_of
+from nsctl.hooks.argv import argv_of
 from nsctl.hooks.logs import end_of, last_of, older
-from nsctl.hooks.records import argv_of
 from nsctl.hooks.trail import heads_differ, seal
 
 __all__ = ["MISSING", "Chain", "TrailFile", "is_named", "now", "reason"]
@@ -217,7 +217,8 @@ def _boot_id() -> str:
 
 def now() -> str:
     """The time as records have it: UTC, to the microsecond."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06}Z"
 
 
 def is_named(record: dict[str, Any], copy: str) -> bool:

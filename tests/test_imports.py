@@ -47,7 +47,7 @@ PURE_MODULES = frozenset(
 # What touches the system, or loads code that does.
 SYSTEM = frozenset(
     "asyncio ctypes fcntl glob http importlib io multiprocessing os pathlib plumbum pty pwd resource select shutil "
-    "signal socket sqlite3 subprocess tempfile termios threading tty urllib.request".split()
+    "signal socket _socket sqlite3 _sqlite3 subprocess tempfile termios threading tty urllib.request".split()
 )
 # The exceptions: they only work on strings.
 HARMLESS = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
@@ -68,9 +68,9 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"os", "pathlib", "signal", "threading"}),
         "holds signals while steps run; two workers",
     ),
-    "nsctl.engine.lazy_imports": (frozenset({"importlib"}), "imports libraries without their heavy parts"),
+    "nsctl.engine.lazy_imports": (frozenset({"importlib", "pathlib"}), "imports libraries without their heavy parts"),
     "nsctl.engine.host.setns": (
-        frozenset({"ctypes", "os", "socket"}),
+        frozenset({"_socket", "ctypes", "os"}),
         "setns(2), before Python 3.12 through libc; a namespace's cookie, by a socket in it",
     ),
     "nsctl.engine.host*": (
@@ -84,7 +84,7 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         "the one funnel: runs the commands, with a deadline, in a namespace; a plain write may be an ioctl",
     ),
     "nsctl.engine.store*": (
-        frozenset({"fcntl", "os", "pathlib", "sqlite3"}),
+        frozenset({"_sqlite3", "fcntl", "os", "pathlib", "sqlite3"}),
         "the database, its directory and its lock",
     ),
     "nsctl.engine.testing*": (SYSTEM, "runs a mode in a lab of its own; nsctl itself never imports it"),

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nsctl.engine.lazy_imports import load_pathlib
 from nsctl.engine.model.errors import Interrupted, NsctlError
 
 __all__ = ["main"]
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # a command's life is short, and of a large lab the collector takes a tenth of it
     _open_standard_streams()
     os.umask(0o077)
+    load_pathlib()
     from nsctl.engine.cli import out
 
     try:

@@ -58,8 +58,6 @@ def _as_root() -> str:
 
 def spoken(text: str) -> str:
     """A line for people, its commands as they have to be typed: `nsctl ls` becomes `sudo scripts/nsctl ls`."""
-    if "nsctl" not in text:
-        return text
     root = _as_root()
     if root == "nsctl" == program():
         return text

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +13,12 @@ from nsctl.engine.model.errors import Conflict, Invalid, Refused
 from nsctl.engine.model.names import display
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
-
     from nsctl.engine.executor import Session
     from nsctl.engine.executor.reading import Reading
     from nsctl.engine.model.events import Event
     from nsctl.engine.model.facts import Facts
     from nsctl.engine.store import SandboxRow
     from nsctl.hooks.manager import Plugins
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["AppContext", "need_root", "no_sandbox", "sandbox_in", "settled"]
 
@@ -38,7 +32,6 @@ def _session_type() -> Any:
     return Session
 
 
-@dataclass(slots=True)
 class AppContext:
     """
     What every command is given.
@@ -50,10 +43,17 @@ class AppContext:
         words: The command line, for hints.
     """
 
-    state_dir: Path = field(default_factory=lambda: _absolute("NSCTL_STATE_DIR", "/run/nsctl"))
-    audit_log: Path = field(default_factory=lambda: _absolute("NSCTL_AUDIT_LOG", "/var/log/nsctl/audit.jsonl"))
-    session_type: Callable[[], Any] = _session_type
-    words: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        state_dir: Path | None = None,
+        audit_log: Path | None = None,
+        session_type: Callable[[], Any] = _session_type,
+        words: list[str] | None = None,
+    ) -> None:
+        self.state_dir = state_dir or _absolute("NSCTL_STATE_DIR", "/run/nsctl")
+        self.audit_log = audit_log or _absolute("NSCTL_AUDIT_LOG", "/var/log/nsctl/audit.jsonl")
+        self.session_type = session_type
+        self.words = words or []
 
     @contextmanager
     def open_readonly(self) -> Iterator[Session | None]:
@@ -91,7 +91,7 @@ class AppContext:
         Raises:
             Invalid: There is something else.
         """
-        from nsctl.engine.model.facts import HIDDEN
+        from nsctl.engine.model.places import HIDDEN
 
         folder, name = self.audit_log.parent, self.audit_log.name
         try:
@@ -109,7 +109,7 @@ class AppContext:
     @property
     def head_copy(self) -> str:
         """Where the number and hash of the trail's last record are kept a second time, apart from the log."""
-        from nsctl.engine.model.facts import HOST_DIR
+        from nsctl.engine.model.places import HOST_DIR
         from nsctl.hooks.apart import copy_name
 
         return f"{HOST_DIR}/{copy_name(str(self.audit_log))}"
@@ -220,6 +220,8 @@ def need_root(world: AppContext) -> None:
         Refused: The process is not root's.
     """
     if os.geteuid() != 0:
+        import shlex
+
         command = shlex.join(world.words)
         raise Refused("this needs root", hint="sudo nsctl " + command.replace("\n", "\\n"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nsctl.engine.cli.context import need_root, sandbox_in
@@ -43,7 +42,6 @@ def enter(
         Refused: It is not up, or its init has died.
     """
     from nsctl.engine.cli.foreground import foreground, masks_for
-    from nsctl.engine.cli.settings import as_command
 
     need_root(world)
     with world.read() as session:
@@ -54,7 +52,10 @@ def enter(
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
     if pid is None and row.info.get("init"):
         raise Refused(f"the init of '{name}' has died", hint=f"nsctl recover, or nsctl down {name}")
-    row = replace(row, settings=as_command(row.settings, user=user, workdir=workdir, env=env or ()))
+    if user is not None or workdir is not None or env:
+        from nsctl.engine.cli.settings import as_command
+
+        row = row.with_settings(as_command(row.settings, user=user, workdir=workdir, env=env or ()))
     world.record("exec_started", name, argv=command)
     return foreground(row, pid, command, masked)
 

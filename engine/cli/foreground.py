@@ -16,7 +16,6 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from nsctl.engine.cli import out
@@ -114,7 +113,7 @@ def foreground(
     from nsctl.engine.planning import enter as entering
 
     variables = row.settings.get("env", {})
-    there = replace(row, settings=row.settings | {"env": {}})
+    there = row.with_settings(row.settings | {"env": {}})
     environment = entering.environment(there.settings, _terminal_type())
     argv = list(entering.enter(there, pid, tuple(command), masked, _tool, here=_here(), told=bool(variables)))
     start = start_of(pid) if pid is not None else None
@@ -168,7 +167,7 @@ def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
 
 
 def _tool(name: str) -> str:
-    from nsctl.engine.runner import find_tool, missing_tool
+    from nsctl.engine.runner.tools import find_tool, missing_tool
 
     path = find_tool(name)
     if path is None:

@@ -8,8 +8,6 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.cli.called import spoken
-
 if TYPE_CHECKING:
     from nsctl.hooks.manager import Plugins
 
@@ -142,6 +140,15 @@ def close() -> None:
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream.fileno())
                 os.close(null)
+
+
+def spoken(text: str) -> str:
+    """A line for people, with nsctl called in it as it was called; see `called`."""
+    if "nsctl" not in text:
+        return text
+    from nsctl.engine.cli import called
+
+    return called.spoken(text)
 
 
 def _stderr(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Interface
 from typing import Any, NamedTuple
 
-from nsctl.engine.host.process import start_of
+from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.kit.firewall import filter_network
 from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs
 from nsctl.engine.model.facts import Sandbox
@@ -13,7 +13,7 @@ from nsctl.engine.model.plan import Plan, Spawn
 from nsctl.engine.planning.forecast import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
 from nsctl.engine.store import Journal, SandboxRow
 
-__all__ = ["ListedNetwork", "described", "info_of", "networks", "pid_of"]
+__all__ = ["ListedNetwork", "described", "info_of", "networks"]
 
 
 def info_of(plan: Plan) -> dict[str, Any]:
@@ -106,15 +106,3 @@ def described(journal: Journal, row: SandboxRow) -> Sandbox:
         isolate=row.isolate,
         ended=bool(row.info.get("init")) and pid is None,
     )
-
-
-def pid_of(journal: Journal, row: SandboxRow) -> int | None:
-    """The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's."""
-    key = row.info.get("init")
-    step = journal.step(key) if key else None
-    if step is None or step.identity is None:
-        return None
-    pid, init = step.identity.get("pid"), step.identity.get("init")
-    if pid is None or init is None or start_of(pid) != step.identity.get("start"):
-        return None
-    return init if start_of(init) == step.identity.get("init_start") else None

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from nsctl.engine.executor.context import Context
-from nsctl.engine.executor.inventory import pid_of
 from nsctl.engine.executor.one_by_one import one_by_one
+from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.host.facts import RESOLV_CONFS, resolv_conf
 from nsctl.engine.host.setns import NETNS_DIR
 from nsctl.engine.model.effect import FileIs

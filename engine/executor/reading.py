@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nsctl.engine.executor.inventory import pid_of
-from nsctl.engine.model.facts import HIDDEN, Facts
-from nsctl.engine.store import Journal, Others, SandboxRow, StepRow
+from nsctl.engine.host.process import start_of
+from nsctl.engine.model.places import HIDDEN
 from nsctl.engine.store.files import HOST_DIR
+from nsctl.engine.store.sandboxes import Sandboxes, SandboxRow
 
-__all__ = ["Reading"]
+if TYPE_CHECKING:
+    from nsctl.engine.model.facts import Facts
+    from nsctl.engine.store import Journal, Others, StepRow
+
+__all__ = ["Reading", "pid_of"]
 
 
 class Reading:
@@ -27,14 +32,24 @@ class Reading:
         self.state_dir = state_dir
         self.hidden: tuple[str, ...] = HIDDEN
         """Directories that no sandbox may reach, beside the state directory."""
+        self._sandboxes: Sandboxes | None = None
         self._store: tuple[Journal, Others] | None = None
 
     @property
     def store(self) -> tuple[Journal, Others]:
         """The store, and the host's other stores; there are some only while it is open."""
         if self._store is None:
-            raise RuntimeError("outside of a session")
+            if self._sandboxes is None:
+                raise RuntimeError("outside of a session")
+            from nsctl.engine.store import Journal, Others
+
+            self._store = Journal(self.state_dir, readonly=True, host=HOST_DIR), Others(HOST_DIR, self.state_dir)
         return self._store
+
+    @property
+    def _rows(self) -> Sandboxes:
+        # What is loaded already, and of the rest as little as will do.
+        return self._sandboxes if self._store is None and self._sandboxes is not None else self.store[0]
 
     @classmethod
     @contextmanager
@@ -49,16 +64,17 @@ class Reading:
             yield None
             return
         found = cls(state_dir)
-        journal = Journal(state_dir, readonly=True, host=HOST_DIR)
+        found._sandboxes = Sandboxes(state_dir, host=HOST_DIR)
         try:
-            found._store = journal, Others(HOST_DIR, state_dir)
             yield found
         finally:
-            journal.close()
+            found._sandboxes.close()
+            if found._store is not None:
+                found._store[0].close()
 
     def sandboxes(self) -> dict[str, SandboxRow]:
         """All sandboxes, by name."""
-        return self.store[0].sandboxes()
+        return self._rows.sandboxes()
 
     @property
     def unfinished(self) -> bool:
@@ -71,7 +87,7 @@ class Reading:
 
     def pid(self, row: SandboxRow) -> int | None:
         """The PID of a sandbox's init on the host, if it lives: its start time is compared."""
-        return pid_of(self.store[0], row)
+        return pid_of(self._rows, row)
 
     def facts(self, without: Sequence[str] = ()) -> Facts:
         """
@@ -84,3 +100,15 @@ class Reading:
 
         journal, others = self.store
         return facts_of(self.state_dir, journal, without, others, self.hidden)
+
+
+def pid_of(store: Sandboxes, row: SandboxRow) -> int | None:
+    """The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's."""
+    key = row.info.get("init")
+    identity = store.identity(key) if key else None
+    if identity is None:
+        return None
+    pid, init = identity.get("pid"), identity.get("init")
+    if pid is None or init is None or start_of(pid) != identity.get("start"):
+        return None
+    return init if start_of(init) == identity.get("init_start") else None

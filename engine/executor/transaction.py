@@ -10,9 +10,10 @@ from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.apply import Pending, apply, interrupted, now, prepare
 from nsctl.engine.executor.authority import check_kept
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
-from nsctl.engine.executor.inventory import info_of, pid_of
+from nsctl.engine.executor.inventory import info_of
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.postconditions import all_in_place
+from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.executor.undo import Undone, tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed

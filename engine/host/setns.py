@@ -64,13 +64,15 @@ def own_cookie() -> int | None:
 
     Inode numbers are given again at once. None on kernels before 5.14.
     """
-    import socket
+    import _socket  # what `socket` is made of, without its thousand names
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
-        try:
-            return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
-        except OSError:
-            return None
+    found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        return int.from_bytes(found.getsockopt(_socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+    except OSError:
+        return None
+    finally:
+        found.close()
 
 
 def named_inode(path: str) -> int | None:

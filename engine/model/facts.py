@@ -12,6 +12,7 @@ from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
+from nsctl.engine.model.places import HIDDEN, HOST_DIR
 from nsctl.engine.model.plan import Step
 
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ else:
     from nsctl.engine.model.values import dataclass
 
 __all__ = ["HIDDEN", "HOST_DIR", "Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
-
-HOST_DIR = "/run/nsctl"
-"""Where nsctl keeps what is host-wide, wherever a state directory lies."""
-HIDDEN = ("/var/log/nsctl",)
-"""The folder of the audit trail, if no other is set."""
 
 
 @dataclass(frozen=True, slots=True)

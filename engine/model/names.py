@@ -34,9 +34,10 @@ __all__ = [
 MASK = "nsctl:"
 """What the sources of nsctl's mounts begin with that hide something; the sandbox's name follows."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_IFNAME = re.compile(r"[a-z][a-z0-9_.-]*")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# Patterns are text, compiled when they are first used: for a command most never are.
+_NAME = r"[a-z][a-z0-9_-]*"
+_IFNAME = r"[a-z][a-z0-9_.-]*"
+_MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 NAME_MAX = 63
 """The longest label of a host name (RFC 1035), since the name is the sandbox's hostname."""
 SHOWN_MAX = 80
@@ -48,7 +49,7 @@ _RESERVED_IFNAMES = {
     "all": "in the kernel's settings it means every interface (net/ipv4/conf/all)",
     "default": "in the kernel's settings it means interfaces to come (net/ipv4/conf/default)",
 }
-_NUMBERED = re.compile(r"nsbr[0-9]{1,6}")
+_NUMBERED = r"nsbr[0-9]{1,6}"
 _OTHER_MEANING = {
     "default": "the default network is the one without --network",
     "all": "it would read as all networks",
@@ -90,7 +91,7 @@ def check_name(name: str, what: str = "name") -> str:
 
 def is_name(word: str) -> bool:
     """Whether a sandbox may be called so."""
-    return len(word) <= NAME_MAX and _NAME.fullmatch(word) is not None
+    return len(word) <= NAME_MAX and re.fullmatch(_NAME, word) is not None
 
 
 def check_ifname(name: str, what: str = "interface name") -> str:
@@ -102,7 +103,7 @@ def check_ifname(name: str, what: str = "interface name") -> str:
     """
     if name in _RESERVED_IFNAMES:
         raise Invalid(f"{what} '{name}' is reserved: {_RESERVED_IFNAMES[name]}", hint="choose another name")
-    if len(name) <= IFNAME_MAX and _IFNAME.fullmatch(name):
+    if len(name) <= IFNAME_MAX and re.fullmatch(_IFNAME, name):
         return name
     raise Invalid(
         f"{what} '{display(name)}' is not allowed",
@@ -130,7 +131,7 @@ def network_bridge(name: str) -> str:
     No link of a sandbox is called like it (see `host_ifname`). Two long names may meet in one bridge; the second is
     then refused as any other that finds its bridge taken. `nsbr0` and the like are their own bridges.
     """
-    if _NUMBERED.fullmatch(name):
+    if re.fullmatch(_NUMBERED, name):
         return name
     plain = f"nsbr-{name}"
     if len(plain) <= IFNAME_MAX:
@@ -146,7 +147,7 @@ def check_mac(mac: str) -> str:
         Invalid: It is malformed, multicast or zero.
     """
     low = mac.lower()
-    if not _MAC.fullmatch(low):
+    if not re.fullmatch(_MAC, low):
         raise Invalid(f"'{display(mac)}' is not a hardware address", hint="write it like 02:42:0a:00:03:02")
     if int(low[:2], 16) & 1 or low == "00:00:00:00:00:00":
         raise Invalid(f"'{low}' is not a unicast address", hint="the first byte must be even, and not all may be zero")

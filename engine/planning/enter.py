@@ -7,8 +7,7 @@ from typing import Any, Protocol
 
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display
-from nsctl.engine.planning.init import PATH, home_of
-from nsctl.engine.planning.variables import taken
+from nsctl.engine.planning.variables import PATH, home_of, taken
 
 __all__ = ["BEGIN", "CAPABILITIES", "VARIABLES", "Enterable", "bounded", "enter", "environment"]
 

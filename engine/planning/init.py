@@ -10,19 +10,18 @@ always private, and that of a sandbox without `mount` in all else follows the ho
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.model.facts import HOST_DIR, Facts
 from nsctl.engine.model.mode import Request
 from nsctl.engine.model.names import mask_of
+from nsctl.engine.planning.variables import PATH, home_of
 
-__all__ = ["PATH", "SCRIPT", "TABLE", "VARIABLES", "fixed_lines", "hidden_from", "home_of", "masks", "script"]
+__all__ = ["SCRIPT", "TABLE", "VARIABLES", "fixed_lines", "hidden_from", "masks", "script"]
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMES = "/run/netns"
 _READ_ONLY = "ro,nosuid,nodev,noexec"
 _EMPTY = "ro,size=4k,mode=000"
@@ -63,14 +62,6 @@ def script(request: Request, facts: Facts) -> str:
     lines += [f"export PATH={PATH}", "unset LC_ALL OLDPWD"]
     lines.append('exec "$@"')
     return "\n".join(lines) + "\n"
-
-
-def home_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that say whose a command is."""
-    user = settings.get("user")
-    if not user:
-        return {"HOME": "/root"}
-    return {"HOME": user["home"], **({"USER": user["login"], "LOGNAME": user["login"]} if user["login"] else {})}
 
 
 def masks(name: str, hidden: Iterable[str], *, privileged: bool, tools: str) -> str:

@@ -10,8 +10,12 @@ descriptor that was opened outside.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["taken", "text_of"]
+__all__ = ["PATH", "home_of", "taken", "text_of"]
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""That of every command in a sandbox, if it is given no other."""
 
 
 def text_of(variables: Mapping[str, str]) -> str:
@@ -27,3 +31,11 @@ def taken(descriptor: int) -> str:
     """
     each = 'while IFS= read -r nsctl_v; do command export "$nsctl_v" 2>/dev/null; done'
     return f"{each} <&{descriptor}; exec {descriptor}<&-; unset nsctl_v; "
+
+
+def home_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that say whose a command is."""
+    user = settings.get("user")
+    if not user:
+        return {"HOME": "/root"}
+    return {"HOME": user["home"], **({"USER": user["login"], "LOGNAME": user["login"]} if user["login"] else {})}

@@ -8,8 +8,21 @@ The one funnel: every command that changes the host goes through here.
 
 from __future__ import annotations
 
-from nsctl.engine.runner.process import Runner
-from nsctl.engine.runner.result import Result
-from nsctl.engine.runner.tools import TOOL_PATH, find_tool, iptables_backend, missing_tool
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsctl.engine.runner.process import Runner
+    from nsctl.engine.runner.result import Result
+    from nsctl.engine.runner.tools import TOOL_PATH, find_tool, iptables_backend, missing_tool
 
 __all__ = ["TOOL_PATH", "Result", "Runner", "find_tool", "iptables_backend", "missing_tool"]
+
+
+def __getattr__(name: str) -> Any:
+    # Who only looks for a tool takes `tools`, and does not load what runs it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nsctl.engine.runner import process, result, tools
+
+    module = next(module for module in (process, result, tools) if name in module.__all__)
+    return getattr(module, name)

@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from nsctl.engine.model import places
 from nsctl.engine.model.errors import Refused
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "secret",
 ]
 
-HOST_DIR = Path("/run/nsctl")
+HOST_DIR = Path(places.HOST_DIR)
 """What is the whole host's, whatever directory the state is in: the lock, the key, the list of state directories."""
 _KEY_SIZE = 32
 BALLAST = 256 * 1024

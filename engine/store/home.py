@@ -18,7 +18,7 @@ __all__ = ["check_home", "here", "netns_place"]
 _KINDS = {"net": "network", "pid": "PID", "time": "time", "mnt": "mount"}
 _FLAGS = {"net": "-n", "pid": "-p", "time": "-T", "mnt": "-m"}
 """Of nsenter(1)."""
-_PEERS = re.compile(rf"^\d+ \d+ \S+ \S+ {NETNS_DIR} \S+ .*?shared:(\d+).* - ", re.MULTILINE)
+_PEERS = rf"^\d+ \d+ \S+ \S+ {NETNS_DIR} \S+ .*?shared:(\d+).* - "
 
 
 def here() -> dict[str, str]:
@@ -96,7 +96,7 @@ def _inode(pid: str, kind: str) -> str:
 def _peers() -> str:
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            found = _PEERS.findall(file.read())
+            found = re.findall(_PEERS, file.read(), re.MULTILINE)
     except OSError:
         return ""
     return found[-1] if found else ""

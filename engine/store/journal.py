@@ -18,7 +18,8 @@ from nsctl.engine.store import files
 from nsctl.engine.store.database import Unwritable
 from nsctl.engine.store.home import netns_place
 from nsctl.engine.store.reading import Records
-from nsctl.engine.store.rows import DONE, STARTED, SandboxRow, StepRow, Transaction, checksum, dumps
+from nsctl.engine.store.rows import DONE, STARTED, SandboxRow, StepRow, Transaction
+from nsctl.engine.store.seals import checksum, dumps
 from nsctl.engine.store.statements import building, each, sandbox_values
 
 __all__ = ["Journal"]
@@ -149,7 +150,7 @@ class Journal(Records):
 
     def confirm(self, name: str) -> None:
         """The sandbox stays."""
-        row = replace(self.sandboxes()[name], confirm_by=None)
+        row = self.sandboxes()[name].confirmed()
         self._write(
             ("UPDATE sandboxes SET confirm_by = NULL, crc = ? WHERE name = ?", [(sandbox_values(row)[-1], name)])
         )

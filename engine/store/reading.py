@@ -1,38 +1,26 @@
-"""The journal, as far as it is read; and whether what it says can be believed, here and now."""
+"""The journal, as far as it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nsctl.engine.model.plan import Step, step_from_json
 from nsctl.engine.store import files
-from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
-from nsctl.engine.store.home import check_home, here
-from nsctl.engine.store.rows import (
-    DONE,
-    INTENT,
-    STARTED,
-    SandboxRow,
-    StepRow,
-    Transaction,
-    all_loads,
-    checksum,
-    dumps,
-    intact,
-    loads,
-    use_key,
-)
+from nsctl.engine.store.database import Damaged
+from nsctl.engine.store.home import here
+from nsctl.engine.store.rows import StepRow, Transaction
+from nsctl.engine.store.sandboxes import STARTED, Sandboxes
+from nsctl.engine.store.seals import all_loads, checksum, dumps, intact, loads, use_key
 
 __all__ = ["Records"]
 
 _MANY = 200
 """Questions after which it pays to know all keys."""
-_STATES = frozenset({INTENT, STARTED, DONE})
 
 
-class Records:
+class Records(Sandboxes):
     """
     What nsctl did and is about to do, to be read.
 
@@ -46,43 +34,15 @@ class Records:
     def __init__(
         self, state_dir: Path, *, readonly: bool = False, host: Path | None = None, anywhere: bool = False
     ) -> None:
-        self.state_dir = state_dir
-        self._host = host or state_dir
-        self._home: dict[str, str] = {}
-        self._used = False
-        self.at_home = True
-        """Whether what the rows speak of can be seen from here."""
         self.best_effort = False
         """Whether a write that fails is only noted, in `failures`; set by `Context.undoing` alone."""
         self.failures: list[str] = []
         self._asked = 0
         self._known: frozenset[str] | None = None
-        self._sandboxes: dict[str, SandboxRow] | None = None
         self._decoded: dict[str, tuple[object, Step]] = {}
         self.stale: list[StepRow] = []
         """Steps of an earlier boot, found on opening: nothing is undone, but their files may lie about."""
-        self._db = Database(state_dir / "state.db", readonly=readonly)
-        self._void = self._db.empty
-        try:
-            self._has_key = self._take_key(readonly=readonly)
-            self._void_if_elsewhere(readonly=readonly, anywhere=anywhere)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _take_key(self, *, readonly: bool) -> bool:
-        # A store that is in use has its key already: a new one would fit none of its rows.
-        self._used = not self._void and any(self._db.rows(sql) for sql in _ANYTHING)
-        try:
-            key = files.secret(self._host, make=not readonly and not self._used)
-        except OSError as e:
-            raise Unwritable(f"the key {self._host}/key can't be read or made: {e.strerror}") from e
-        use_key(key)
-        return bool(key)
-
-    def close(self) -> None:
-        """Close the store."""
-        self._db.close()
+        super().__init__(state_dir, readonly=readonly, host=host, anywhere=anywhere)
 
     def verify(self) -> bool:
         """
@@ -97,25 +57,9 @@ class Records:
         self.transaction()
         return self._db.rows("PRAGMA quick_check") == [("ok",)]
 
-    def _void_if_elsewhere(self, *, readonly: bool, anywhere: bool) -> None:
-        # The rows speak of one boot and of certain namespaces; after a reboot they say nothing, elsewhere too little.
-        if self._void:
-            return
-        boot = files.boot_id()
-        there = dict(self._db.rows("SELECT key, value FROM meta"))
-        same_boot = there.get("boot_id") == boot
-        if self._used:
-            self._check_meta(there, same_boot=same_boot)
-            if same_boot:
-                self._home = loads(there["home"])
-                self._check_home(anywhere=anywhere)
-                return
-        elif same_boot and intact(there.get("crc"), boot, there.get("home")):
-            self._home = loads(there["home"])
-            if here().items() <= self._home.items():
-                return
+    def _begin_anew(self, *, readonly: bool) -> None:
         if readonly:
-            self._void = True
+            super()._begin_anew(readonly=readonly)
             return
         self.stale = list(self._steps("ORDER BY seq")) if self._used and self._has_key else []
         self._home = here()
@@ -125,25 +69,6 @@ class Records:
             for statement in _EMPTY:
                 conn.execute(statement)
             conn.executemany("INSERT INTO meta VALUES(?, ?)", self._meta())
-
-    def _check_meta(self, there: Mapping[str, Any], *, same_boot: bool) -> None:
-        if not there:
-            raise Damaged(f"the store {self._db.path} is damaged: it does not say which boot it is of")
-        if not self._has_key and same_boot:
-            raise Unwritable(
-                f"{self._host}/key is missing, so nobody can tell whether {self._db.path} is as nsctl wrote it",
-                hint="put the file back; else move the store away, and see: nsctl recover --scan",
-            )
-        if self._has_key and not intact(there.get("crc"), there.get("boot_id"), there.get("home")):
-            raise Damaged(f"the store {self._db.path} is damaged: nobody can tell which boot it is of")
-
-    def _check_home(self, *, anywhere: bool) -> None:
-        try:
-            check_home(self._home, str(self.state_dir))
-        except Elsewhere:
-            self.at_home = False
-            if not anywhere:
-                raise
 
     def _meta(self) -> list[tuple[str, str]]:
         boot, home = files.boot_id(), dumps(self._home)
@@ -163,34 +88,6 @@ class Records:
             else:
                 found.restore.extend(one.restore)
         return found
-
-    def sandboxes(self) -> dict[str, SandboxRow]:
-        """All sandboxes, by name."""
-        if self._sandboxes is None:
-            self._sandboxes = self._read_sandboxes()
-        return dict(self._sandboxes)
-
-    def _read_sandboxes(self) -> dict[str, SandboxRow]:
-        rows = self._rows("SELECT name, data, state, info, confirm_by, crc FROM sandboxes ORDER BY name")
-        for name, data, state, info, confirm_by, crc in rows:
-            if not intact(crc, name, data, info, repr(confirm_by)) or state not in ("building", "up", "removing"):
-                raise Damaged(f"the store's row of sandbox {name!r} is damaged")
-        out = {}
-        for (name, _, state, _, confirm_by, _), (fixed, info) in zip(
-            rows, all_loads([(row[1], row[3]) for row in rows]), strict=True
-        ):
-            owner = fixed.pop("owner")
-            out[name] = SandboxRow(
-                name=name,
-                state=state,
-                info=info,
-                confirm_by=confirm_by,
-                isolate=tuple(fixed.pop("isolate")),
-                command=tuple(fixed.pop("command")),
-                owner=tuple(owner) if owner else None,
-                **fixed,
-            )
-        return out
 
     def step(self, key: str) -> StepRow | None:
         """The step of this key."""
@@ -240,20 +137,12 @@ class Records:
             )
         )
 
-    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        return [] if self._void else self._db.rows(sql, values)
-
     def _known_step(self, key: str, crc: object) -> Step | None:
         known = self._decoded.get(key)
         return known[1] if known is not None and known[0] == crc else None
 
     def _steps(self, which: str, values: tuple[Any, ...] = ()) -> Iterator[StepRow]:
-        rows = self._rows(f"{_STEPS} {which}", values)
-        for _, key, data, crc, state, identity, tools, identity_crc, held, holders in rows:
-            good = intact(crc, key, data) and intact(identity_crc, key, identity or "", tools or "")
-            # A holder that is missing here would let go of what a sandbox needs.
-            if not good or state not in _STATES or held != holders:
-                raise Damaged(f"the store's row of step {key!r} is damaged")
+        rows = self._step_rows(which, values)
         # A command reads most rows several times; the same seal stands for the same text.
         decoded = [self._known_step(key, crc) for _, key, _, crc, *_ in rows]
         texts = [
@@ -272,11 +161,6 @@ class Records:
             yield StepRow(seq, step, state, identity or None, tools or {})
 
 
-_STEPS = (
-    "SELECT seq, key, data, crc, state, identity, tools, identity_crc, held,"
-    " (SELECT count(*) FROM holders WHERE holders.key = steps.key) FROM steps"
-)
-_ANYTHING = tuple(f"SELECT 1 FROM {table} LIMIT 1" for table in ("sandboxes", "steps", "transactions"))  # noqa: S608
 _EMPTY = (
     "DELETE FROM sandboxes",
     "DELETE FROM steps",

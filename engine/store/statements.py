@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nsctl.engine.model.plan import Step, step_to_json
-from nsctl.engine.store.rows import INTENT, SandboxRow, checksum, dumps
+from nsctl.engine.store.rows import INTENT, SandboxRow
+from nsctl.engine.store.seals import checksum, dumps
 
 __all__ = ["building", "each", "sandbox_values"]
 

@@ -6,12 +6,12 @@ Importing it costs nothing: each name is loaded when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from nsctl._version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from nsctl.engine import kit
     from nsctl.engine.model import effects, events
     from nsctl.engine.model.errors import Conflict, Invalid, NsctlError, Refused
@@ -62,7 +62,9 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'nsctl' has no attribute {name!r}")
-    module = importlib.import_module(f"nsctl.{home}")
+    from importlib import import_module
+
+    module = import_module(f"nsctl.{home}")
     value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value

@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 from contextlib import suppress
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:
@@ -20,10 +22,13 @@ def main() -> NoReturn:
     from nsctl.engine.cli import main as command_line
 
     status = command_line()
-    with suppress(KeyboardInterrupt):  # who can't wait for them
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+    if sys.modules.get("threading"):
+        import threading
+
+        with suppress(KeyboardInterrupt):  # who can't wait for them
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread() and not thread.daemon:
+                    thread.join()
     atexit._run_exitfuncs()  # noqa: SLF001 - as the interpreter's own end does, which has no other name
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what of it mattered was told by then, see out.close

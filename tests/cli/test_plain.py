@@ -24,6 +24,14 @@ FULLY = "plain.plain = lambda words: None"
 """Everything is read by typer."""
 PLAINLY = 'sys.modules |= dict.fromkeys(["typer", "pluggy", "plumbum", "structlog"])'
 """An attempt to import one of these fails."""
+UNUSED = [
+    *("dataclasses", "inspect", "datetime", "ipaddress", "msgspec", "pickle", "shlex", "socket", "sqlite3"),
+    *("subprocess", "threading", "typer", "plumbum", "pluggy", "structlog"),
+    *("nsctl.engine.kit", "nsctl.engine.model.facts", "nsctl.engine.model.plan", "nsctl.engine.model.options"),
+    *("nsctl.engine.executor.session", "nsctl.engine.planning.init", "nsctl.engine.runner.process"),
+    *("nsctl.engine.store.journal", "nsctl.engine.store.rows"),
+]
+"""What a plain form that succeeds has no use for: each would take longer to load than it is worth."""
 AGE = re.compile(r"(?<= )[0-9]+s$", re.MULTILINE)
 """In the table of `ls`."""
 PLAIN = [
@@ -92,6 +100,11 @@ def said(lab: Lab, form: str, how: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("form", PLAIN)
 def test_a_plain_form_does_without_typer_what_it_does_with_it(inhabited: Lab, form: str) -> None:
     assert said(inhabited, form, PLAINLY) == said(inhabited, form, FULLY)
+
+
+@pytest.mark.parametrize("form", ["--version", "ls", "logs web", "shell web", "exec web -- sh -c 'exit 7'"])
+def test_a_plain_form_that_succeeds_loads_nothing_that_it_does_not_use(inhabited: Lab, form: str) -> None:
+    assert said(inhabited, form, f"sys.modules |= dict.fromkeys({UNUSED})") == said(inhabited, form, FULLY)
 
 
 @pytest.mark.parametrize("form", OTHERS)

@@ -8,9 +8,8 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -563,16 +562,8 @@ def test_structlogs_methods_that_need_asyncio_still_find_it() -> None:
 def test_a_single_record_is_written_as_structlog_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     for kind in (TrailFile, AuditTrail):
-        monkeypatch.setattr("nsctl.hooks.writer.datetime", Stopped)
+        monkeypatch.setattr("nsctl.hooks.writer.now", lambda: "2026-11-30T00:00:00.000000Z")
         log = tmp_path / kind.__name__ / "audit.jsonl"
         kind(str(log)).note("exec_started", "web", argv=("printf", "ü\n", "\udcff"), number=7, nothing=None)
         written.append(log.read_text())
     assert written[0] == written[1] != ""
-
-
-class Stopped(datetime):
-    """A clock that stands still."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Self:
-        return cls(2026, 11, 30, tzinfo=tz)

@@ -15,7 +15,7 @@ import json, sys
 from pathlib import Path
 from nsctl.engine.model.plan import step_from_json, step_to_json
 from nsctl.engine.store import Journal
-from nsctl.engine.store.rows import checksum, dumps, use_key
+from nsctl.engine.store.seals import checksum, dumps, use_key
 from nsctl.engine.store.files import secret
 import sqlite3
 key, changes = sys.argv[1], json.loads(sys.argv[2])

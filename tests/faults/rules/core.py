@@ -80,14 +80,14 @@ RULES = (
     ),
     Rule(
         "rows have a checksum",
-        "engine/store/rows.py",
+        "engine/store/seals.py",
         "return crc in {found, str(found)}",
         "return True",
         "tests/engine/store/test_damage.py::test_no_flipped_bit_makes_a_wrong_row",
     ),
     Rule(
         "rows of another boot are void",
-        "engine/store/reading.py",
+        "engine/store/sandboxes.py",
         'same_boot = there.get("boot_id") == boot',
         "same_boot = bool(there)",
         "tests/engine/store/test_journal.py::test_after_a_reboot_rows_are_void_and_only_remembered",

@@ -68,14 +68,14 @@ RULES = (
     ),
     Rule(
         "rows are sealed with a secret",
-        "engine/store/rows.py",
+        "engine/store/seals.py",
         "    return crc in {found, str(found)}",
         "    from binascii import crc32\n\n    return crc in {found, str(found), crc32(chr(0).join(texts).encode())}",
         f"{_STORES}::test_rows_that_nsctl_did_not_write_are_never_acted_on",
     ),
     Rule(
         "a store whose key is gone is not taken for another",
-        "engine/store/reading.py",
+        "engine/store/sandboxes.py",
         "if not self._has_key and same_boot:",
         "if False:",
         f"{_STORES}::test_a_store_whose_key_is_gone_is_refused_and_not_forgotten",
