@@ -53,7 +53,9 @@ def _run(event: StepDone | StepFailed | StepUndone) -> dict[str, Any]:
     return {"executable": event.executable, "duration_ms": round(event.duration * 1000, 3)}
 
 
-def _do(command: Command | Spawn) -> dict[str, Any]:
+def _do(command: Command | Spawn | None) -> dict[str, Any]:
+    if command is None:
+        return {}
     found: dict[str, Any] = {"argv": argv_of(command.argv)}
     if command.netns is not None:
         found["netns"] = command.netns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -64,16 +65,18 @@ def network_steps(name: str, o: Options, facts: Facts) -> Steps:
     network = choose(o, facts)
     bridge, gateway, mtu, internal = network.bridge, network.gateway, network.mtu, network.internal
     ip = choose_address(o, network, facts)
-    check_more(o, gateway.network, gateway.ip, name, facts)
+    check_more(o, bridge, gateway.network, gateway.ip, name, facts)
     ifname, end = o.ifname, kit.host_ifname(name, o.ifname)
     check_end(end, bridge, name, facts)
     # By default one that goes with the address: whoever talked to its last owner reaches the next one at once.
     usual = kit.derived_mac("address", str(ip))
-    mac = kit.choose_mac(bridge, end, name, facts, cable=kit.derived_mac(name, end), wanted=o.mac, usual=usual)
+    cable = kit.derived_mac(name, end)
+    mac = kit.choose_mac(bridge, end, name, facts, cable=cable, wanted=o.mac, usual=usual)
     quiet = "no IPv6 address of its own: this is an IPv4 network"
     # Below its smallest MTU the kernel has no IPv6 on a link at all (RFC 8200, 5), and nothing to switch off.
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and mtu >= IPV6_MTU
 
+    yield claims(bridge, ip, mac, cable)
     judged = not o.allow_spoofing and kit.filters_ports(facts)
     if judged:
         yield kit.own_addresses(end, mac, ip, *o.allow_address)
@@ -137,8 +140,9 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
     mac = kit.choose_mac(bridge, end, name, facts, cable=cable, wanted=o.mac, usual=kit.derived_mac(*own))
     ipv6 = "net/ipv6/conf/default/disable_ipv6" in facts.sysctls and place.mtu >= IPV6_MTU
 
+    yield claims(bridge, None if address is None else address.ip, mac, cable)
     if address is not None:
-        check_more(o, address.network, place.gateway, name, facts)
+        check_more(o, bridge, address.network, place.gateway, name, facts)
         if not o.allow_spoofing and kit.filters_ports(facts):
             yield kit.own_addresses(end, mac, address.ip, *o.allow_address)
     yield kit.netns(name)
@@ -159,6 +163,14 @@ def joined_steps(name: str, o: Options, facts: Facts) -> Steps:
     if place.gateway is not None:
         yield kit.default_route(place.gateway, link=ifname, metric=METRIC, netns=name)
     yield kit.announce(ifname, mac, netns=name, after=(f"route/{name}:default/{METRIC}",)) if address else None
+
+
+def claims(bridge: str, ip: IPv4Address | None, *macs: str) -> Iterator[Step]:
+    """What nobody else may have on a bridge: the address inside, and the hardware addresses of both ends."""
+    if ip is not None:
+        yield kit.claim(f"address/{bridge}", ip)
+    for mac in macs:
+        yield kit.claim(f"mac/{bridge}", mac)
 
 
 def notify(ifname: str, name: str, facts: Facts) -> Step | None:
@@ -285,7 +297,7 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
     net, gateway = network.gateway.network, network.gateway.ip
     ip = plain_ip(o)
     if ip is None:
-        return kit.free_address(net, gateway, facts)
+        return kit.free_address(network.bridge, net, gateway, facts)
     if ip not in net:
         raise Invalid(
             f"{ip} is not in {net}, the subnet of {network.bridge}",
@@ -295,15 +307,14 @@ def choose_address(o: Options, network: kit.Network, facts: Facts) -> IPv4Addres
     if ip == gateway or not first <= ip <= last:
         what = "gateway" if ip == gateway else "network address" if ip < first else "broadcast address"
         raise Invalid(f"{ip} is the {what} of {net}", hint="choose another --ip, or leave it out")
-    if str(ip) in facts.taken:
-        holder = facts.taken[str(ip)]
+    if (holder := kit.claimed(f"address/{network.bridge}", facts).get(str(ip))) is not None:
         if holder in facts.sandboxes and facts.sandboxes[holder].ended:
             raise Conflict(f"{ip} is taken by '{holder}', which has ended", hint=f"free it: nsctl down {holder}")
         raise Conflict(f"{ip} is taken by '{holder}'", hint="choose another --ip, or leave it out")
     return ip
 
 
-def check_more(o: Options, net: IPv4Network, gateway: IPv4Address | None, name: str, facts: Facts) -> None:
+def check_more(o: Options, bridge: str, net: IPv4Network, gateway: IPv4Address | None, name: str, facts: Facts) -> None:
     """
     Refuse to let a sandbox send in the name of what is there.
 
@@ -316,10 +327,8 @@ def check_more(o: Options, net: IPv4Network, gateway: IPv4Address | None, name: 
             raise Invalid(f"{address} is no host address of {net}", hint="choose another --allow-address")
         if address == gateway:
             raise Invalid(f"{address} is the gateway of {net}", hint="choose another --allow-address")
-        if facts.taken.get(str(address), name) != name:
-            raise Conflict(
-                f"{address} is taken by '{facts.taken[str(address)]}'", hint="choose another --allow-address"
-            )
+        if (holder := kit.claimed(f"address/{bridge}", facts).get(str(address), name)) != name:
+            raise Conflict(f"{address} is taken by '{holder}'", hint="choose another --allow-address")
 
 
 def _forwarding(bridge: str, *, internal: bool) -> str:

@@ -136,13 +136,13 @@ def _plans(lab: Lab, change: Difference, facts: Facts, plugins: Plugins) -> list
     wanted = change.make(lab)
     chosen: dict[str, str] = {}
     for one in wanted:
-        if one.address and one.address not in facts.taken:
+        if one.address:
             chosen.setdefault(one.address, one.request.name)
     for one in wanted:
         name = one.request.name
         if chosen.get(one.address) == name:
             del chosen[one.address]
-        kept = replace(facts, taken=Reserved(facts.taken, chosen)) if chosen else facts
+        kept = replace(facts, claims=Reserved(facts.claims, "address", chosen)) if chosen else facts
         try:
             plan = plan_of(Wish(one.mode, one.request, one.options), kept, plugins)
             there = frozenset(s.key for s in plan.steps if s.key in facts.steps)

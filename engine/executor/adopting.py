@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nsctl.engine.executor.apply import Pending, adopt_of_others, other_work
+from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.results import Results
@@ -61,7 +62,7 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
     for row in rows:
         row.state = "up"
     sandbox, mode = (plans[0].name, plans[0].mode) if len(plans) == 1 else ("", "")
-    done = [(step.key, ctx.identity(step), ctx.tools(step.do.argv[0])) for step in pending.new]
+    done = [(step.key, ctx.identity(step), ctx.tools(step.tool)) for step in pending.new]
     done += [(row.step.key, row.identity, row.tools) for row in pending.adopted]
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(pending.new)))
@@ -77,6 +78,7 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
 def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
     stock = Stock(Pending())
     pending = stock.pending
+    refuse_claimed(ctx, plans)
     wanted: dict[str, Step] = {}
     for plan in plans:
         for step in plan.steps:
@@ -107,7 +109,7 @@ def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
 def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
     results, jumps = Results(ctx, every), Jumps(ctx)
     # A veth's peer has no effect of its own: its address stands in the command that made it.
-    macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.do.argv)
+    macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.argv)
     pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
     inits = {netns: pid for netns, pid in pids.items() if pid is not None and start_of(pid) is not None}
     for step in stock.pending.new:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.chains import OwnRules
+from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
@@ -77,6 +78,7 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     """
     pending = Pending()
     going = {row.step.key for row in ctx.journal.held_only_by(leaving)} if leaving else set()
+    refuse_claimed(ctx, plans, going)
     wanted: dict[str, Step] = {}
     for plan in plans:
         for step in plan.steps:
@@ -111,7 +113,7 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
 
 def other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
     """The error for a step that is held with another command."""
-    old, new = words(there.do), words(wanted.do)
+    old, new = ([] if step.do is None else words(step.do) for step in (there, wanted))
     differ = [f"{b} (there: {a})" for a, b in zip(old, new, strict=False) if a != b]
     what = ", ".join(differ[:3]) or "other input"
     return Conflict(
@@ -121,7 +123,7 @@ def other_work(there: Step, wanted: Step, holders: list[str]) -> Conflict:
 
 
 def _tools_are_there(steps: Iterable[Step]) -> None:
-    for tool in sorted({tool for s in steps for c in (s.do, *s.undo) for tool in _tools_of(c)}):
+    for tool in sorted({tool for s in steps for c in s.commands for tool in _tools_of(c)}):
         if find_tool(tool) is None:
             raise missing_tool(tool)
 
@@ -204,7 +206,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         StepFailed: One failed; the caller rolls back.
         Interrupted: A signal came; the caller rolls back.
     """
-    position = {s.key: n for n, s in enumerate(steps, 1)}
+    position = {s.key: n for n, s in enumerate((s for s in steps if not s.is_claim), 1)}
     by_key = {s.key: s for s in steps}
     failures: list[tuple[int, NsctlError]] = []  # with the step's number
     finished: list[tuple[Step, Outcome]] = []
@@ -219,12 +221,12 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
         keys = [i.key for run in runs for i in run.items]
         # Marks and back ends, too: who looks for it may come when a link has another name, or iptables leads elsewhere.
         ctx.journal.started(
-            (key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].do.argv[0], backend)) for key in keys
+            (key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].tool, backend)) for key in keys
         )
         ctx.begun.update(keys)
         for run in runs:
             for item in run.items:
-                ctx.emit_safely(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], len(steps)))
+                ctx.emit_safely(StepStarted(transaction, sandbox, by_key[item.key], position[item.key], len(position)))
 
     def flush() -> None:
         if not finished:
@@ -240,7 +242,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
                 if observed.state is not State.OURS:  # the target ended, and its PID may be a stranger's by now
                     gone = StepFailed(f"{step.why} failed: {observed.found}; the target has ended")
                     failures.append((position[step.key], gone))
-            rows.append((step.key, identity, ctx.tools(step.do.argv[0], backend)))
+            rows.append((step.key, identity, ctx.tools(step.tool, backend)))
             result = outcome.result
             ctx.emit_safely(
                 StepDone(
@@ -255,7 +257,7 @@ def apply(ctx: Context, steps: Sequence[Step], transaction: str, sandbox: str, *
             _find_out(ctx, outcome, by_key)
         finished.extend((by_key[i.key], outcome) for i in outcome.done)
         if outcome.failed is not None:
-            error = _failure(ctx, outcome, outcome.failed, by_key, position, len(steps), transaction, sandbox)
+            error = _failure(ctx, outcome, outcome.failed, by_key, position, len(position), transaction, sandbox)
             failures.append((position[outcome.failed.key], error))
         elif any(isinstance(by_key[i.key].effect, ProcessIs) for i in outcome.done):
             flush()  # a process's identity is best read while it surely lives

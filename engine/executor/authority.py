@@ -46,7 +46,7 @@ def check_kept(plan: Plan, state_dir: str) -> None:
         Refused: It says that it is a built-in mode's, and holds what no built-in mode plans.
     """
     for step in plan.steps if plan.mode in BUILT_IN else ():
-        if why := why_refused(step, (step.do, *step.undo), state_dir):
+        if why := why_refused(step, step.commands, state_dir):
             raise Refused(
                 f"{display(step.key)} is nothing that mode '{plan.mode}' plans: {why}",
                 hint="make the plan again with this nsctl; one of your own needs the name of a mode of your own",

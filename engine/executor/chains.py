@@ -92,7 +92,7 @@ class OwnRules:
         if not misplaced or not isinstance(step.effect, ChainIs):
             return None
         effect = step.effect
-        tool = next(iter(misplaced.values())).do.argv[0]
+        tool = next(iter(misplaced.values())).tool
         there = [spec for spec in self._of(step, backend)[0] if spec in misplaced]
         lines = [
             *(quoted_line("-D", effect.chain, *spec) for spec in there),
@@ -127,5 +127,5 @@ def _place(effect: ChainIs | RuleTagged) -> _Place:
 
 def _verb(step: Step | None) -> str:
     # Whether a rule was inserted or appended; nothing, if an author's own command made it.
-    argv = step.do.argv if step is not None else ()
+    argv = step.argv if step is not None else ()
     return argv[4] if len(argv) > 4 and argv[0] in _RESTORERS and argv[1:3] == ("-w", "-t") else ""  # noqa: PLR2004

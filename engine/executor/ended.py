@@ -32,6 +32,6 @@ def stranded_by(steps: Iterable[Step], lost: Iterable[str]) -> set[str]:
     """What is lost, and what was made in a lost namespace, or after something lost: a cable, its settings."""
     stranded = set(lost)
     for step in steps:
-        if f"netns/{step.do.netns}" in stranded or stranded.intersection((*(step.after or ()), step.removed_with)):
+        if f"netns/{step.netns}" in stranded or stranded.intersection((*(step.after or ()), step.removed_with)):
             stranded.add(step.key)
     return stranded

@@ -12,6 +12,7 @@ from nsctl.engine.executor.inventory import described
 from nsctl.engine.host.facts import gather
 from nsctl.engine.host.kernel import Reader
 from nsctl.engine.kit.firewall import GUARD
+from nsctl.engine.model.claims import CLAIM, place_and_thing
 from nsctl.engine.model.effect import LinkIs, NetnsIs, SysctlIs
 from nsctl.engine.model.facts import HIDDEN, Facts, Sandbox
 from nsctl.engine.model.plan import Step
@@ -48,18 +49,13 @@ def facts_of(
     rows = {n: r for n, r in journal.sandboxes().items() if r.state == "up" and n not in without}
     networks: dict[str, IPv4Interface] = {}
     called: dict[str, str] = {}
-    taken: dict[str, str] = {}
-    macs: dict[str, str] = {}
-    for name, row in rows.items():
+    for row in rows.values():
         for bridge, gateway in row.info.get("networks", {}).items():
             networks.setdefault(bridge, IPv4Interface(gateway))
         called |= row.info.get("names", {})
-        for address in row.info.get("own", ()):
-            taken.setdefault(address, name)
-        macs |= dict.fromkeys(row.info.get("macs", ()), name)
     hidden = (*hidden, *map(str, others.places() if others is not None else ()))
     found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden, read)
-    facts = with_fields(found, networks=networks, names=called, taken=taken, macs=macs)
+    facts = with_fields(found, networks=networks, names=called, claims=_Claims(journal, without, others))
     if not without:
         return _with_ways(with_fields(facts, steps=_Steps(journal, frozenset(), others)), journal, others)
     going = {row.step.key: row.step.effect for row in journal.held_only_by(without)}
@@ -124,6 +120,35 @@ class _Steps(Mapping[str, Step]):
 
     def _keys(self) -> list[str]:
         return self._journal.keys()
+
+
+class _Claims(Mapping[str, Mapping[str, str]]):
+    """What is claimed, in this store and in the host's others, read when it is first asked for."""
+
+    def __init__(self, journal: Journal, without: Sequence[str], others: Others | None) -> None:
+        self._journal = journal
+        self._without = frozenset(without)
+        self._others = others
+        self._read: dict[str, dict[str, str]] | None = None
+
+    def _all(self) -> dict[str, dict[str, str]]:
+        if self._read is None:
+            self._read = {}
+            theirs = ((key, str(held)) for key, held in (self._others or {}).items() if key.startswith(CLAIM))
+            for key, holder in (*theirs, *self._journal.claims()):
+                place, thing = place_and_thing(key)
+                if holder not in self._without:
+                    self._read.setdefault(place, {})[thing] = holder
+        return self._read
+
+    def __getitem__(self, place: str) -> Mapping[str, str]:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 class _Sandboxes(Mapping[str, Sandbox]):

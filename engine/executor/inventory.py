@@ -10,7 +10,7 @@ from nsctl.engine.kit.firewall import filter_network
 from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs
 from nsctl.engine.model.facts import Sandbox
 from nsctl.engine.model.plan import Plan, Spawn
-from nsctl.engine.planning.forecast import gateway_of, macs_of, names_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.planning.forecast import gateway_of, names_of, networks_of, sandbox_of
 from nsctl.engine.store import Journal, SandboxRow
 
 __all__ = ["ListedNetwork", "described", "info_of", "networks"]
@@ -28,8 +28,6 @@ def info_of(plan: Plan) -> dict[str, Any]:
         "netns": sandbox.netns,
         "networks": {link: str(address) for link, address in networks_of(plan.steps).items()},
         "names": names,
-        "own": list(taken_of(plan.steps)),
-        "macs": list(macs_of(plan.steps, plan.name)),
     }
     for step in plan.steps:
         if isinstance(step.effect, NetnsIs) and step.effect.source is not None:
@@ -41,7 +39,7 @@ def info_of(plan: Plan) -> dict[str, Any]:
             info["pidfile"] = step.do.pidfile
             info["log"] = step.do.log
             # Whoever joins its init is within its bounds; where a mode has only processes of its own, there are none.
-            info["bounds"] = step.key == f"init/{plan.name}" and step.do.argv[:2] == ("unshare", "--mount")
+            info["bounds"] = step.key == f"init/{plan.name}" and step.argv[:2] == ("unshare", "--mount")
     return info
 
 

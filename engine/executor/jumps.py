@@ -61,7 +61,7 @@ class Jumps:
             step: A step that has just been done.
         """
         effect = step.effect
-        if not isinstance(effect, RuleTagged) or not is_jump(step) or "-I" not in step.do.argv:
+        if not isinstance(effect, RuleTagged) or not is_jump(step) or "-I" not in step.argv:
             return ""
         rules = list(self._of(effect, ""))
         if effect.spec not in rules:
@@ -81,7 +81,7 @@ class Jumps:
             effect = step.effect
             if not isinstance(effect, RuleTagged) or not (stopped := self.stopped(step, backend)):
                 continue
-            do = self._put(step, backend).do.argv
+            do = self._put(step, backend).argv
             lines = (quoted_line("-D", effect.chain, *effect.spec), quoted_line(*do[4:]))
             text = "".join(f"{line}\n" for line in (f"*{effect.table}", *lines, "COMMIT"))
             restore = Command((f"{do[0]}-restore", "-w", "--noflush"), stdin=text, netns=effect.netns)

@@ -52,7 +52,7 @@ def late_zones(ctx: Context, rows: Sequence[StepRow]) -> Iterator[LateZone]:
         return
     if zones is None:
         return
-    filtered = {key for row in ctx.journal.steps_like(f"rule/4/filter/{FORWARD}/") for key in row.step.do.argv}
+    filtered = {key for row in ctx.journal.steps_like(f"rule/4/filter/{FORWARD}/") for key in row.step.argv}
     facts = Facts(firewall=Firewall(managers={FIREWALLD: zones}))
     for bridge, key in bridges.items():
         if rule_tag(bridge) not in filtered or ctx.journal.step(f"zone/{bridge}") is not None:

@@ -164,7 +164,7 @@ def _observed(ctx: Context, row: StepRow, wiring: Wiring) -> Observation | None:
 def _settle(ctx: Context, observations: Iterable[tuple[StepRow, Observation | None]]) -> None:
     # What a killed repair put in place is done.
     ctx.journal.done(
-        (r.step.key, ctx.identity(r.step), r.tools or ctx.tools(r.step.do.argv[0]))
+        (r.step.key, ctx.identity(r.step), r.tools or ctx.tools(r.step.tool))
         for r, s in observations
         if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS and not s.drift
     )
@@ -206,7 +206,7 @@ def repair(
     backend = next((b for r, _ in observations if (b := r.tools.get("iptables", ""))), "")
     late = list(late_zones(ctx, [row for row, _ in observations]))
     todo = _needs_first([*_in_order(ctx, observations, todo, backend), *(one.step for one in late)])
-    refusals = {s.key: why for s in todo if (why := refused(ctx, s, (s.do,)))}
+    refusals = {s.key: why for s in todo if (why := refused(ctx, s, s.commands[:1]))}
     todo = [s for s in todo if s.key not in refusals]
     restart = [r for r in restart if r.step.key not in refusals]
     files = list(stale(ctx, _chosen(ctx, names)))
@@ -238,7 +238,7 @@ def repair(
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
         raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)
-    if again_after or any(s.do.argv[:2] == ("ip", "-batch") for s in todo):
+    if again_after or any(s.argv[:2] == ("ip", "-batch") for s in todo):
         # under its name, a link's properties can be looked at
         todo += repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     return todo + again

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.authority import refused
 from nsctl.engine.executor.chains import OwnRules
+from nsctl.engine.executor.claims import kept_claims
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import end_all, exorcise, inhabitant, living
@@ -89,7 +90,7 @@ def _settle(ctx: Context, rows: Sequence[StepRow]) -> None:
     for row in rows:
         observed = ctx.observed(row, in_flight=True) if row.step.effect is not None else None
         if observed is None or (observed.state is State.OURS and not observed.drift):
-            settled.append((row.step.key, ctx.identity(row.step), row.tools or ctx.tools(row.step.do.argv[0])))
+            settled.append((row.step.key, ctx.identity(row.step), row.tools or ctx.tools(row.step.tool)))
     if settled:
         ctx.journal.done(settled)
 
@@ -125,7 +126,7 @@ def undo_rows(
     def tell_resting() -> None:
         # What needs no command is told while the kernel is at work: of a large lab that is most of what there is to do.
         for row in rows if len(rows) > FEW and not told else ():
-            if row.step.key not in going | haunted and row.step.key not in refusals:
+            if row.step.key not in going | haunted and row.step.key not in refusals and not row.step.is_claim:
                 told.add(row.step.key)
                 ctx.emit_safely(_untouched(ctx, row, seen.get(row.step.key), transaction, sandbox))
 
@@ -156,10 +157,14 @@ def undo_rows(
         if key in going or error:
             tool, _, duration = said.get(key, ("", "", 0.0))
             ctx.emit_safely(StepUndone(transaction, sandbox, row.step, "", error, tool, duration))
-        elif key not in told:
+        elif key not in told and not row.step.is_claim:
             ctx.emit_safely(_untouched(ctx, row, seen.get(key), transaction, sandbox))
+    kept = kept_claims(ctx, rows, [row for row, _ in result.left]) if record else set()
+    for row in rows:
+        if row.step.is_claim and row.step.key not in kept:
+            ctx.emit_safely(StepUndone(transaction, sandbox, row.step, "let go", "", "", 0.0))
     if record:
-        left = {row.step.key for row, _ in result.left}
+        left = {row.step.key for row, _ in result.left} | kept
         ctx.journal.undone([row.step.key for row in rows if row.step.key not in left])
     return result
 
@@ -203,7 +208,7 @@ def _look(
     strangers: set[str | None] = set()
     # A veth's peer has no effect of its own: its address stands in the command that made it.
     links = [r.step for r in rows if isinstance(r.step.effect, LinkIs)]
-    macs = frozenset(word for step in links for word in step.do.argv)
+    macs = frozenset(word for step in links for word in step.argv)
     for row in reversed(rows):
         step = row.step
         if row.state == INTENT:

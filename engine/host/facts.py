@@ -99,7 +99,6 @@ def gather(
         sandboxes=sandboxes,
         steps=steps,
         networks=inventory.networks_of(steps.values()),
-        taken=inventory.taken_of(steps.values()),
         addresses=kernel.host_addresses(),
         fixed_macs=_Lazy[str, bool](partial(_fixed_mac, kernel), lambda: iter(kernel.links())),
         processes=_Lazy[int, Process](_process, _pids),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from nsctl.engine.kit.address import address, announce, default_route, route
 from nsctl.engine.kit.choosing import Asked, Network, choose_network
+from nsctl.engine.kit.claims import claim, claimed
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.firewall import chain, filter_network, masquerade, own_sources, rule
 from nsctl.engine.kit.forwarding import forward_back, way_back
@@ -54,6 +55,8 @@ __all__ = [
     "choose_joined",
     "choose_mac",
     "choose_network",
+    "claim",
+    "claimed",
     "command",
     "default_route",
     "derived_mac",

@@ -10,6 +10,7 @@ from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
+from nsctl.engine.kit.claims import claimed
 from nsctl.engine.kit.networks import free_bridge, is_internal, network_named, unnamed_network
 from nsctl.engine.kit.subnets import free_subnet, host_addresses, overlap
 from nsctl.engine.model.effect import LinkIs
@@ -129,7 +130,7 @@ def _joined(bridge: str, asked: Asked, facts: Facts) -> Network:
     internal = is_internal(bridge, facts)
     if asked.internal and not internal:
         raise Conflict(f"{shown} is no internal network", hint=f"leave out --internal, or {another}")
-    if len(facts.taken) >= PORTS and sum(IPv4Address(a) in gateway.network for a in facts.taken) >= PORTS:
+    if len(claimed(f"mac/{bridge}", facts)) >= 2 * PORTS:  # each has one at either end of its cable
         raise Conflict(f"{shown} has {PORTS} sandboxes, and a bridge has no more ports", hint=another)
     return Network(bridge, gateway, mtu, internal, name)
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
 from nsctl.engine.kit.choosing import PORTS
+from nsctl.engine.kit.claims import claimed
 from nsctl.engine.kit.subnets import check_subnet, host_addresses
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts, Link
@@ -89,7 +90,7 @@ def choose_joined(
                 )
         return Joined(name, link.index, link.mac, link.mtu, None, None)
     net = check_subnet(_subnet(link.name, ip, facts) if subnet is None else subnet)
-    _check_addresses(ip, net, gateway, facts)
+    _check_addresses(link.name, ip, net, gateway, facts)
     return Joined(name, link.index, link.mac, link.mtu, IPv4Interface(f"{ip}/{net.prefixlen}"), gateway)
 
 
@@ -141,7 +142,7 @@ def _subnet(bridge: str, ip: IPv4Address, facts: Facts) -> IPv4Network:
     return found
 
 
-def _check_addresses(ip: IPv4Address, net: IPv4Network, gateway: IPv4Address | None, facts: Facts) -> None:
+def _check_addresses(bridge: str, ip: IPv4Address, net: IPv4Network, gateway: IPv4Address | None, facts: Facts) -> None:
     first, last = host_addresses(net)
     for flag, address in (("--ip", ip), ("--gateway", gateway)):
         if address is None:
@@ -156,5 +157,5 @@ def _check_addresses(ip: IPv4Address, net: IPv4Network, gateway: IPv4Address | N
     own = next((link for link, address in facts.addresses if address.ip == ip), None)
     if own is not None:
         raise Conflict(f"{ip} is the host's own address, of {own}", hint="choose another --ip")
-    if str(ip) in facts.taken:
-        raise Conflict(f"{ip} is taken by '{facts.taken[str(ip)]}'", hint="choose another --ip")
+    if (holder := claimed(f"address/{bridge}", facts).get(str(ip))) is not None:
+        raise Conflict(f"{ip} is taken by '{holder}'", hint="choose another --ip")

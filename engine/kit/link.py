@@ -129,7 +129,7 @@ class InnerEnd(NamedTuple):
 
 def inner_end(step: Step) -> InnerEnd | None:
     """What a step's command says of the second link that it makes."""
-    words = step.do.argv
+    words = step.argv
     if words[:4] != ("ip", "link", "add", "dev"):
         return None
     # In pairs: names of links may be words of ip's, too.
@@ -140,7 +140,7 @@ def inner_end(step: Step) -> InnerEnd | None:
         return None
     said = dict(zip(peer[3::2], peer[4::2], strict=False))
     mtu = said.get("mtu", "")
-    netns = said.get("netns", step.do.netns)
+    netns = said.get("netns", step.netns)
     return InnerEnd(peer[2], netns, said.get("address"), int(mtu) if mtu.isdecimal() else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nsctl.engine.kit.claims import claimed
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_mac, derived_mac
@@ -43,7 +44,7 @@ def choose_mac(
 
 
 def _owner_of(mac: str, bridge: str, name: str, facts: Facts) -> str:
-    there = facts.macs.get(f"{bridge}/{mac}", name)
+    there = claimed(f"mac/{bridge}", facts).get(mac, name)
     if there != name:
         return f"'{there}' on {bridge}"
     own = facts.links[bridge].mac if bridge in facts.links else derived_mac("bridge", bridge)

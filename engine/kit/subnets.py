@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
+from nsctl.engine.kit.claims import claimed
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts
 
@@ -107,19 +108,20 @@ def free_subnet(facts: Facts) -> IPv4Network:
     raise Conflict(f"every /24 of {pools} overlaps a route of the host", hint="choose one with --subnet")
 
 
-def free_address(subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv4Address:
+def free_address(bridge: str, subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv4Address:
     """
-    A free address of a subnet: the lowest, where those below it are taken without a gap.
+    An address of a bridge's subnet that nobody has claimed: the lowest, where those below it are without a gap.
 
-    Takes time in the logarithm of how many are taken, unless the subnet is nearly full.
+    Takes time in the logarithm of how many are claimed, unless the subnet is nearly full.
 
     Raises:
         Conflict: There is none.
     """
     first, last = map(int, host_addresses(subnet))
+    claims = claimed(f"address/{bridge}", facts)
 
     def taken(number: int) -> bool:
-        return number == int(gateway) or str(IPv4Address(number)) in facts.taken
+        return number == int(gateway) or str(IPv4Address(number)) in claims
 
     if not taken(first):
         return IPv4Address(first)
@@ -134,11 +136,8 @@ def free_address(subnet: IPv4Network, gateway: IPv4Address, facts: Facts) -> IPv
     for number in range(first, last + 1):
         if not taken(number):
             return IPv4Address(number)
-    ended = sorted(
-        name
-        for address, name in facts.taken.items()
-        if name in facts.sandboxes and facts.sandboxes[name].ended and IPv4Address(address) in subnet
-    )
+    holders = {name for address, name in claims.items() if IPv4Address(address) in subnet}
+    ended = sorted(name for name in holders if name in facts.sandboxes and facts.sandboxes[name].ended)
     if ended:
         raise Conflict(
             f"every address of {subnet} is taken, some by sandboxes that have ended: {', '.join(ended)}",

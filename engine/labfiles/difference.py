@@ -129,7 +129,8 @@ def _make_room(out: Difference, named: Mapping[str, Wanted], present: Mapping[st
         return
     for name in out.same[:]:
         row = present[name]
-        by = next((asked[a] for a in row.info.get("own", ()) if a in asked), "")
+        own = () if row.info.get("shares") else row.info.get("addresses", ())
+        by = next((asked[a] for each in own if (a := each.partition("/")[0]) in asked), "")
         if by and row.source == source and not named[name].address:
             out.same.remove(name)
             out.changed.append((named[name], f"{by} asks for its address"))

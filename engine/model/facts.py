@@ -12,6 +12,7 @@ from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
+from nsctl.engine.model.claims import Claims
 from nsctl.engine.model.places import HIDDEN, HOST_DIR
 from nsctl.engine.model.plan import Step
 
@@ -155,9 +156,7 @@ class Facts:
         steps: The steps in place, by key, as they were applied.
         networks: For each bridge (or other shared link) of nsctl's: its gateway address with prefix.
         names: For each of these whose network is not called like it: the network's name.
-        taken: Addresses that sandboxes hold: address → sandbox.
-        macs: Hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` →
-            sandbox.
+        claims: What sandboxes have claimed (`kit.claim`), by place: `address/nsbr0` → `10.0.3.2` → sandbox.
         addresses: The host's IPv4 addresses, each with its link; those of links that are down, too.
         fixed_macs: Whether a link's hardware address was given to it: a bridge without has that of its lowest port. A
             link of which that can't be seen is missing.
@@ -182,8 +181,7 @@ class Facts:
     steps: Mapping[str, Step] = field(default_factory=dict)
     networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
-    taken: Mapping[str, str] = field(default_factory=dict)
-    macs: Mapping[str, str] = field(default_factory=dict)
+    claims: Claims = field(default_factory=dict)
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     fixed_macs: Mapping[str, bool] = field(default_factory=dict)
     processes: Mapping[int, Process] = field(default_factory=dict)

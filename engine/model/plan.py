@@ -110,8 +110,8 @@ class Step:
 
     Args:
         key: Names the thing that the step makes (`link/nsbr0`); sandboxes share steps by it.
-        why: One line for the reader of a dry run.
-        do: The command.
+        why: One line for the reader of a dry run; for a claim, what is claimed (`10.0.3.2 on nsbr0`).
+        do: The command; None for a claim, which changes nothing and which one sandbox only can hold.
         undo: The commands that take the result away, in order; empty where it goes with something else.
         effect: How to tell whether the result is in place.
         removed_with: The key of the step whose undo takes this one's result away too.
@@ -121,12 +121,37 @@ class Step:
 
     key: str
     why: str
-    do: Command | Spawn
+    do: Command | Spawn | None
     undo: tuple[Command, ...] = ()
     effect: Effect | None = None
     removed_with: str | None = None
     no_undo: str = ""
     after: tuple[str, ...] | None = None
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it only says what nobody else may have."""
+        return self.do is None
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The words of its command; none for a claim."""
+        return () if self.do is None else self.do.argv
+
+    @property
+    def tool(self) -> str:
+        """The tool that its command runs; empty for a claim."""
+        return "" if self.do is None else self.do.argv[0]
+
+    @property
+    def netns(self) -> str | None:
+        """The named network namespace that its command runs in."""
+        return None if self.do is None else self.do.netns
+
+    @property
+    def commands(self) -> tuple[Command | Spawn, ...]:
+        """All that it may run, now or later."""
+        return self.undo if self.do is None else (self.do, *self.undo)
 
     def same_work(self, other: Step) -> bool:
         """
@@ -136,13 +161,13 @@ class Step:
         """
         if self is other or self.do == other.do:
             return True
-        work = _wherever(self.do) if isinstance(self.effect, RuleTagged) else None
-        return work is not None and work == _wherever(other.do)
+        work = _wherever(self) if isinstance(self.effect, RuleTagged) else None
+        return work is not None and work == _wherever(other)
 
 
-def _wherever(command: Command | Spawn) -> tuple[str, ...] | None:
+def _wherever(step: Step) -> tuple[str, ...] | None:
     # A rule in a chain of the host's without its place; None for anything else.
-    match command.argv:
+    match step.argv:
         case (tool, "-w", "-t", table, "-A" | "-I", chain, *spec) if not chain.startswith("NSCTL-"):
             return (tool, table, chain, *(spec[1:] if spec[0].isdecimal() else spec))
         case _:
@@ -260,7 +285,9 @@ def command_from_json(data: dict[str, Any]) -> Command | Spawn:
 
 def step_to_json(step: Step) -> dict[str, Any]:
     """A step as plain data, defaults left out."""
-    data: dict[str, Any] = {"key": step.key, "why": step.why, "do": command_to_json(step.do)}
+    data: dict[str, Any] = {"key": step.key, "why": step.why}
+    if step.do is not None:
+        data["do"] = command_to_json(step.do)
     if step.undo:
         data["undo"] = [command_to_json(c) for c in step.undo]
     if step.effect is not None:
@@ -290,7 +317,7 @@ def step_from_json(data: dict[str, Any]) -> Step:
     return Step(
         _text(data["key"]),
         _text(data["why"]),
-        command_from_json(data["do"]),
+        command_from_json(data["do"]) if "do" in data else None,
         tuple(undo),
         effect_from_json(data["effect"]) if "effect" in data else None,
         _text_or_none(data.get("removed_with")),

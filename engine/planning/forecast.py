@@ -1,5 +1,5 @@
 """
-What the steps in place amount to: sandboxes, networks, addresses taken.
+What the steps in place amount to: sandboxes, networks, claims.
 
 And facts as they will be once a plan is carried out.
 
@@ -9,23 +9,24 @@ Pure: nothing here touches the system.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Interface
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
-from nsctl.engine.kit.link import hardware_address_inside, peer_key
 from nsctl.engine.kit.networks import name_in
+from nsctl.engine.model.claims import Claims, claims_of
 from nsctl.engine.model.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.names import rule_tag
 from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.jumps import grown
 
-__all__ = ["extend", "gateway_of", "macs_of", "names_of", "networks_of", "sandbox_of", "taken_of", "way_back_of"]
+__all__ = ["extend", "gateway_of", "names_of", "networks_of", "sandbox_of", "way_back_of"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -114,79 +115,28 @@ def _interface(address: str) -> IPv4Interface:
     return IPv4Interface(address)
 
 
-def taken_of(steps: Iterable[Step]) -> dict[str, str]:
-    """The addresses inside named network namespaces: address (without prefix) → name."""
-    taken: dict[str, str] = {}
-    for step in steps:
-        effect = step.effect
-        if isinstance(effect, AddrOn) and effect.netns is not None:
-            taken.setdefault(effect.address.partition("/")[0], effect.netns)
-    return taken
-
-
-def macs_of(steps: Iterable[Step], name: str = "") -> dict[str, str]:
-    """
-    The hardware addresses of sandboxes on bridges, and of the host's ends of their cables: `BRIDGE/ADDRESS` → name.
-
-    Args:
-        steps: The steps.
-        name: The sandbox that they are of; that of the namespace where the link is, if empty.
-    """
-    macs: dict[str, str] = {}
-    for step in steps:
-        effect = step.effect
-        if isinstance(effect, LinkIs) and effect.master is not None and (mac := hardware_address_inside(step)):
-            key = (peer_key(step) or "").removeprefix("link/")
-            owner = name or key.partition(":")[0]
-            macs |= {f"{effect.master}/{effect.mac}": owner, f"{effect.master}/{mac}": owner}
-    return macs
-
-
-class Grown(Mapping[K, V]):
-    """
-    A mapping with more laid over it: adding costs what is added, however large the mapping below is.
-
-    Args:
-        base: The mapping below.
-    """
-
-    __slots__ = ("_added", "_base", "_beside", "_uncounted")
-
-    def __init__(self, base: Mapping[K, V]) -> None:
-        self._base = base
-        self._added: dict[K, V] = {}
-        self._beside = 0
-        self._uncounted: list[K] = []
-
-    def __getitem__(self, key: K) -> V:
-        return self._added[key] if key in self._added else self._base[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._added or key in self._base
-
-    def __iter__(self) -> Iterator[K]:
-        yield from self._base
-        for key in self._added:
-            if key not in self._base:
-                yield key
-
-    def __len__(self) -> int:
-        self._beside += sum(1 for key in self._uncounted if key not in self._base)
-        self._uncounted.clear()
-        return len(self._base) + self._beside
-
-    def add(self, more: Mapping[K, V]) -> None:
-        """Lay more over it."""
-        self._uncounted += [key for key in more if key not in self._added]
-        self._added.update(more)
-
-
 def _grown(base: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
+    # Adding costs what is added, however large the mapping below is.
     if not more:
         return base
-    grown = base if isinstance(base, Grown) else Grown(base)
-    grown.add(more)
-    return grown
+    if isinstance(base, ChainMap):
+        base.maps[0].update(more)
+        return base
+    return ChainMap(dict(more), cast("MutableMapping[K, V]", base))  # of the lower ones nothing is ever changed
+
+
+class _Growing(dict[str, str]):
+    """What is claimed in a place, as a copy of `extend`'s own, which it goes on adding to."""
+
+
+def _claimed(base: Claims, more: Claims) -> Claims:
+    new = {}
+    for place, things in more.items():
+        there = base.get(place, {})
+        if not isinstance(there, _Growing):
+            there = new[place] = _Growing(there)
+        there.update(things)
+    return _grown(base, new)
 
 
 def way_back_of(steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -250,7 +200,6 @@ def extend(facts: Facts, plan: Plan) -> Facts:
         steps=_grown(facts.steps, {step.key: step for step in new}),
         networks=_grown(facts.networks, networks),
         names=_grown(facts.names, names_of(new)),
-        taken=_grown(facts.taken, taken_of(new)),
-        macs=_grown(facts.macs, macs_of(new, plan.name)),
+        claims=_claimed(facts.claims, claims_of(new, plan.name)),
         firewall=replace(facts.firewall, chains=_grown(facts.firewall.chains, chains)) if chains else facts.firewall,
     )

@@ -87,7 +87,7 @@ def place(rules: Sequence[Spec], chains: Chains, target: str) -> int:
 
 def anew(step: Step) -> Step:
     """The same jump, at the end of its chain."""
-    argv = step.do.argv
+    argv = step.argv
     match argv:
         case (tool, "-w", "-t", table, "-I", chain, number, *words) if number.isdecimal():
             return replace(step, do=Command((tool, "-w", "-t", table, "-A", chain, *words)))
@@ -104,7 +104,7 @@ def inserted(step: Step, rules: Sequence[Spec], at: int) -> Step:
         rules: The rules of its chain.
         at: The position of that rule, counted from 0.
     """
-    match step.do.argv:
+    match step.argv:
         case (tool, "-w", "-t", table, "-A", chain, *words) if at < len(rules):
             do = Command((tool, "-w", "-t", table, "-I", chain, str(at + 1), *words))
             return replace(step, why=f"{step.why}, before: {display(' '.join(rules[at]))}", do=do)
@@ -165,7 +165,7 @@ def position(step: Step, end: int) -> int:
         step: The step.
         end: How many rules the chain has by then.
     """
-    words = step.do.argv
+    words = step.argv
     if "-I" not in words:
         return end
     number = words[words.index("-I") + 2 : words.index("-I") + 3]

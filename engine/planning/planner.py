@@ -8,13 +8,14 @@ from typing import get_args
 
 from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
+from nsctl.engine.model.claims import CLAIM, is_anothers, is_claim_key, place_and_thing
 from nsctl.engine.model.effect import Effect, LinkIs, wrong_field
 from nsctl.engine.model.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display, said_by
 from nsctl.engine.model.plan import NAMESPACES, Command, Plan, Spawn, Step
-from nsctl.engine.planning.forecast import macs_of, names_of, networks_of, taken_of
+from nsctl.engine.planning.forecast import names_of, networks_of
 from nsctl.engine.planning.jumps import anew, is_jump, placed
 from nsctl.engine.planning.sandbox import assemble, steps_of
 from nsctl.engine.planning.settings import FITS
@@ -59,6 +60,7 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
             hint=f"this is a fault of the mode; nsctl modes {mode.name} shows where it came from",
         ) from e
     _check(mode.name, _faults(made, facts, checked={step.key for step in steps}))
+    _check_claims(made, facts)
     return made
 
 
@@ -80,7 +82,7 @@ def validate(made: Plan, facts: Facts | None = None) -> None:
 
 def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
     """
-    Check that the addresses and the network of a plan that was made earlier are still free.
+    Check that what a plan that was made earlier claims, and its network, are still free.
 
     What is in a step's own place is found when the plan is carried out; these can stand beside one another.
 
@@ -93,13 +95,7 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
         Conflict: It is not.
     """
     again = "the host has changed: make the plan again"
-    for address in taken_of(step for step in made.steps if step.key not in facts.steps):
-        if address in facts.taken:
-            raise Conflict(f"{address} is taken by '{facts.taken[address]}'", hint=again)
-    for place in macs_of((step for step in made.steps if step.key not in facts.steps), made.name):
-        if facts.macs.get(place, made.name) != made.name:
-            bridge, _, mac = place.partition("/")
-            raise Conflict(f"{mac} is the hardware address of '{facts.macs[place]}' on {bridge}", hint=again)
+    _check_claims(made, facts, again)
     _check_joined(made, facts)
     for bridge, name in names_of(made.steps).items():
         if network_named(name, facts) not in {None, bridge}:
@@ -114,6 +110,15 @@ def check_fit(made: Plan, facts: Facts, *, in_place: bool = False) -> None:
             raise Conflict(f"the subnet {gateway.network} overlaps {found}", hint=again)
     if not in_place:
         _check_jumps(made, facts, again)
+
+
+def _check_claims(made: Plan, facts: Facts, hint: str = "") -> None:
+    for step in made.steps:
+        if step.is_claim:
+            place, thing = place_and_thing(step.key)
+            holder = facts.claims.get(place, {}).get(thing, made.name)
+            if holder != made.name:
+                raise is_anothers(step, holder, hint=hint)
 
 
 def _check_jumps(made: Plan, facts: Facts, again: str) -> None:
@@ -188,6 +193,9 @@ def _faults_of(step: Step) -> Iterator[str]:
     if step.removed_with is not None and not isinstance(step.removed_with, str):
         yield "what it goes with is no key"
         return
+    if step.do is None or step.key.startswith(CLAIM):
+        yield from _faults_in_claim(step)
+        return
     if not _fits(step.do, Command, Spawn):
         yield f"what it does is a {type(step.do).__name__}, not a Command"
         return
@@ -203,8 +211,23 @@ def _faults_of(step: Step) -> Iterator[str]:
         yield "it has no undo, goes with nothing, and gives no reason for that"
     if step.after is not None and not (_fits(step.after, tuple) and all(_is_text(k) for k in step.after)):
         yield "what it comes after is not a tuple of keys"
-    for command in (step.do, *step.undo):
+    for command in step.commands:
         yield from _faults_in(command)
+
+
+def _faults_in_claim(step: Step) -> Iterator[str]:
+    # Nothing but its key: there is nothing to run, to look at, or to take away.
+    if (step.do, step.undo, step.effect, step.removed_with, step.no_undo, step.after) != (
+        None,
+        (),
+        None,
+        None,
+        "",
+        None,
+    ):
+        yield "a claim has nothing but its key and what is claimed"
+    elif not is_claim_key(step.key):
+        yield f"a claim's key is {CLAIM}PLACE/THING"
 
 
 def _faults_in(command: Command | Spawn) -> Iterator[str]:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Container, Iterator
 from itertools import groupby
 
+from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Command, Plan, Spawn, Step, words
 from nsctl.engine.planning.carried import Carried, comment_with
 
@@ -19,8 +20,10 @@ __all__ = ["expecting", "json", "sh", "shell_of", "text"]
 _PRESENT = "in place already, shared"
 
 
-def shell_of(command: Command | Spawn) -> str:
-    """A command as a line of shell (or several, where it reads or is given something of several lines)."""
+def shell_of(command: Command | Spawn | None) -> str:
+    """A command as a line of shell (or several, where it reads or is given something of several lines), or nothing."""
+    if command is None:
+        return ""
     line, document = _line_and_document(command)
     return line + document
 
@@ -67,10 +70,11 @@ def text(plan: Plan, present: Container[str] = ()) -> str:
         plan: The plan.
         present: The keys of steps that are in place already.
     """
-    lines: list[str] = []
-    width = len(str(len(plan.steps)))
+    lines = [f"claims {step.why}" for step in plan.steps if step.is_claim]
+    changes = [step for step in plan.steps if not step.is_claim]
+    width = len(str(len(changes)))
     margin = " " * (width + 2)
-    for number, step in enumerate(plan.steps, 1):
+    for number, step in enumerate(changes, 1):
         note = f" ({_PRESENT})" if step.key in present else ""
         lines.append(f"{number:>{width}}. {step.why}{note}")
         lines += _indented(shell_of(step.do), margin + "  ")
@@ -166,9 +170,9 @@ def sh(plan: Plan, present: Container[str] = (), carried: Carried | None = None)
         carried: What `nsctl adopt` takes over of it, if that is not the plan itself; without plans, nothing.
     """
     carried = Carried((plan,)) if carried is None else carried
-    numbered = [(n, s) for n, s in enumerate(plan.steps, 1)]
+    numbered = [(n, s) for n, s in enumerate((s for s in plan.steps if not s.is_claim), 1)]
     mine = [(n, s) for n, s in numbered if s.key not in present]
-    total = len(plan.steps)
+    total = len(numbered)
     adopt = _ADOPT if carried.plans else ""
     head = _HEAD.format(title=f"nsctl: {plan.name}, mode {plan.mode}", total=total, adopt=adopt)
     parts = [head, "take_down() {\nset +e\n"]
@@ -180,17 +184,20 @@ def sh(plan: Plan, present: Container[str] = (), carried: Carried | None = None)
     state = _state_dir(plan)
     if state is not None:
         parts.append(f"[ -d {shlex.quote(state)} ] || mkdir -m 0700 {shlex.quote(state)}\n")
+    claims = [display(step.why) for step in plan.steps if step.is_claim]
+    parts += [f"\n# claims {', '.join(claims)}\n"] if claims else []
     for number, step in numbered:
         parts.append(f"\nstep {number} {shlex.quote(step.why + (f' ({_PRESENT})' if step.key in present else ''))}\n")
         if step.key in present:
             continue
-        if isinstance(step.do, Spawn):  # a process's output is private
-            parts.append(f"(umask 077; : >>{shlex.quote(step.do.log)})\n")
-        parts.append(expecting(step.do) + "\n")
-        if isinstance(step.do, Spawn):
-            waited = step.do.ready or step.do.pidfile
+        do = step.do
+        if isinstance(do, Spawn):  # a process's output is private
+            parts.append(f"(umask 077; : >>{shlex.quote(do.log)})\n")
+        parts.append(f"{expecting(do)}\n" if do is not None else "")
+        if isinstance(do, Spawn):
+            waited = do.ready or do.pidfile
             # It runs already, whether or not it gets ready: from here on it is undone.
-            parts.append(f"done={number}\nready $! {shlex.quote(step.do.pidfile)} {shlex.quote(waited)}\n")
+            parts.append(f"done={number}\nready $! {shlex.quote(do.pidfile)} {shlex.quote(waited)}\n")
     parts.append(f'\ndone={total}\n[ "$stop" -eq 0 ] || exit "$stop"\ntrap - EXIT\n')
     parts.append(f"echo {shlex.quote(f'{plan.name} is up')}\n")
     if carried.plans:

@@ -34,7 +34,7 @@ _RESTORE: dict[str, type[Batch]] = {cls.tool: cls for cls in (IptablesRestore, I
 
 def do_items(steps: Sequence[Step]) -> list[BatchItem]:
     """What has to be done for these steps, in order."""
-    return [BatchItem(s.key, s.do, None if s.after is None else frozenset(s.after)) for s in steps]
+    return [BatchItem(s.key, s.do, None if s.after is None else frozenset(s.after)) for s in steps if s.do is not None]
 
 
 def undo_items(steps: Sequence[Step], going: Container[str] | None = None) -> list[BatchItem]:

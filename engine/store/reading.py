@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nsctl.engine.model.claims import CLAIM
 from nsctl.engine.model.plan import Step, step_from_json
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged
@@ -125,6 +126,12 @@ class Records(Sandboxes):
     def holders(self, key: str) -> list[str]:
         """Who holds a step."""
         return [n for (n,) in self._rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,))]
+
+    def claims(self) -> list[tuple[str, str]]:
+        """All claims, each with its holder."""
+        # '0' comes after '/': a range of keys, by their index.
+        rows = self._rows("SELECT key, name FROM holders WHERE key >= ? AND key < ?", (CLAIM, f"{CLAIM[:-1]}0"))
+        return [(key, name) for key, name in rows]
 
     def held_only_by(self, names: Iterable[str]) -> list[StepRow]:
         """The steps that nobody but these holds (or nobody at all), last applied first."""

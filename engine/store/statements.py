@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nsctl.engine.model.plan import Step, step_to_json
-from nsctl.engine.store.rows import INTENT, SandboxRow
+from nsctl.engine.store.rows import DONE, INTENT, SandboxRow
 from nsctl.engine.store.seals import checksum, dumps
 
 __all__ = ["building", "each", "sandbox_values"]
@@ -24,9 +24,10 @@ def building(
     rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]
 ) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
     """The statements that write down what will be built, with their values."""
-    encoded = [(s.key, dumps(step_to_json(s))) for s in new]
+    # A claim is done when it is written down: there is nothing to run.
+    encoded = [(s.key, dumps(step_to_json(s)), DONE if s.is_claim else INTENT) for s in new]
     counts = Counter(key for key, _ in held)
-    fresh = {key for key, _ in encoded}
+    fresh = {s.key for s in new}
     return (
         (
             "INSERT INTO sandboxes(name, data, state, info, confirm_by, crc) VALUES(?, ?, ?, ?, ?, ?)",
@@ -34,7 +35,7 @@ def building(
         ),
         (
             "INSERT INTO steps(key, data, crc, state, identity_crc, held) VALUES(?, ?, ?, ?, ?, ?)",
-            [(k, data, checksum(k, data), INTENT, checksum(k, "", ""), counts[k]) for k, data in encoded],
+            [(k, data, checksum(k, data), state, checksum(k, "", ""), counts[k]) for k, data, state in encoded],
         ),
         ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
         (

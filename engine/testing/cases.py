@@ -10,6 +10,7 @@ Golden cases: options and facts in a JSON file, with the exact commands that com
       "undo": ["…", "ip netns del web"]
     }
 
+What the plan claims stands in `claims`, by key.
 A case that is refused has `error` and `hint` in place of `do` and `undo`.
 `name`, `isolate`, `command` and `settings` may be given too.
 `facts.sandboxes` is a list of sandboxes that are up already (`{"mode", "name", "options", …}`), each planned before
@@ -42,7 +43,7 @@ from nsctl.engine.planning.render import shell_of
 __all__ = ["UPDATE", "cases_in", "check_case", "facts_from_json", "plan_case"]
 
 UPDATE = "NSCTL_UPDATE_CASES"
-_EXPECTATIONS = ("do", "undo", "error", "hint")
+_EXPECTATIONS = ("claims", "do", "undo", "error", "hint")
 
 
 def cases_in(folder: str | Path) -> list[Path]:
@@ -145,8 +146,11 @@ def _outcome(case: Mapping[str, Any], modes: Iterable[Mode]) -> dict[str, Any]:
         return {"error": e.message, "hint": e.hint}
     keys = {step.key for step in made.steps}
     new = [step for step in made.steps if step.key not in facts.steps]
+    claims = [step.key for step in made.steps if step.is_claim]
+    changes = [step for step in made.steps if not step.is_claim]
     return {
-        "do": [("= " if step.key in facts.steps else "") + shell_of(step.do) for step in made.steps],
+        **({"claims": claims} if claims else {}),
+        "do": [("= " if step.key in facts.steps else "") + shell_of(step.do) for step in changes],
         "undo": [shell_of(c) for step in reversed(new) if step.removed_with not in keys for c in step.undo],
     }
 

@@ -121,6 +121,8 @@ def _sweep(lab: Lab, python: Python, made: Plan, shared: frozenset[str], *, fuse
 
 def _bad(step: Step) -> Iterator[tuple[str, Step, float]]:
     do = step.do
+    if do is None:
+        return
     if isinstance(do, Spawn):
         yield "exits at once", replace(step, do=replace(do, argv=("false",))), 30.0
         if do.ready is not None:

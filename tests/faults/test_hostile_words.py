@@ -115,7 +115,7 @@ def test_a_plan_holds_no_byte_that_nobody_looked_at(tally: Tally) -> None:
         word
         for mode in MODES.values()
         for step in made(mode, {"target": "there"} if mode is container.MODE else {}, "web", ("x",), ["A=b"]).steps
-        for command in (step.do, *step.undo)
+        for command in step.commands
         for word in options_in(command.argv)
     }
 
@@ -129,7 +129,7 @@ def test_a_plan_holds_no_byte_that_nobody_looked_at(tally: Tally) -> None:
         for step in found.steps:
             assert (step.key + step.why).isprintable()
             assert ".." not in step.key.split("/")
-            for command in (step.do, *step.undo):
+            for command in step.commands:
                 own = len(command.argv)
                 if step.key.startswith("init/") and command is step.do:
                     own -= len(asked[3])  # the rest is the workload

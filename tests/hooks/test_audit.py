@@ -79,7 +79,7 @@ def test_every_record_says_who_did_what_where_and_what_came_of_it(trail: AuditTr
         assert record["parent"]["pid"] == os.getppid()
     assert [r["seq"] for r in (begun, done, finished)] == [1, 2, 3]
     assert begun["plugin"] == "bridge-package 1.0"
-    assert begun["steps"][0] == {"step": "link/nsbr0", "argv": list(BRIDGE.do.argv)}
+    assert begun["steps"][0] == {"step": "link/nsbr0", "argv": list(BRIDGE.argv)}
     assert (done["event"], done["step"], done["rc"], done["duration_ms"]) == ("step_done", "link/nsbr0", 0, 1.2)
     assert done["executable"] == "/usr/sbin/ip"
     assert (finished["event"], finished["outcome"], finished["left"]) == ("plan_finished", "done", [])

@@ -14,9 +14,9 @@ SUBNET = IPv4Network("10.8.0.0/16")
 
 def crowd(size: int) -> Facts:
     """A host with that many sandboxes on one bridge, and one on another bridge."""
-    taken = {str(SUBNET[n + 2]): f"s{n}" for n in range(size)}
+    macs = {f"02:00:{end}:00:{n >> 8:02x}:{n & 255:02x}": f"s{n}" for n in range(size) for end in ("00", "01")}
     networks = {"nsbr0": IPv4Interface(f"{SUBNET[1]}/16"), "nsbr1": IPv4Interface("10.9.0.1/16")}
-    return Facts(networks=networks, taken=taken | {"10.9.0.2": "else"})
+    return Facts(networks=networks, claims={"mac/nsbr0": macs, "mac/nsbr1": {"02:00:00:00:00:01": "else"}})
 
 
 def test_the_1023rd_sandbox_of_a_bridge_is_planned() -> None:

@@ -73,7 +73,7 @@ def test_it_is_refused_where_the_sandbox_is_up_already(lab: Lab) -> None:
 def test_it_is_refused_where_its_address_was_taken_meanwhile(lab: Lab) -> None:
     saved(lab, *WEB)
     up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24")
-    refused(lab, "apply", FILE, says="10.0.3.2 is taken by 'db'", hint="make the plan again")
+    refused(lab, "apply", FILE, says="10.0.3.2 on nsbr0 is db's", hint="make the plan again")
 
 
 def test_it_is_refused_where_its_subnet_was_taken_meanwhile(lab: Lab) -> None:
@@ -141,14 +141,14 @@ def test_a_file_that_is_not_there_is_refused(lab: Lab) -> None:
     ("change", "says"),
     [
         (lambda plan: plan.update(name="../../etc"), "name"),
-        (lambda plan: plan["steps"].append(plan["steps"][0]), "its key is there twice"),
-        (lambda plan: plan["steps"][0]["do"].update(argv=[]), "damaged"),
-        (lambda plan: plan["steps"][0]["do"].update(argv=["/run/evil"]), "not the plain name of a tool"),
-        (lambda plan: plan["steps"][0].pop("undo"), "it has no undo"),
-        (lambda plan: plan["steps"][0].update(effect={"kind": "magic"}), "damaged|effect"),
-        (lambda plan: plan["steps"][0].update(do="ip netns add web"), "damaged|Command"),
+        (lambda plan: plan["steps"].append(plan["steps"][3]), "its key is there twice"),
+        (lambda plan: plan["steps"][3]["do"].update(argv=[]), "damaged"),
+        (lambda plan: plan["steps"][3]["do"].update(argv=["/run/evil"]), "not the plain name of a tool"),
+        (lambda plan: plan["steps"][3].pop("undo"), "it has no undo"),
+        (lambda plan: plan["steps"][3].update(effect={"kind": "magic"}), "damaged|effect"),
+        (lambda plan: plan["steps"][3].update(do="ip netns add web"), "damaged|Command"),
         (lambda plan: plan.update(isolate=["user"]), "not a kind of namespace"),
-        (lambda plan: plan["steps"][1].update(after=["link/nope"]), "nothing makes 'link/nope'"),
+        (lambda plan: plan["steps"][4].update(after=["link/nope"]), "nothing makes 'link/nope'"),
         (lambda plan: plan.update(steps="none"), "damaged|step"),
     ],
 )

@@ -99,6 +99,26 @@ def test_a_second_one_gets_neither_the_address_nor_the_hosts(lan: Lab) -> None:
     assert said(lan, "run", *second[1:3], "c", *second[4:], "203.0.113.11", "--", "ping", "-c1", "-q", "203.0.113.9")
 
 
+def test_an_address_that_a_sandbox_of_another_store_has_on_it_is_refused(lab: Lab) -> None:
+    bridged(lab)
+    up(lab, *WEB)
+    other = {"NSCTL_STATE_DIR": "/run/other"}
+    words = ("bridge", "--name", "b", "--join", "br0", "--ip")
+    taken = lab.nsctl("up", *words, "203.0.113.9", env=other)
+    assert (taken.returncode, taken.stderr.splitlines()[0]) == (
+        2,
+        "nsctl: 203.0.113.9 is taken by 'web of the store /run/nsctl'",
+    )
+    plan = json.loads(lab.nsctl("up", *words, "203.0.113.10", "--dry-run", "--format", "json", env=other).stdout)
+    lab.write("/run/plan.json", json.dumps(plan), 0o600)
+    up(lab, *words[:1], "--name", "c", *words[3:], "203.0.113.10")
+    late = lab.nsctl("apply", "/run/plan.json", env=other)
+    assert (late.returncode, late.stderr.splitlines()[0]) == (
+        2,
+        "nsctl: 203.0.113.10 on br0 is c's, of the store /run/nsctl",
+    )
+
+
 def test_nothing_is_claimed_of_its_way_out(lan: Lab) -> None:
     up(lan, *WEB)
     lan.neighbour(["ip", "link", "set", "eth0", "down"], check=True)

@@ -208,7 +208,7 @@ def test_a_hardware_address_inside_is_that_of_no_port_of_the_bridge(lab: Lab) ->
     saved = lab.nsctl(*other, *late_mac, "--dry-run", "--format", "json", check=True)
     lab.write("/run/plan.json", saved.stdout, 0o600)
     up(lab, "bridge", "--name", "api", "--subnet", "10.0.3.0/24")
-    refused(lab, "apply", "/run/plan.json", says="is the hardware address of 'api' on nsbr0")
+    refused(lab, "apply", "/run/plan.json", says="on nsbr0 is api's", hint="make the plan again")
     down(lab, "api")
     up(lab, "bridge", "--name", "db", "--subnet", "10.0.3.0/24", "--mac", derived_mac("api", "ns-api"))
     late = ("up", "bridge", "--name", "api", "--subnet", "10.0.3.0/24")

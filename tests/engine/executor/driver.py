@@ -4,7 +4,7 @@ nsctl's executor on a lab host: each request runs in a process of its own, forke
 A line of JSON in, a line of JSON out:
 
     {"operation": "up" | "down" | "recover" | "check" | "repair" | "confirm" | "list" | "steps" | "look" | "several",
-     "plans": [...], "names": [...], "replace": [...], "options": {...},
+     "plans": [...], "names": [...], "replace": [...], "options": {...}, "state_dir": "/run/nsctl",
      "kill": [n, "before" | "after"], "refuse": n, "signal": [n, "INT", m, "TERM", …]}
 
 `kill` is SIGKILL at the n-th write to the journal, `refuse` makes it and all later forward ones fail as on a full disk,
@@ -65,7 +65,7 @@ def carry_out(request: dict[str, Any]) -> dict[str, Any]:
         if name := signals.get(len(events)):
             os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
 
-    session = Session(STATE_DIR, emit, **request.get("options", {}))
+    session = Session(Path(request.get("state_dir", STATE_DIR)), emit, **request.get("options", {}))
     answer: dict[str, Any] = {"error": "", "message": "", "exit": 0, "value": None}
     try:
         if request["operation"] == "look":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from nsctl.engine import kit
 from nsctl.engine.model.effect import (
     AddrOn,
     ChainIs,
@@ -213,7 +214,8 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
 
 
 def plan(name: str = "web", number: int = 2, bridge: str = "br7") -> Plan:
-    return Plan("t", name, {}, (*network(bridge), *sandbox(name, number, bridge)), ("net",))
+    claims = [kit.claim(f"address/{bridge}", f"10.7.0.{number}")]
+    return Plan("t", name, {}, (*claims, *network(bridge), *sandbox(name, number, bridge)), ("net",))
 
 
 def changed(plan: Plan, key: str, change: Callable[[Step], Step]) -> Plan:
@@ -224,6 +226,7 @@ def changed(plan: Plan, key: str, change: Callable[[Step], Step]) -> Plan:
 def failing(step: Step) -> Step:
     """The step with a command of the same kind that fails without having done anything."""
     do = step.do
+    assert do is not None
     if isinstance(do, Spawn):
         return replace(step, do=replace(do, argv=("false",)))
     bad = {
@@ -239,6 +242,7 @@ def failing(step: Step) -> Step:
 def half_done(step: Step) -> Step:
     """The step with a command that acts, and then says that it failed."""
     do = step.do
+    assert do is not None
     if isinstance(do, Spawn):  # it lives, but never says that it is ready
         return replace(step, do=replace(do, argv=("sleep", "1000")))
     return replace(step, do=replace(do, argv=("sh", "-c", '"$@"; exit 3', "sh", *do.argv)))

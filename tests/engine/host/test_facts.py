@@ -192,7 +192,6 @@ def test_what_the_store_knows_is_taken_over() -> None:
     assert facts.sandboxes is sandboxes
     assert facts.steps is steps
     assert facts.networks == {"nsbr0": IPv4Interface("10.0.3.1/24")}
-    assert facts.taken == {"10.0.3.2": "web"}
 
 
 def test_gathering_starts_no_process() -> None:

@@ -26,7 +26,7 @@ def nft(lab: Lab, *statements: str) -> None:
 @pytest.fixture
 def there(lab: Lab, inside: NamespaceThread) -> BridgeTable:
     for step in own_addresses("ns-web", MAC, IPv4Address("10.0.3.2"), IPv4Address("10.0.3.9")):
-        lab.run(list(step.do.argv), input=getattr(step.do, "stdin", None) or "", check=True)
+        lab.run(list(step.argv), input=getattr(step.do, "stdin", None) or "", check=True)
     table = inside.call(nftables.read)
     assert table is not None
     inside.call(lambda: table.ports)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -111,7 +110,7 @@ def test_an_address_that_no_link_can_have_is_refused(address: str) -> None:
     ],
 )
 def test_an_address_gets_a_broadcast_address_where_there_is_one(address: str, words: tuple[str, ...]) -> None:
-    assert kit.address("br0", address).do.argv == ("ip", "addr", "add", address, *words, "dev", "br0")
+    assert kit.address("br0", address).argv == ("ip", "addr", "add", address, *words, "dev", "br0")
 
 
 def test_addresses_are_written_in_one_way_only() -> None:
@@ -121,7 +120,7 @@ def test_addresses_are_written_in_one_way_only() -> None:
 def test_the_undo_of_a_rule_deletes_exactly_this_rule() -> None:
     step = kit.rule("nat", "POSTROUTING", "-s", "10.0.3.0/24", "-j", "MASQUERADE", owner="br0", why="test", head=True)
 
-    added, deleted = step.do.argv, step.undo[0].argv
+    added, deleted = step.argv, step.undo[0].argv
     assert added[:6] == ("iptables", "-w", "-t", "nat", "-I", "POSTROUTING")
     assert deleted[:6] == ("iptables", "-w", "-t", "nat", "-D", "POSTROUTING")
     assert added[6:] == deleted[6:]
@@ -165,7 +164,7 @@ def test_no_text_gets_into_an_argument_vector_unchecked(text: str) -> None:
             step = make(text)
         except Invalid:
             continue
-        for command in (step.do, *step.undo):
+        for command in step.commands:
             assert all((word.isascii() and " " not in word) or "exec pkill" in word for word in command.argv)
             assert not text.startswith("-")
 
@@ -182,26 +181,26 @@ def test_a_veth_pair_makes_the_link_inside_too() -> None:
 def test_addresses_are_given_out_once_until_none_is_left(prefix: int, share: float) -> None:
     net = IPv4Network(f"10.9.0.0/{prefix}")
     hosts = [str(a) for a in net.hosts()][1:]
-    facts = replace(Facts(), taken=dict.fromkeys(hosts[: int(len(hosts) * share)], "someone"))
+    facts = Facts(claims={"address/br0": dict.fromkeys(hosts[: int(len(hosts) * share)], "someone")})
 
     if share == 1.0:
         with pytest.raises(Conflict, match="every address"):
-            kit.free_address(net, net[1], facts)
+            kit.free_address("br0", net, net[1], facts)
         return
-    free = kit.free_address(net, net[1], facts)
+    free = kit.free_address("br0", net, net[1], facts)
     assert str(free) == hosts[int(len(hosts) * share)], "the lowest, where those below are taken without a gap"
 
 
 @given(st.sets(st.integers(1, 254)), st.integers(1, 254))
 def test_an_address_that_is_given_out_is_free_whatever_the_gaps(taken: set[int], gateway: int) -> None:
     net = IPv4Network("10.9.0.0/24")
-    facts = Facts(taken={str(net[n]): "someone" for n in taken})
+    facts = Facts(claims={"address/br0": {str(net[n]): "someone" for n in taken}})
     if len(taken | {gateway}) == 254:
         return
 
-    free = kit.free_address(net, net[gateway], facts)
+    free = kit.free_address("br0", net, net[gateway], facts)
 
-    assert str(free) not in facts.taken
+    assert str(free) not in facts.claims["address/br0"]
     assert free != net[gateway]
     assert free in net
     assert free not in {net[0], net[-1]}

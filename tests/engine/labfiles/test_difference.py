@@ -189,8 +189,8 @@ subnet = "10.0.3.0/24"
 def neighbours(source: str = HERE) -> dict[str, Row]:
     """Two on a network that were given an address each."""
     present = made(NEIGHBOURS, source)
-    present["a"].info["own"] = ["10.0.3.2"]
-    present["b"].info["own"] = ["10.0.3.3"]
+    present["a"].info["addresses"] = ["10.0.3.2/24"]
+    present["b"].info["addresses"] = ["10.0.3.3/24"]
     return present
 
 
@@ -211,7 +211,7 @@ def test_who_was_given_an_address_that_another_asks_for_makes_room_and_so_do_its
 def test_nobody_makes_room_who_chose_the_address_or_is_not_of_this_file() -> None:
     text = NEIGHBOURS.replace('/24"\n\n[', '/24"\nip = "10.0.3.2"\n\n[')
     present = made(text) | {"b": neighbours()["b"]}
-    present["a"].info["own"] = ["10.0.3.2"]
+    present["a"].info["addresses"] = ["10.0.3.2/24"]
     assert [w.request.name for w, _ in compare(read(text + 'ip = "10.0.3.2"\n'), present, HERE).changed] == ["b"]
     present = neighbours(ELSEWHERE) | {"b": neighbours()["b"]}
     change = compare(read(NEIGHBOURS + 'ip = "10.0.3.2"\n'), present, HERE)

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Interface, IPv4Network
 
+from nsctl.engine import kit
 from nsctl.engine.model.effect import AddrOn, Effect, LinkIs, NetnsIs, RouteVia, SysctlIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.plan import Command, Plan, Step
-from nsctl.engine.planning.forecast import Grown, extend, gateway_of, networks_of, sandbox_of, taken_of
+from nsctl.engine.planning.forecast import extend, gateway_of, networks_of, sandbox_of
 
 
 def step(effect: Effect | None) -> Step:
@@ -22,6 +23,7 @@ BRIDGE = [
 
 def endpoint(name: str, address: str) -> list[Step]:
     return [
+        kit.claim("address/nsbr0", address.partition("/")[0]),
         step(NetnsIs(name)),
         step(LinkIs(f"ns-{name}", "02:00:00:00:00:02", "veth", master="nsbr0", mtu=1400)),
         step(AddrOn("eth0", address, name)),
@@ -86,10 +88,6 @@ def test_networks_are_bridges_of_nsctls_with_their_ipv4_address() -> None:
     }
 
 
-def test_addresses_inside_namespaces_are_taken_and_the_hosts_are_not() -> None:
-    assert taken_of(WEB.steps) == {"10.0.3.2": "web"}
-
-
 def test_facts_extended_by_a_plan_are_those_after_it() -> None:
     before = Facts(links={"eth0": Link("eth0", mtu=1400)}, uplinks=("eth0",))
     after = extend(before, WEB)
@@ -102,13 +100,13 @@ def test_facts_extended_by_a_plan_are_those_after_it() -> None:
     assert set(after.steps) == {s.key for s in WEB.steps}
     assert after.networks == {"nsbr0": IPv4Interface("10.0.3.1/24")}
     assert after.routes == (Route(IPv4Network("10.0.3.0/24"), "nsbr0"),)
-    assert dict(after.taken) == {"10.0.3.2": "web"}
+    assert after.claims == {"address/nsbr0": {"10.0.3.2": "web"}}
     assert after.default_mtu == 1400
 
 
 def test_steps_that_are_shared_are_not_added_twice() -> None:
     facts = extend(extend(Facts(), WEB), plan("db", BRIDGE + endpoint("db", "10.0.3.3/24")))
-    assert dict(facts.taken) == {"10.0.3.2": "web", "10.0.3.3": "db"}
+    assert facts.claims == {"address/nsbr0": {"10.0.3.2": "web", "10.0.3.3": "db"}}
     assert facts.routes == (Route(IPv4Network("10.0.3.0/24"), "nsbr0"),)
     assert len(facts.links) == 3
     assert set(facts.sandboxes) == {"web", "db"}
@@ -118,17 +116,17 @@ def test_a_sandbox_that_joins_one_of_the_same_transaction_finds_it() -> None:
     facts = extend(Facts(), WEB)
     facts = extend(facts, Plan("container", "probe", {}, (step(NetnsIs("probe", source="web")),)))
     assert facts.sandboxes["probe"].addresses == ("10.0.3.2/24",)
-    assert dict(facts.taken) == {"10.0.3.2": "web"}
+    assert facts.claims == {"address/nsbr0": {"10.0.3.2": "web"}}
 
 
-class Counting(Mapping[str, int]):
+class Counting(Mapping[str, str]):
     """A mapping that counts how often it is gone through."""
 
     def __init__(self, size: int) -> None:
-        self.data = {str(n): n for n in range(size)}
+        self.data = {str(n): str(n) for n in range(size)}
         self.walks = 0
 
-    def __getitem__(self, key: str) -> int:
+    def __getitem__(self, key: str) -> str:
         return self.data[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -139,25 +137,15 @@ class Counting(Mapping[str, int]):
         return len(self.data)
 
 
-def test_a_mapping_that_grows_never_goes_through_the_one_below() -> None:
-    base = Counting(1000)
-    grown = Grown(base)
-    for n in range(1000, 1100):
-        grown.add({str(n): n})
-        assert len(grown) == n + 1
-        assert str(n) in grown
-        assert grown[str(n)] == n
-    assert base.walks == 0
-    assert list(grown) == [str(n) for n in range(1100)]
-
-
-def test_what_is_laid_over_a_mapping_hides_what_is_below_and_is_counted_once() -> None:
-    grown = Grown({"a": 1, "b": 2})
-    grown.add({"b": 3, "c": 4})
-    grown.add({"c": 5})
-    assert dict(grown) == {"a": 1, "b": 3, "c": 5}
-    assert len(grown) == 3
-    grown.add({"c": 6, "d": 7})
-    assert len(grown) == 4
-    assert "e" not in grown
-    assert grown.get("e") is None
+def test_facts_that_grow_leave_those_they_grew_from_and_never_go_through_the_host() -> None:
+    links = Counting(1000)
+    first = Facts(claims={"address/nsbr0": {"10.0.3.9": "old"}}, sysctls=links)
+    grown = first
+    for n in range(2, 9):
+        grown = extend(grown, plan(f"s{n}", BRIDGE + endpoint(f"s{n}", f"10.0.3.{n}/24")))
+        assert grown.claims["address/nsbr0"][f"10.0.3.{n}"] == f"s{n}"
+        assert grown.sysctls["net/ipv4/conf/nsbr0/forwarding"] == "1"
+        assert grown.sysctls["999"] == "999"
+    assert links.walks == 0
+    assert len(grown.claims["address/nsbr0"]) == 8
+    assert first.claims == {"address/nsbr0": {"10.0.3.9": "old"}}

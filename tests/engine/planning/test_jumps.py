@@ -127,7 +127,7 @@ def facts(rules: str, **others: str) -> Facts:
 
 
 def places(made: list[Step]) -> list[list[str]]:
-    return [list(step.do.argv[4:7]) for step in made if is_jump(step)]
+    return [list(step.argv[4:7]) for step in made if is_jump(step)]
 
 
 def test_each_place_is_counted_with_the_jumps_that_come_before() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nsctl import Command, Facts, Invalid, Mode, Refused, Request, Spawn, Step, Steps, kit
+from nsctl import Command, Conflict, Facts, Invalid, Mode, Refused, Request, Spawn, Step, Steps, kit
 from nsctl.engine.model.effect import DirIs
 from nsctl.engine.model.plan import Plan
 from nsctl.engine.planning.planner import plan, validate
@@ -23,10 +23,14 @@ OPTIONS = Options()
 
 
 def planned(
-    steps: Callable[[Request, Facts], Any], *, isolate: tuple[str, ...] = (), options: object = OPTIONS
+    steps: Callable[[Request, Facts], Any],
+    *,
+    isolate: tuple[str, ...] = (),
+    options: object = OPTIONS,
+    facts: Facts | None = None,
 ) -> Plan:
     mode = Mode("odd", "a plugin's mode", Options, steps, isolate=())
-    return plan(mode, Request("web", options, isolate), Facts())
+    return plan(mode, Request("web", options, isolate), facts or Facts())
 
 
 def only(*steps: object) -> Callable[[Request, Facts], Any]:
@@ -64,7 +68,6 @@ def test_two_different_steps_of_one_key_are_refused() -> None:
         (odd(key=""), "must be text"),
         (odd(key=7), "must be text"),
         (odd(why=None), "must be text"),
-        (odd(do=None), "NoneType, not a Command"),
         (odd(do=("true",)), "tuple, not a Command"),
         (odd(do=Command(())), "not a tuple of words"),
         (odd(do=Command(LIST)), "not a tuple of words"),
@@ -83,6 +86,11 @@ def test_two_different_steps_of_one_key_are_refused() -> None:
         (odd(effect="it works"), "str, which nsctl does not know"),
         (odd(after="thing"), "not a tuple of keys"),
         (odd(removed_with="nobody"), "nothing makes 'nobody'"),
+        (odd(do=None), "a claim has nothing but its key"),
+        (odd(key="claim/port/80"), "a claim has nothing but its key"),
+        (Step("claim/port", "a port", None), "a claim's key is claim/PLACE/THING"),
+        (Step("claim/port//80", "a port", None), "a claim's key is claim/PLACE/THING"),
+        (Step("claim/port/80", "a port", None, no_undo="x"), "a claim has nothing but its key"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -93,6 +101,26 @@ def test_a_step_that_can_not_be_carried_out_is_refused_with_its_number(step: Ste
     assert "mode 'odd'" in caught.value.message
     assert "step 2" in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_a_mode_that_claims_what_is_anothers_is_refused() -> None:
+    claim = only(kit.claim("port/tcp/0.0.0.0", 8080, why="TCP port 8080"))
+    facts = Facts(claims={"port/tcp/0.0.0.0": {"8080": "db"}})
+    with pytest.raises(Conflict, match="TCP port 8080 is db's"):
+        planned(claim, facts=facts)
+    assert planned(claim, facts=Facts(claims={"port/tcp/0.0.0.0": {"8080": "web", "80": "db"}})).steps[0].is_claim
+
+
+def test_a_saved_plan_has_its_claims() -> None:
+    made = planned(only(kit.claim("address/br7", "10.7.0.2"), GOOD))
+    assert Plan.from_json(made.to_json()) == made
+    assert made.to_json()["steps"][0] == {"key": "claim/address/br7/10.7.0.2", "why": "10.7.0.2 on br7"}
+
+
+@pytest.mark.parametrize(("place", "thing"), [("", "80"), ("port", ""), ("port/", "80"), ("port", "8/0"), ("a", "\n")])
+def test_what_is_no_key_is_no_claim(place: str, thing: str) -> None:
+    with pytest.raises(Invalid, match="is no key of a claim"):
+        kit.claim(place, thing)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.faults.rules import (
     adopting,
     bounds,
+    claims,
     core,
     firewall,
     identity,
@@ -31,6 +32,7 @@ RULES = tuple(
         identity,
         stores,
         bounds,
+        claims,
         trail,
         network,
         mending,

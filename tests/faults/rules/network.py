@@ -127,9 +127,9 @@ RULES = (
     ),
     Rule(
         "the hardware address of a cable's end on the host is nobody's inside",
-        "engine/planning/forecast.py",
-        'macs |= {f"{effect.master}/{effect.mac}": owner, ',
-        "macs |= {",
+        "modes/bridge.py",
+        "    for mac in macs:\n",
+        "    for mac in macs[:1]:\n",
         f"{_NETWORK}::{_NO_PORT}",
     ),
     Rule(
@@ -144,13 +144,6 @@ RULES = (
         "engine/kit/macs.py",
         "if there := _owner_of(cable, bridge, name, facts):",
         "if there := None:",
-        f"{_NETWORK}::{_NO_PORT}",
-    ),
-    Rule(
-        "a hardware address of a saved plan that is another's by now is refused",
-        "engine/planning/planner.py",
-        "if facts.macs.get(place, made.name) != made.name:",
-        "if False:",
         f"{_NETWORK}::{_NO_PORT}",
     ),
     Rule(
@@ -355,8 +348,8 @@ RULES = (
     Rule(
         "nobody is let send as a sandbox that is there",
         "modes/bridge.py",
-        "        if facts.taken.get(str(address), name) != name:\n",
-        "        if False:\n",
+        'if (holder := kit.claimed(f"address/{bridge}", facts).get(str(address), name)) != name:',
+        "if (holder := name) != name:",
         "tests/modes/test_cases.py::test_a_case_plans_exactly_these_commands[bridge/refused-allow-address-taken]",
     ),
 )

@@ -83,7 +83,7 @@ RULES = (
     Rule(
         "the back end of rules is known before they are made",
         "engine/executor/apply.py",
-        "(key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].do.argv[0], backend)) for key in keys",
+        "(key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].tool, backend)) for key in keys",
         "(key, ctx.identity_before(by_key[key]), {}) for key in keys",
         "tests/faults/test_backends.py::test_rules_are_found_wherever_iptables_leads_by_now",
     ),
