@@ -102,7 +102,7 @@ def _show(world: AppContext, chosen: list[str], *, every: bool, force: bool, fil
     if not chosen:
         out.done(_nothing(file))
     going = {step.key for step in steps}
-    for number, step in enumerate(steps, 1):
+    for number, step in enumerate((step for step in steps if not step.is_claim), 1):
         undo = () if step.removed_with in going else step.undo
         commands = [shell_of(c) for c in undo] or [f"# goes with {step.removed_with or 'the rest'}"]
         out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))

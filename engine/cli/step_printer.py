@@ -21,7 +21,7 @@ class StepPrinter:
                 out.note(f"{'in place already' if event.skipped else 'done'}: {shell_of(event.step.do)}")
             case StepFailed():
                 out.note(f"failed: {shell_of(event.step.do)}: {event.reason}")
-            case StepUndone():
+            case StepUndone() if not event.step.is_claim:
                 commands = "; ".join(shell_of(c) for c in event.step.undo) or f"with {event.step.removed_with}"
                 out.note(f"{event.error or event.skipped or 'undone'}: {event.step.key}: {commands}")
             case _:

@@ -89,7 +89,7 @@ def test_a_script_whose_step_fails_undoes_what_it_did(lab: Lab, position: int) -
     plan = json.loads(show(lab, WEB, "json"))
     lab.write("/run/plan.sh", show(lab, WEB, "sh"))
     before = snapshot(lab)
-    step = plan["steps"][position - 1]["do"]
+    step = changes(plan)[position - 1]["do"]
     tool = "unshare" if "pidfile" in step else step["argv"][0]
     shims = shim(lab, tool)
     lab.run(["sh", "/run/plan.sh"], check=True)
@@ -104,16 +104,26 @@ def test_a_script_whose_step_fails_undoes_what_it_did(lab: Lab, position: int) -
     assert_back(lab, before)
 
 
+def changes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps that have a command; claims have none."""
+    return [step for step in plan["steps"] if "do" in step]
+
+
 def _is(argv: tuple[str, ...], step: dict[str, Any], tool: str) -> bool:
     return tool == "unshare" or list(argv[-len(step["argv"]) + 1 :]) == step["argv"][1:]
 
 
 def test_the_text_numbers_the_steps_with_reason_command_and_undo(lab: Lab) -> None:
     text, plan = show(lab, WEB, "text"), json.loads(show(lab, WEB, "json"))
+    claims = [step["why"] for step in plan["steps"] if step["key"].startswith("claim/")]
+    assert text.splitlines()[: len(claims)] == [f"claims {thing}" for thing in claims]
+    assert claims[0] == "10.0.3.2 on nsbr0"
+    assert f"\n# claims {', '.join(claims)}\n" in show(lab, WEB, "sh")
+    steps = changes(plan)
     numbered = [line.strip() for line in text.splitlines() if line[:2].strip().isdigit() and line[2] == "."]
-    assert numbered == [f"{number}. {step['why']}" for number, step in enumerate(plan["steps"], 1)]
-    assert text.count("undo:") == len(plan["steps"])
-    for step in plan["steps"]:
+    assert numbered == [f"{number}. {step['why']}" for number, step in enumerate(steps, 1)]
+    assert text.count("undo:") == len(steps)
+    for step in steps:
         if "netns" not in step["do"] and "pidfile" not in step["do"] and "stdin" not in step["do"]:
             assert f"\n      {shlex.join(step['do']['argv'])}\n" in text
 
@@ -124,9 +134,9 @@ def test_what_is_shown_is_to_the_letter_what_the_trail_says_was_run(lab: Lab, wa
     up(lab, *wanted)
     records = [json.loads(line) for line in said(lab, "log", "--json", "web").splitlines()]
     ran = {record["step"]: record for record in records if record["event"] == "step_done"}
-    there = {step["key"] for step in plan["steps"]} - ran.keys()
+    there = {step["key"] for step in changes(plan)} - ran.keys()
     assert there <= {"dir//run/nsctl/sandboxes"}  # shared
-    for step in plan["steps"]:
+    for step in changes(plan):
         if step["key"] not in there:
             assert ran[step["key"]]["argv"] == step["do"]["argv"], step["key"]
             assert ran[step["key"]].get("netns") == step["do"].get("netns")
