@@ -39,7 +39,7 @@ LAYERS: dict[str, frozenset[str]] = {
 
 # The pure part of the engine, and what is pure among the rest.
 PURE = frozenset({"model", "kit", "planning", "labfiles", "reach"})
-PURE_MODULES = frozenset(
+PURE_MODULES = frozenset({"nsctl.engine.executor.decide"}) | frozenset(
     f"nsctl.engine.runner.{name}"
     for name in "batch batches ip_batch iptables_restore lines nft_file result schedule".split()
 )

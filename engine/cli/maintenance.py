@@ -16,7 +16,7 @@ from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
     from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.executor.repair import Drift
+    from nsctl.engine.executor.drift import Drift
     from nsctl.engine.model.plan import Step
     from nsctl.engine.reach.promise import Verdict
 

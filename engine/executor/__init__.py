@@ -1,8 +1,9 @@
 """
 The executor: plans carried out, all or nothing.
 
-Read in this order: `session` (the face), `transaction` (all or nothing), `forward` (do), `backward` (undo), `recovery`
-(after a kill), `checking` (drift and repair). Who only looks takes `reading`, and loads no more than that.
+Read in this order: `session` (the face), `transaction` (all or nothing), `decide` (what is done about a step),
+`pending` and `apply` (do), `undo`, `recovery` (after a kill), `drift` and `repair`.
+Who only looks takes `reading`, and loads no more than that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsctl.engine.executor.repair import Drift
+    from nsctl.engine.executor.drift import Drift
     from nsctl.engine.executor.session import Session
 
 __all__ = ["Drift", "Session"]
@@ -19,6 +20,6 @@ __all__ = ["Drift", "Session"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nsctl.engine.executor import repair, session
+    from nsctl.engine.executor import drift, session
 
-    return session.Session if name == "Session" else repair.Drift
+    return session.Session if name == "Session" else drift.Drift

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.executor.apply import Pending, adopt_of_others, other_work
 from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.pending import Pending, gather, may_adopt
 from nsctl.engine.executor.results import Results
 from nsctl.engine.executor.transaction import new_row, tell_sharers
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
@@ -76,32 +76,18 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
 
 
 def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
-    stock = Stock(Pending())
-    pending = stock.pending
     refuse_claimed(ctx, plans)
-    wanted: dict[str, Step] = {}
-    for plan in plans:
-        for step in plan.steps:
-            pending.held.append((step.key, plan.name))
-            row = ctx.journal.step(step.key)
-            there = row.step if row is not None else wanted.get(step.key)
-            if there is not None and not there.same_work(step):
-                raise other_work(there, step, ctx.journal.holders(step.key) or [plans[0].name])
-            if row is not None:
-                pending.rows[step.key] = row
-            elif step.key not in wanted:
-                wanted[step.key] = step
-                pending.new.append(step)
+    stock = Stock(gather(ctx, plans))
+    pending = stock.pending
     ctx.kernel.forget()
-    every = [*wanted.values(), *(row.step for row in pending.rows.values())]
+    every = pending.every()
     ctx.kernel.expect(step.effect for step in every)
     ctx.kernel.visit(step.effect for step in every)
+    held = {step.key: held for step in pending.new if (held := ctx.others.get(step.key)) is not None}
     for step in pending.new:
-        held = ctx.others.get(step.key)
-        if held is not None and not adopt_of_others(ctx, pending, step, held):
-            raise Conflict(f"{step.key} is held by {held}", hint="use that store (NSCTL_STATE_DIR)")
-    taken = {row.step.key for row in pending.adopted}
-    pending.new = [step for step in pending.new if step.key not in taken]
+        if step.key in held and not may_adopt(ctx, step):
+            raise Conflict(f"{step.key} is held by {held[step.key]}", hint="use that store (NSCTL_STATE_DIR)")
+    pending.adopt([one.row for one in held.values()])
     _look(ctx, stock, every)
     return stock
 

@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from nsctl.engine.executor.repair import Drift
+from nsctl.engine.executor.drift import Drift
 from nsctl.engine.model.errors import Conflict, NsctlError
 from nsctl.engine.store import HalfDone, Others
 from nsctl.engine.store.files import HOST_DIR

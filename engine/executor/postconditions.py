@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsctl.engine.executor.apply import Pending
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.pending import Pending
 from nsctl.engine.executor.results import Results
 from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.errors import StepFailed

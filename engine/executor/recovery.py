@@ -58,7 +58,7 @@ def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> lis
     with ctx.undoing():
         ctx.emit_safely(PlanStarted(ident, "", "recover", "", tuple(r.step for r in journal.held_only_by(names))))
         undone = tear_down(ctx, names, ident) if names else undo_rows(ctx, journal.held_only_by([]), ident, "")
-        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        left = undone.lines
         if opened is not None and opened.restore and not left:
             back, left = restore(ctx, opened.restore, ident)
         if not left:

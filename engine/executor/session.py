@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nsctl.engine.executor import orphans, recovery, repair, transaction
+from nsctl.engine.executor import drift, orphans, recovery, repair, transaction
 from nsctl.engine.executor.apply import interrupted
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
@@ -256,7 +256,7 @@ class Session(Reading):
         transaction.down(self.ctx, every, operation=self.operation)
         return every
 
-    def check(self, names: Sequence[str] = ()) -> list[repair.Drift]:
+    def check(self, names: Sequence[str] = ()) -> list[drift.Drift]:
         """
         What is not as it was made.
 
@@ -264,7 +264,7 @@ class Session(Reading):
             Invalid: There is no such sandbox.
         """
         self._known(names)
-        return repair.check(self.ctx, names)
+        return drift.check(self.ctx, names)
 
     def guests(self, names: Sequence[str] = ()) -> list[str]:
         """What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nsctl.engine.executor import confirm_timer
-from nsctl.engine.executor.apply import Pending, apply, interrupted, now, prepare
+from nsctl.engine.executor.apply import apply, interrupted, now
 from nsctl.engine.executor.authority import check_kept
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.inventory import info_of
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.pending import Pending, prepare
 from nsctl.engine.executor.postconditions import all_in_place
 from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.executor.undo import Undone, tear_down, undo_rows
@@ -19,12 +20,12 @@ from nsctl.engine.host.process import start_of
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
-from nsctl.engine.model.plan import Plan, Step
+from nsctl.engine.model.plan import Plan
 from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
 from nsctl.engine.store.rows import INTENT, STARTED
 
-__all__ = ["confirm", "down", "left_over", "new_row", "restore", "tell_sharers", "up"]
+__all__ = ["confirm", "down", "everything_undone", "left_over", "new_row", "restore", "tell_sharers", "up"]
 
 _AS_BEFORE = "everything was undone"
 _SHOWN = 5
@@ -50,7 +51,7 @@ def up(
     names = [p.name for p in plans]
     tell_sharers(ctx, rows)
     sandbox = names[0] if len(names) == 1 else ""
-    todo = _in_order(plans, pending)
+    todo = pending.in_order(plans)
     if ctx.signals.caught is not None:
         raise interrupted(ctx.signals.caught)
     ctx.emit(PlanStarted(opened.id, sandbox, operation, plans[0].mode if sandbox else "", todo))
@@ -59,12 +60,12 @@ def up(
             ctx.journal.begin(opened, [], [], [], replace)
             undone = tear_down(ctx, replace, opened.id)
             if undone.left:  # the transaction stays open: recovery tries again, and then brings them back
-                left = [f"{row.step.key}: {why}" for row, why in undone.left]
+                left = undone.lines
                 ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
                 raise left_over(f"{', '.join(replace)} could not be taken down completely", left)
-            ctx.journal.build(rows, _written(pending), pending.held)
+            ctx.journal.build(rows, pending.written(), pending.held)
         else:
-            ctx.journal.begin(opened, rows, _written(pending), pending.held, ())
+            ctx.journal.begin(opened, rows, pending.written(), pending.held, ())
         _keep_adopted(ctx, pending)
     except (Unwritable, Damaged):
         if replace:
@@ -80,11 +81,8 @@ def up(
         ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left" if left else "undone", tuple(left)))
         if left:
             raise left_over(str(e), left) from e
-        if isinstance(e, (Refused, OSError)):  # of the store or the system: by now it is a failure, not a refusal
-            what = e.message if isinstance(e, Refused) else f"the system refused: {e.strerror or e}"
-            raise StepFailed(f"{what}; {_AS_BEFORE}", hint=getattr(e, "hint", "")) from e
-        if isinstance(e, (StepFailed, Interrupted)):
-            e.message = f"{e.message}; {_AS_BEFORE}"
+        if (failure := everything_undone(e)) is not None:
+            raise failure from e
         raise
     ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "done"))
     return rows
@@ -113,7 +111,7 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
         try:
             undone = tear_down(ctx, names, opened.id, rows)
             ctx.journal.finish(transaction=opened.id)
-            left = [f"{row.step.key}: {why}" for row, why in undone.left]
+            left = undone.lines
         except NsctlError as e:  # found on the way: something has been undone, so this is no refusal any more
             left = [_told(e)]
     ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left" if left else "done", tuple(left)))
@@ -121,6 +119,16 @@ def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
         raise left_over(f"{', '.join(names)} could not be taken down completely", left)
     if ctx.signals.caught is not None:
         raise Interrupted(ctx.signals.caught, f"{', '.join(names)} is down; a signal came meanwhile")
+
+
+def everything_undone(error: BaseException) -> StepFailed | None:
+    """Say so in an error, or by another one: a refusal of the store or the system is a failure by now."""
+    if isinstance(error, (StepFailed, Interrupted)):
+        error.message = f"{error.message}; {_AS_BEFORE}"
+    elif isinstance(error, (Refused, OSError)):
+        what = error.message if isinstance(error, Refused) else f"the system refused: {error.strerror or error}"
+        return StepFailed(f"{what}; {_AS_BEFORE}", hint=getattr(error, "hint", ""))
+    return None
 
 
 def left_over(what: str, left: Sequence[str]) -> RollbackFailed:
@@ -155,9 +163,9 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
             pending = prepare(ctx, [plan])
             pending.new = list(Jumps(ctx).again(pending.new))  # the host's own rules may be others by now
             with ctx.undoing(best_effort=False):
-                ctx.journal.build([row], _written(pending), pending.held)
+                ctx.journal.build([row], pending.written(), pending.held)
                 _keep_adopted(ctx, pending)
-                apply(ctx, _in_order([plan], pending), transaction, plan.name)
+                apply(ctx, pending.in_order([plan]), transaction, plan.name)
                 all_in_place(ctx, [plan], pending)
             if row.confirm_by is not None:
                 confirm_timer.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
@@ -178,7 +186,7 @@ def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], pending:
             except (Unwritable, Damaged) as e:
                 ctx.warnings.append(f"undone from memory, since {e.message}")
                 undone = _from_memory(ctx, pending, opened, sandbox)
-            left = [f"{row.step.key}: {why}" for row, why in undone.left]
+            left = undone.lines
             if opened.restore and not left:
                 _, left = restore(ctx, opened.restore, opened.id)
             if not left:
@@ -197,22 +205,9 @@ def _from_memory(ctx: Context, pending: Pending, opened: Transaction, sandbox: s
     return undo_rows(ctx, rows, opened.id, sandbox, record=False, planned=True)
 
 
-def _written(pending: Pending) -> list[Step]:
-    # What was there first is undone last.
-    return [*(row.step for row in pending.adopted), *pending.new]
-
-
 def _keep_adopted(ctx: Context, pending: Pending) -> None:
     if pending.adopted:
         ctx.journal.done((row.step.key, row.identity, row.tools) for row in pending.adopted)
-
-
-def _in_order(plans: Sequence[Plan], pending: Pending) -> tuple[Step, ...]:
-    if not pending.mend:
-        return tuple(pending.new)
-    todo = {s.key: s for s in (*pending.new, *pending.mend)}
-    order: Iterable[str] = dict.fromkeys(s.key for p in plans for s in p.steps)
-    return tuple(todo[k] for k in order if k in todo)
 
 
 def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:

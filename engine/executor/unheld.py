@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from nsctl.engine.executor.apply import apply
 from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.executor.transaction import everything_undone, left_over
 from nsctl.engine.executor.undo import undo_rows
 from nsctl.engine.model.effect import State
-from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
+from nsctl.engine.model.errors import NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow, Transaction
@@ -49,12 +50,9 @@ def do(ctx: Context, steps: Sequence[Step], operation: str) -> None:
     except BaseException as e:
         left = _roll_back(ctx, opened, operation)
         if left:
-            raise RollbackFailed(f"{e}; left over: {'; '.join(left)}", hint="try again: nsctl recover") from e
-        if isinstance(e, (Refused, OSError)):  # by now it is a failure, not a refusal
-            what = e.message if isinstance(e, Refused) else f"the system refused: {e.strerror or e}"
-            raise StepFailed(f"{what}; everything was undone") from e
-        if isinstance(e, (StepFailed, Interrupted)):
-            e.message = f"{e.message}; everything was undone"
+            raise left_over(str(e), left) from e
+        if (failure := everything_undone(e)) is not None:
+            raise failure from e
         raise
     ctx.emit_safely(PlanFinished(opened.id, "", operation, "done"))
 
@@ -62,7 +60,7 @@ def do(ctx: Context, steps: Sequence[Step], operation: str) -> None:
 def _roll_back(ctx: Context, opened: Transaction, operation: str) -> list[str]:
     with ctx.undoing():
         undone = undo_rows(ctx, ctx.journal.held_only_by([]), opened.id, "")
-        left = [f"{row.step.key}: {why}" for row, why in undone.left]
+        left = undone.lines
         if not left:
             ctx.journal.finish(transaction=opened.id)
     ctx.emit_safely(PlanFinished(opened.id, "", operation, "left" if left else "undone", tuple(left)))
@@ -90,7 +88,7 @@ def undo(ctx: Context, steps: Sequence[Step], operation: str) -> None:
     ctx.emit_safely(PlanStarted(ident, "", operation, "", tuple(reversed(steps))))
     rows = [StepRow(0, step, DONE) for step in reversed(steps)]
     undone = undo_rows(ctx, rows, ident, "", record=False, planned=True)
-    left = [f"{row.step.key}: {why}" for row, why in undone.left]
+    left = undone.lines
     ctx.emit_safely(PlanFinished(ident, "", operation, "left" if left else "done", tuple(left)))
     if left:
         raise RollbackFailed(f"not everything could be undone; left over: {'; '.join(left)}", hint="try it again")

@@ -3,7 +3,7 @@ The one funnel: every command that changes the host goes through here.
 
 `tools` finds the binaries, `process` runs one command under a deadline, `writes` does plain writes without a process,
 `netns` enters a namespace. `batches` sorts commands into batches (`ip_batch`, `iptables_restore`, `nft_file`, …),
-`perform` carries out one, and `workers` all of them, side by side.
+`perform` carries out one, and `carry_out` all of them, side by side by `workers`.
 """
 
 from __future__ import annotations

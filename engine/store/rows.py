@@ -6,7 +6,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from nsctl.engine.model.plan import Step
-from nsctl.engine.store.sandboxes import DONE, INTENT, STARTED, SandboxRow
+from nsctl.engine.model.progress import DONE, INTENT, STARTED
+from nsctl.engine.store.sandboxes import SandboxRow
 
 if TYPE_CHECKING:
     from dataclasses import dataclass

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nsctl.engine.model.progress import DONE, INTENT, STARTED
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
 from nsctl.engine.store.home import check_home, here
@@ -17,12 +18,6 @@ from nsctl.engine.store.seals import all_loads, intact, loads, use_key
 
 __all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "Sandboxes"]
 
-INTENT = "intent"
-"""The state of a step in the journal: its command has not been started."""
-STARTED = "started"
-"""Its command may have run."""
-DONE = "done"
-"""Its command succeeded, or the effect was in place."""
 _STATES = frozenset({INTENT, STARTED, DONE})
 
 

@@ -4,7 +4,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -13,11 +14,11 @@ import pytest
 
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner, workers
-from nsctl.engine.runner.batch import Batch, BatchItem
+from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
+from nsctl.engine.runner.carry_out import Starting, carry_out
 from nsctl.engine.runner.perform import Outcome, perform_batch
 from nsctl.engine.runner.result import Result
-from nsctl.engine.runner.workers import carry_out
 from tests.lab import Lab, needs, shim
 
 
@@ -31,19 +32,10 @@ def script(key: str, text: str, *after: str) -> BatchItem:
 
 @dataclass
 class Log:
-    """What `carry_out` tells, and in which thread."""
+    """What `carry_out` tells."""
 
     started: list[list[str]] = field(default_factory=list)
     ended: list[Outcome] = field(default_factory=list)
-    threads: set[str] = field(default_factory=set)
-
-    def starting(self, runs: list[Batch]) -> None:
-        self.started.append([i.key for run in runs for i in run.items])
-        self.threads.add(threading.current_thread().name)
-
-    def over(self, outcome: Outcome) -> None:
-        self.ended.append(outcome)
-        self.threads.add(threading.current_thread().name)
 
     @property
     def done(self) -> list[str]:
@@ -55,18 +47,25 @@ class Log:
 
 
 def carried_out(
-    items: Sequence[BatchItem], log: Log, *, stop_after: int | None = None, force: bool = False
+    items: Sequence[BatchItem],
+    log: Log,
+    *,
+    stop_after: int | None = None,
+    force: bool = False,
+    while_they_work: Callable[[], None] | None = None,
 ) -> list[str]:
-    runs = batches_of(items)
-    never = carry_out(
-        runs,
-        Runner(20),
-        starting=log.starting,
-        ended=log.over,
-        stop=lambda: stop_after is not None and len(log.ended) >= stop_after,
-        force=force,
-    )
-    return [i.key for run in never for i in run.items]
+    """Carry items out; the keys of those that never began."""
+    batches = batches_of(items)
+    stop = lambda: stop_after is not None and len(log.ended) >= stop_after  # noqa: E731
+    for event in carry_out(batches, Runner(20), stop=stop, force=force):
+        if isinstance(event, Starting):
+            log.started.append([i.key for batch in event.batches for i in batch.items])
+        elif isinstance(event, Outcome):
+            log.ended.append(event)
+        elif while_they_work is not None:
+            while_they_work()
+    over = set(map(id, (outcome.batch for outcome in log.ended)))
+    return [i.key for batch in batches if id(batch) not in over for i in batch.items]
 
 
 # Order.
@@ -83,7 +82,6 @@ def test_a_run_begins_when_those_it_waits_for_are_over(tmp_path: Path) -> None:
     assert carried_out(items, log) == []
     assert out.read_text().split() == ["a", "b", "c"]
     assert log.started == [["a"], ["b"], ["c"]]
-    assert log.threads == {"MainThread"}
 
 
 def test_two_runs_go_on_side_by_side(tmp_path: Path) -> None:
@@ -120,15 +118,37 @@ def test_what_need_not_hold_others_up_is_done_while_they_work(tmp_path: Path) ->
     go = tmp_path / "go"
     wait = f"for n in $(seq 500); do test -e {go} && exit 0; sleep 0.01; done; exit 1"
     log = Log()
-    carry_out(
-        batches_of([script("a", wait), script("b", wait)]),
-        Runner(20),
-        starting=log.starting,
-        ended=log.over,
-        stop=lambda: False,
-        meanwhile=go.touch,
-    )
+    carried_out([script("a", wait), script("b", wait)], log, while_they_work=go.touch)
     assert (sorted(log.done), log.failed) == (["a", "b"], [])
+
+
+def test_who_stops_listening_is_left_with_nothing_under_way(tmp_path: Path) -> None:
+    # `a` is over when `b` is at work.
+    begun = tmp_path / "begun"
+    items = [
+        script("a", f"until test -e {begun}; do sleep 0.01; done"),
+        script("b", f"touch {begun}; sleep 0.3; touch {tmp_path}/b"),
+        script("c", f"touch {tmp_path}/c", "a"),
+    ]
+
+    def broken() -> None:
+        with closing(carry_out(batches_of(items), Runner(20))) as events:
+            for event in events:
+                if isinstance(event, Outcome):
+                    raise OSError("the journal")
+
+    with pytest.raises(OSError, match="the journal"):
+        broken()
+    assert (tmp_path / "b").exists()
+    assert not (tmp_path / "c").exists()
+    assert threading.active_count() == 1
+
+
+def test_nothing_begins_before_it_was_told(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with closing(carry_out(batches_of([script("a", f"touch {out}")]), Runner(20))) as events:
+        assert isinstance(next(events), Starting)
+    assert not out.exists()
 
 
 def test_undoing_goes_on_past_failures(tmp_path: Path) -> None:
@@ -151,26 +171,6 @@ def test_a_signal_stops_what_waits_for_a_worker(tmp_path: Path) -> None:
     never = carried_out(items, log, stop_after=1)
     assert len(never) >= 25
     assert len(list(tmp_path.iterdir())) == 30 - len(never)
-
-
-def test_an_observer_that_raises_stops_it_all_after_what_is_under_way(tmp_path: Path) -> None:
-    class Broken(Log):
-        def over(self, outcome: Outcome) -> None:
-            super().over(outcome)
-            if len(self.ended) == 1:
-                raise OSError("the journal")
-
-    items = [
-        script("a", "true"),
-        script("b", f"sleep 0.2; touch {tmp_path}/b"),
-        script("c", f"touch {tmp_path}/c", "a"),
-    ]
-    log = Broken()
-    with pytest.raises(OSError, match="the journal"):
-        carried_out(items, log)
-    assert (tmp_path / "b").exists()
-    assert not (tmp_path / "c").exists()
-    assert threading.active_count() == 1
 
 
 def test_a_missing_tool_is_a_failure_of_its_item() -> None:
@@ -379,7 +379,7 @@ from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner
-from nsctl.engine.runner.workers import carry_out
+from nsctl.engine.runner.carry_out import carry_out
 def here(): return os.stat("/proc/thread-self/ns/net").st_ino
 home = here()
 inside = {n: os.stat(f"/run/netns/{n}").st_ino for n in ("a", "b")}
@@ -387,18 +387,21 @@ def each(n, *argv): return BatchItem("/".join((n, *argv)), Command(argv, netns=n
 items = [each(n, *words.split()) for n in inside for words in (
     "ip link set dev lo up", "sysctl -qw net/ipv4/ip_default_ttl=77", "iptables -w -t filter -N NSCTL-T")]
 outcomes = []
-def ended(outcome):
-    assert here() == home, "the main thread is elsewhere"
-    outcomes.append(outcome)
-never = carry_out(batches_of(items), Runner(20), starting=lambda runs: None, ended=ended, stop=lambda: False)
-assert not never and all(o.failed is None for o in outcomes), outcomes
+def carried_out(items):
+    batches = batches_of(items)
+    for event in carry_out(batches, Runner(20)):
+        assert here() == home, "the main thread is elsewhere"
+        if hasattr(event, "result"):
+            outcomes.append(event)
+    return len(batches)
+assert carried_out(items) == len(outcomes) and all(o.failed is None for o in outcomes), outcomes
 assert here() == home
 assert threading.active_count() == 1
 one = [each("a", "ip", "link", "set", "dev", "lo", "down")]  # a single run: it, too, must not move the main thread
-carry_out(batches_of(one), Runner(20), starting=lambda runs: None, ended=ended, stop=lambda: False)
+carried_out(one)
 assert here() == home
 bad = [each("nope", "ip", "link", "set", "dev", "lo", "up")]
-carry_out(batches_of(bad), Runner(20), starting=lambda runs: None, ended=ended, stop=lambda: False)
+carried_out(bad)
 assert outcomes[-1].failed is not None and "No such file" in outcomes[-1].result.stderr, outcomes[-1]
 assert here() == home
 print("good")
@@ -494,6 +497,7 @@ from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
 from nsctl.engine.model.plan import Command
 from nsctl.engine.runner import Runner, workers, netns
+from nsctl.engine.runner.carry_out import carry_out
 
 force, calls, enter = "force" in sys.argv, [], netns.setns
 
@@ -508,10 +512,9 @@ inside = BatchItem("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns=
 add = [Command(("ip", "link", "add", "dev", f"d{n}", "type", "bridge")) for n in range(60)]
 runs = batches_of([inside, *(BatchItem(f"d{n}", c, frozenset({"a"})) for n, c in enumerate(add))])
 
-def over(outcome):
-    print(outcome.batch.netns, len(outcome.done), outcome.failed.key, "no way back" in outcome.result.stderr)
-
-workers.carry_out(runs, Runner(20), starting=lambda _: None, ended=over, stop=lambda: False, force=force)
+for event in carry_out(runs, Runner(20), force=force):
+    if hasattr(event, "result"):
+        print(event.batch.netns, len(event.done), event.failed.key, "no way back" in event.result.stderr)
 """
 
 

@@ -99,8 +99,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "an undo that nsctl would not plan is not run",
         "engine/executor/undo.py",
-        "if refusals is not None and (why := refused(ctx, step, step.undo)):",
-        "if False and (why := refused(ctx, step, step.undo)):",
+        'refusal=lambda step: "" if planned else refused(ctx, step, step.undo),',
+        'refusal=lambda step: "",',
         "tests/system/test_authority.py::test_down_does_not_run_what_nsctl_would_not_plan[options0]",
     ),
     Rule(

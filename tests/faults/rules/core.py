@@ -15,22 +15,22 @@ RULES = (
     # Before anything is changed.
     Rule(
         "what is there already is refused",
-        "engine/executor/apply.py",
-        "    _nothing_in_the_way(ctx, pending, going)\n    taken",
-        "    taken",
+        "engine/executor/pending.py",
+        "if decision.action is Action.REFUSE:",
+        "if False:",
         f"{_TRANSACTIONS}::test_what_is_there_already_is_refused_before_anything_is_changed"
         "[ip netns add web-netns/web]",
     ),
     Rule(
         "a missing tool is refused",
-        "engine/executor/apply.py",
+        "engine/executor/pending.py",
         "if find_tool(tool) is None:",
         "if False:",
         f"{_TRANSACTIONS}::test_a_missing_tool_is_refused_before_anything_is_changed",
     ),
     Rule(
         "other work under a key that is held is refused",
-        "engine/executor/apply.py",
+        "engine/executor/pending.py",
         "if not first.same_work(step):",
         "if False:",
         f"{_TRANSACTIONS}::test_other_work_for_a_step_that_is_held_is_refused",
@@ -60,14 +60,14 @@ RULES = (
     Rule(
         "intents are journalled before the first effect",
         "engine/executor/transaction.py",
-        "begin(opened, rows, _written(pending), pending.held, ())",
+        "begin(opened, rows, pending.written(), pending.held, ())",
         "begin(opened, rows, [], [], ())",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[after-fused]",
     ),
     Rule(
         "a step is journalled as started before its command",
         "engine/executor/apply.py",
-        "ctx.journal.started(",
+        "self._ctx.journal.started(",
         "tuple(",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[before-fused]",
     ),
@@ -146,16 +146,16 @@ RULES = (
     Rule(
         "what nsctl made is marked before anything can stay in it",
         "engine/executor/apply.py",
-        "if any(isinstance(run, Single) for run in runs):",
+        "if any(isinstance(batch, Single) for batch in batches):",
         "if False:",
         f"{_TRANSACTIONS}::test_a_namespace_is_marked_before_a_process_can_stay_in_it",
     ),
     # Effects and identities: only what is nsctl's is undone.
     Rule(
         "an undo runs only where its effect is ours",
-        "engine/executor/undo.py",
-        "if step.undo and observed.state is State.OURS and not observed.taken:",
-        "if step.undo and not observed.taken:",
+        "engine/executor/decide.py",
+        '    if observed.state is State.FOREIGN:\n        return Decision(step, Action.LEAVE, f"not ours, left',
+        '    if False:\n        return Decision(step, Action.LEAVE, f"not ours, left',
         f"{_TRANSACTIONS}::test_a_strangers_replacement_is_left_alone_by_down",
     ),
     Rule(
@@ -202,7 +202,7 @@ RULES = (
     ),
     Rule(
         "a process is known by its PID, whatever its pidfile says by now",
-        "engine/executor/undo.py",
+        "engine/executor/undoing.py",
         'for pid in {identity["pid"] if "pid" in identity else pid_in(step.effect.pidfile)}:\n'
         '                if pid is not None and ("start" not in identity or ctx.kernel.process(pid) == '
         'identity["start"]):',
@@ -232,9 +232,9 @@ RULES = (
     ),
     Rule(
         "repair overwrites no stranger's",
-        "engine/executor/repair.py",
-        "later = {s.key for s in renamed} | {k for k in foreign if",
-        "later = {s.key for s in renamed} or {k for k in () if",
+        "engine/executor/decide.py",
+        "for key in foreign if key.startswith",
+        "for key in () if key.startswith",
         f"{_TRANSACTIONS}::test_repair_never_overwrites_a_strangers_thing",
     ),
     Rule(
@@ -256,12 +256,12 @@ RULES = (
         "undos that fail are named and kept",
         "engine/executor/undo.py",
         "result.left.append((row, error))",
-        "over.append(key)",
+        "pass",
         f"{_TRANSACTIONS}::test_an_undo_that_fails_is_named_kept_and_tried_again[fused]",
     ),
     Rule(
         "an undo that fails does not stop the others",
-        "engine/executor/undo.py",
+        "engine/executor/undoing.py",
         "force=True",
         "force=False",
         f"{_TRANSACTIONS}::test_an_undo_that_ip_cannot_parse_does_not_keep_the_others_from_being_undone",

@@ -12,9 +12,9 @@ _POST = "tests/system/test_postconditions.py"
 RULES = (
     Rule(
         "a setting that others rely on by now is left",
-        "engine/executor/undo.py",
-        "if step.undo and observed.state is State.OURS and not observed.taken:",
-        "if step.undo and observed.state is State.OURS:",
+        "engine/executor/decide.py",
+        "    if observed.taken:\n",
+        "    if False:\n",
         f"{_IDENTITY}::test_forwarding_that_others_switched_on_since_is_left_on",
     ),
     Rule(
@@ -61,9 +61,9 @@ RULES = (
     ),
     Rule(
         "rules of two back ends are not mixed",
-        "engine/executor/apply.py",
-        "if made_with and made_with != iptables_backend():",
-        "if False:",
+        "engine/executor/pending.py",
+        "if not made_with or made_with == iptables_backend():",
+        "if True:",
         f"{_IDENTITY}::test_rules_of_two_back_ends_are_not_mixed[nft-legacy]",
     ),
     Rule(
@@ -117,9 +117,9 @@ RULES = (
     ),
     Rule(
         "who lives in a namespace that others took the name of is ended",
-        "engine/executor/undo.py",
-        "if observed.state is not State.OURS and inhabitant(ctx, row) is not None:",
-        "if observed.state is State.ABSENT and inhabitant(ctx, row) is not None:",
+        "engine/executor/decide.py",
+        "if observed.state is not State.OURS and inhabited(row):",
+        "if observed.state is State.ABSENT and inhabited(row):",
         "tests/system/test_orphans.py::test_who_lives_in_a_namespace_whose_name_others_took_is_ended"
         "[ip netns add web-fused]",
     ),

@@ -15,7 +15,7 @@ _NAME = f"{_MENDING}::test_a_lost_name_is_put_back_and_nothing_else_is_touched"
 RULES = (
     Rule(
         "a default route comes back behind the route of its subnet",
-        "engine/executor/repair.py",
+        "engine/executor/mending.py",
         "*subnets)) if isinstance(s.effect, RouteVia) else s",
         ")) if isinstance(s.effect, RouteVia) else s",
         f"{_WIRING}::test_all_routes_inside_are_put_back_at_once_the_subnets_first",
@@ -92,7 +92,7 @@ RULES = (
     ),
     Rule(
         "up puts in order what it relies on",
-        "engine/executor/apply.py",
+        "engine/executor/pending.py",
         "    pending.mend += [s for row",
         "    _ = [s for row",
         f"{_ORDER}::test_up_puts_in_order_what_it_relies_on[option0]",
@@ -113,7 +113,7 @@ RULES = (
     ),
     Rule(
         "a copy of a rule of nsctl's is named",
-        "engine/executor/repair.py",
+        "engine/executor/drift.py",
         "elif (copies := own.copies(step, backend)) > 1:",
         "elif (copies := own.copies(step, backend)) > 99:",
         f"{_ORDER}::test_a_copy_that_accepts_first_is_no_way_in",

@@ -36,7 +36,7 @@ RULES = (
     ),
     Rule(
         "a namesake of a bridge that was joined gets no port",
-        "engine/executor/repair.py",
+        "engine/executor/mending.py",
         "    return _master(ctx, effect) != effect.master\n",
         "    return False\n",
         f"{_JOIN}::test_a_bridge_that_is_gone_is_named_and_its_namesake_left_alone",
@@ -312,7 +312,7 @@ RULES = (
     ),
     Rule(
         "whoever comes up makes such a table anew",
-        "engine/executor/apply.py",
+        "engine/executor/pending.py",
         "    pending.mend += [step for row in tables for step in mended(ctx.kernel, row.step, ctx.observed(row))]\n",
         "",
         "tests/system/test_siblings.py::test_whoever_comes_up_relies_on_a_table_as_it_was_made[a rule is inserted]",

@@ -33,9 +33,9 @@ RULES = (
     ),
     Rule(
         "what another store holds is let go without being undone",
-        "engine/executor/undo.py",
-        "if held := ctx.others.shared(step.key):",
-        "if held := None:",
+        "engine/executor/decide.py",
+        "    if shared:\n",
+        "    if False:\n",
         f"{_STORES}::test_two_stores_share_chains_and_settings_and_the_last_one_undoes_them",
     ),
     Rule(
@@ -83,8 +83,8 @@ RULES = (
     Rule(
         "the back end of rules is known before they are made",
         "engine/executor/apply.py",
-        "(key, ctx.identity_before(by_key[key]), ctx.tools(by_key[key].tool, backend)) for key in keys",
-        "(key, ctx.identity_before(by_key[key]), {}) for key in keys",
+        "(step.key, self._ctx.identity_before(step), self._ctx.tools(step.tool, self._backend))",
+        "(step.key, self._ctx.identity_before(step), {})",
         "tests/faults/test_backends.py::test_rules_are_found_wherever_iptables_leads_by_now",
     ),
     Rule(

@@ -19,7 +19,7 @@ RULES = (
     ),
     Rule(
         "what went with a namespace that ended is left, too",
-        "engine/executor/ended.py",
+        "engine/executor/decide.py",
         "s.effect is not None and s.effect.can_end}",
         "isinstance(s.effect, ProcessIs)}",
         f"{_WATCH}::test_what_has_ended_is_not_started_again",
