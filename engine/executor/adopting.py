@@ -81,8 +81,7 @@ def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
     pending = stock.pending
     ctx.kernel.forget()
     every = pending.every()
-    ctx.kernel.expect(step.effect for step in every)
-    ctx.kernel.visit(step.effect for step in every)
+    ctx.kernel.read(step.effect for step in every)
     held = {step.key: held for step in pending.new if (held := ctx.others.get(step.key)) is not None}
     for step in pending.new:
         if step.key in held and not may_adopt(ctx, step):

@@ -107,8 +107,7 @@ def _unwatched(ctx: Context, names: Sequence[str]) -> Iterator[Drift]:
 def observations(ctx: Context, rows: Sequence[StepRow]) -> list[tuple[StepRow, Observation | None]]:
     """Each step with what is found of its effect, read anew; None where there is nothing to miss."""
     ctx.kernel.forget()
-    ctx.kernel.expect(row.step.effect for row in rows)
-    ctx.kernel.visit(row.step.effect for row in rows)
+    ctx.kernel.read(row.step.effect for row in rows)
     wiring = Wiring(ctx.kernel)
     return [(r, _observed(ctx, r, wiring) if r.step.effect is not None else None) for r in rows]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.link import hardware_address_inside, peer_key
-from nsctl.engine.model.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs
+from nsctl.engine.model.effect import AddrOn, LinkIs, LinkSet, NetnsIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.names import listed
 from nsctl.engine.planning.shapes import BUILT_IN
@@ -96,7 +96,7 @@ def _found(ctx: Context, rows: Iterable[StepRow], going: Collection[str]) -> Ite
             yield _Guest(_ADDRESSES, place, address)
     if len(names) > MOST:
         return
-    ctx.kernel.visit(LinkUp("lo", name) for name in names)
+    ctx.kernel.enter(names)
     for name in names:
         for link in ctx.kernel.links(name).values():
             if link.name not in _OF_THE_KERNEL:

@@ -39,8 +39,7 @@ def all_in_place(ctx: Context, plans: Sequence[Plan], pending: Pending) -> None:
     steps |= {key: row.step for key, row in rows.items() if row.step.effect is not None}
     workloads = {f"init/{plan.name}" for plan in plans if plan.command}
     ctx.kernel.forget()
-    ctx.kernel.expect(step.effect for step in steps.values())
-    ctx.kernel.visit(step.effect for step in steps.values())
+    ctx.kernel.read(step.effect for step in steps.values())
     results, jumps = Results(ctx, steps.values()), Jumps(ctx)
     done = {step.key: step for step in (*pending.new, *pending.mend)}
     for number, (key, step) in enumerate(steps.items(), 1):

@@ -105,7 +105,9 @@ class Kernel:
 
         So are the cookies of many namespaces.
         """
-        needs = _needs_of(effects)
+        self._expect(_needs_of(effects))
+
+    def _expect(self, needs: Needs) -> None:
         view = self.view(None)
         if view is not None:
             view.expect(len(needs.links))
@@ -115,13 +117,28 @@ class Kernel:
 
     def visit(self, effects: Iterable[Effect | None]) -> None:
         """Look into the named namespaces that these effects are in: each is entered once, whatever there is to see."""
+        self._visit(_needs_of(effects))
+
+    def read(self, effects: Iterable[Effect | None]) -> None:
+        """Both of it, for a look at everything: what is on the host, and what is in its namespaces."""
         needs = _needs_of(effects)
-        if needs.six:
-            return  # one by one, then: this is for labs of many, of which none has IPv6 yet
+        self._visit(needs)
+        self._expect(needs)
+
+    def enter(self, names: Iterable[str]) -> None:
+        """Look into these namespaces, whatever will be asked for."""
+        needs = Needs()
+        for name in names:
+            needs.look_into(name)
+        self._visit(needs)
+
+    def _visit(self, needs: Needs) -> None:
         names = needs.inside
         there = [name for name in sorted(names.keys() - self._views.keys()) if self.netns_inode(name) is not None]
         if len(there) > 1:  # one by itself is looked at when it is asked for, at the same price
-            self._views.update(visited(there, lambda name: NetnsView.here(name, names[name])))
+            views = visited(there, lambda name: NetnsView.here(name, names[name], six=name in needs.six))
+            self._views.update(views)
+            self._cookies.update((name, view.cookie) for name, view in views.items() if view is not None)
 
     def addresses(self, link: str, netns: str | None = None) -> frozenset[str]:
         """The addresses of a link, with their prefix lengths."""

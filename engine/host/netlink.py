@@ -16,7 +16,7 @@ from errno import EAGAIN, EINVAL, ENOBUFS
 from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
-from nsctl.engine.host.setns import NETNS_DIR, NEWNET, own_cookie, setns
+from nsctl.engine.host.setns import NETNS_DIR, NEWNET, cookie_of, own_cookie, setns
 from nsctl.engine.model.errors import NsctlError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "DumpInterruptedError",
     "Netlink",
     "NoNamespaceError",
+    "attribute",
     "attributes",
     "cookie_at",
     "in_netns",
@@ -218,6 +219,11 @@ class Netlink:
     ) -> None:
         self._socket.close()
 
+    @property
+    def cookie(self) -> int | None:
+        """The cookie of the namespace that the socket is in; see `own_cookie`."""
+        return cookie_of(self._socket)
+
     def get(self, kind: int, body: bytes) -> bytes | None:
         """
         The one object asked for, without netlink's header; None when the answer is empty.
@@ -298,6 +304,19 @@ class Netlink:
                     self._buffer *= 4
                 raise _Again
             return data
+
+
+def attribute(data: bytes, wanted: int) -> bytes | None:
+    """The first attribute of a type, wherever in the data; None where there is none."""
+    offset, end, unpack = 0, len(data), _ATTRIBUTE.unpack_from
+    while offset + 4 <= end:
+        size, kind = unpack(data, offset)
+        if size < _ATTRIBUTE.size:
+            return None
+        if kind & _TYPE_MASK == wanted:
+            return data[offset + 4 : offset + size]
+        offset += (size + 3) & ~3
+    return None
 
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:

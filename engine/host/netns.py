@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 
 from nsctl.engine.host import content, rtnl
 from nsctl.engine.host.netlink import DumpInterruptedError, Netlink, socket_in
+from nsctl.engine.host.routing import route_messages, routes_in, rule_messages, rules_in
 from nsctl.engine.host.rtnl import LinkRow, RouteRow
 from nsctl.engine.model.facts import Link
+from nsctl.engine.reach.model import PolicyRule, TableRoute
 
 __all__ = ["NetnsView"]
 
@@ -51,6 +53,9 @@ class NetnsView:
         self._all_addresses = False
         self._routes: dict[int, tuple[RouteRow, ...]] = {}
         self._settings: dict[str, str] = {}
+        self._routing: tuple[list[bytes] | None, list[bytes]] | None = None
+        self.cookie: int | None = None
+        """The namespace's, where everything was read at once."""
 
     @classmethod
     def of(cls, netns: str) -> NetnsView:
@@ -62,25 +67,22 @@ class NetnsView:
         """
         view = cls(netns)
         with Netlink(socket_in(netns)) as netlink:
-            view._read_links(netlink)
-            view._read_addresses(netlink)
-            view._routes = {family: tuple(rtnl.routes(netlink, family)) for family in (4, 6)}
+            view._read_all(netlink, six=True)
         return view
 
     @classmethod
-    def here(cls, netns: str, settings: Iterable[str] = ()) -> NetnsView:
+    def here(cls, netns: str, settings: Iterable[str] = (), *, six: bool = False) -> NetnsView:
         """
-        What there is of IPv4 in the namespace that the calling thread is in; what is asked for besides is read later.
+        The namespace that the calling thread is in, read by one socket; what is asked for besides is read later.
 
         Args:
             netns: Its name.
             settings: The keys of sysctls that will be asked for.
+            six: Whether IPv6's addresses and routes will be asked for.
         """
         view = cls(netns)
         with Netlink(socket_in(None)) as netlink:
-            view._read_links(netlink)
-            view._read_addresses(netlink, (4,))
-            view._routes = {4: tuple(rtnl.routes(netlink, 4))}
+            view._read_all(netlink, six=six)
         view._settings = content.sysctls(key for key in settings if view.sysctl(key) is None)
         return view
 
@@ -172,6 +174,18 @@ class NetnsView:
                 self._routes[family] = tuple(rtnl.routes(netlink, family))
         return self._routes[family]
 
+    def routing(self) -> tuple[list[PolicyRule], list[TableRoute]]:
+        """The rules and the routes of all tables; IPv4."""
+        if self._routing is None:
+            with Netlink(socket_in(self._netns)) as netlink:
+                self._routing = (rule_messages(netlink), route_messages(netlink))
+        rules, routes = self._routing
+        return rules_in(rules), routes_in(routes, self._name_of)
+
+    def _name_of(self, index: int) -> str | None:
+        row = self.by_index(index)
+        return row.name if row is not None else None
+
     def _at_once(self, read: Callable[[Netlink], None]) -> None:
         if self._restless:
             return
@@ -199,6 +213,16 @@ class NetnsView:
         if not self._whole:
             with Netlink(socket_in(self._netns)) as netlink:
                 self._read_links(netlink)
+
+    def _read_all(self, netlink: Netlink, *, six: bool) -> None:
+        self.cookie = netlink.cookie
+        self._read_links(netlink)
+        self._read_addresses(netlink, (4, 6) if six else (4,))
+        routes = route_messages(netlink)
+        self._routing = (rule_messages(netlink), routes)
+        self._routes = {4: tuple(rtnl.main_routes(routes))}
+        if six:
+            self._routes[6] = tuple(rtnl.routes(netlink, 6))
 
     def _read_links(self, netlink: Netlink) -> None:
         rows = rtnl.links(netlink)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EAFNOSUPPORT, EOPNOTSUPP
 from struct import Struct
 from typing import TypeVar
@@ -11,7 +11,7 @@ from nsctl.engine.host.netlink import Netlink, attributes
 from nsctl.engine.host.rtnl import gateway, next_hops
 from nsctl.engine.reach.model import MAIN, Hop, PolicyRule, TableRoute, text
 
-__all__ = ["policy_rules", "table_routes"]
+__all__ = ["policy_rules", "route_messages", "routes_in", "rule_messages", "rules_in", "table_routes"]
 
 T = TypeVar("T")
 
@@ -47,17 +47,24 @@ _NONE = 0xFFFFFFFF
 
 
 def policy_rules(netlink: Netlink) -> list[PolicyRule]:
-    """
-    The routing rules, from the first that is asked.
+    """The routing rules, from the first that is asked."""
+    return rules_in(rule_messages(netlink))
 
-    A kernel without them (CONFIG_IP_MULTIPLE_TABLES) asks the main table only, which one rule says.
-    """
+
+def rule_messages(netlink: Netlink) -> list[bytes] | None:
+    """The routing rules as they come; None of a kernel without them (CONFIG_IP_MULTIPLE_TABLES)."""
     try:
-        messages = netlink.dump(_GETRULE, _RULE.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+        return netlink.dump(_GETRULE, _RULE.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
     except OSError as e:
         if e.errno in {EOPNOTSUPP, EAFNOSUPPORT}:
-            return [PolicyRule(0, table=MAIN)]
+            return None
         raise
+
+
+def rules_in(messages: Iterable[bytes] | None) -> list[PolicyRule]:
+    """The rules among these messages; a kernel without any asks the main table only, which one rule says."""
+    if messages is None:
+        return [PolicyRule(0, table=MAIN)]
     rules = [_rule(data) for data in messages if data[0] == _AF_INET]
     return sorted(rules, key=lambda rule: rule.priority)
 
@@ -101,15 +108,24 @@ def table_routes(netlink: Netlink, name_of: Callable[[int], str | None], table: 
         name_of: The name of a link by its index.
         table: The table; all, if 0.
     """
+    return [route for route in routes_in(route_messages(netlink, table), name_of) if table in {0, route.table}]
+
+
+def route_messages(netlink: Netlink, table: int = 0) -> list[bytes]:
+    """The IPv4 routes of a table, or of all, as they come."""
     body = _ROUTE.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
     if table:
         body += _ATTRIBUTE.pack(8, _RTA_TABLE) + _U32.pack(table)
     try:
-        messages = netlink.dump(_GETROUTE, body)
+        return netlink.dump(_GETROUTE, body)
     except FileNotFoundError:  # ENOENT: there is no such table
         return []
+
+
+def routes_in(messages: Iterable[bytes], name_of: Callable[[int], str | None]) -> list[TableRoute]:
+    """The routes among these messages; `name_of` gives the name of a link by its index."""
     routes = (_route(data, name_of) for data in messages)
-    return [route for route in routes if route is not None and table in {0, route.table}]
+    return [route for route in routes if route is not None]
 
 
 def _route(data: bytes, name_of: Callable[[int], str | None]) -> TableRoute | None:

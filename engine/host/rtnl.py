@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from errno import ENODEV
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
-from nsctl.engine.host.netlink import Netlink, attributes
+from nsctl.engine.host.netlink import Netlink, attribute, attributes
 
 __all__ = [
     "AddressRow",
@@ -23,6 +24,7 @@ __all__ = [
     "link_by_index",
     "link_by_name",
     "links",
+    "main_routes",
     "next_hops",
     "port_state",
     "routes",
@@ -46,6 +48,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFAL
 _IFLA_LINK = 5
 _IFLA_OPERSTATE, _OPER_UP = 16, 6
 _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 26, 27, 29, 52, 53
+_RARER = (_IFLA_LINK, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC)
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BR_GROUP_FWD_MASK, _MASK = 9, Struct("=H").unpack_from
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
@@ -74,9 +77,9 @@ _RT_TABLE_MAIN, _RTN_UNICAST, _RTM_F_CLONED = 254, 1, 0x200
 
 class LinkRow(NamedTuple):
     """
-    A link as the kernel tells it, its master by index; `raw` is the message, for the rarer properties.
+    A link as the kernel tells it, its master by index.
 
-    `spec` is what of it is about address families: settings, one array for each family.
+    `flags` are all of its flags; `parts` are the attributes of its message that hold the rarer properties.
     """
 
     ifindex: int
@@ -88,8 +91,8 @@ class LinkRow(NamedTuple):
     up: bool
     group: int
     altnames: tuple[str, ...]
-    raw: bytes
-    spec: bytes = b""
+    flags: int
+    parts: Mapping[int, bytes]
 
 
 class AddressRow(NamedTuple):
@@ -143,14 +146,14 @@ def link_by_index(netlink: Netlink, index: int) -> LinkRow | None:
 
 def settled(row: LinkRow) -> bool:
     """Whether the kernel has dealt with the carrier that a link has; of a bridge's port it then forwards."""
-    flags, state = _LINK.unpack_from(row.raw)[3], attributes(row.raw, _LINK.size).get(_IFLA_OPERSTATE, b"\0")[0]
+    state = row.parts.get(_IFLA_OPERSTATE, b"\0")[0]
     # Links without a driver's word, such as lo, are in an unknown state for good; a pair's ends are in it at first.
-    return not flags & _IFF_LOWER_UP or state == _OPER_UP or (row.type != "veth" and state == 0)
+    return not row.flags & _IFF_LOWER_UP or state == _OPER_UP or (row.type != "veth" and state == 0)
 
 
 def carrier(row: LinkRow) -> bool:
     """Whether a link that is up carries anything: its driver has a carrier, or knows of none."""
-    return bool(_LINK.unpack_from(row.raw)[3] & _IFF_LOWER_UP)
+    return bool(row.flags & _IFF_LOWER_UP)
 
 
 def _one_link(netlink: Netlink, body: bytes) -> LinkRow | None:
@@ -177,8 +180,8 @@ def _link(data: bytes) -> LinkRow:
         up=bool(flags & _IFF_UP),
         group=_number(found.get(_IFLA_GROUP)),
         altnames=_altnames(found[_IFLA_PROP_LIST]) if _IFLA_PROP_LIST in found else (),
-        raw=data,
-        spec=found.get(_IFLA_AF_SPEC, b""),
+        flags=flags,
+        parts={kind: found[kind] for kind in _RARER if kind in found},
     )
 
 
@@ -204,11 +207,11 @@ def link_attribute(row: LinkRow, attribute: str) -> str | None:
 
     Switches are `on` or `off`.
     """
-    found = attributes(row.raw, _LINK.size)
+    found = row.parts
     if attribute == "alias":
         return _text(found.get(_IFLA_IFALIAS, b""))
     if attribute == "promisc":
-        return _switch(_LINK.unpack_from(row.raw)[3] & _IFF_PROMISC)
+        return _switch(row.flags & _IFF_PROMISC)
     if attribute == "addrgenmode":
         inet6 = attributes(attributes(found.get(_IFLA_AF_SPEC, b"")).get(_AF_INET6, b""))
         mode = inet6.get(_INET6_ADDR_GEN_MODE)
@@ -227,17 +230,17 @@ def link_attribute(row: LinkRow, attribute: str) -> str | None:
 def far_end(row: LinkRow) -> int:
     """The index, in its own namespace, of the link that this one is bound to: a pair's other end."""
     # The same index as its own, a kernel may leave out.
-    return _number(attributes(row.raw, _LINK.size).get(_IFLA_LINK)) or row.ifindex
+    return _number(row.parts.get(_IFLA_LINK)) or row.ifindex
 
 
 def port_state(row: LinkRow) -> int | None:
     """The state of a bridge port (linux/if_bridge.h) whose carrier the kernel has handled; else None."""
-    if not row.up or not row.master or not _LINK.unpack_from(row.raw)[3] & _IFF_LOWER_UP or not settled(row):
+    if not row.up or not row.master or not row.flags & _IFF_LOWER_UP or not settled(row):
         return None
-    info = attributes(attributes(row.raw, _LINK.size).get(_IFLA_LINKINFO, b""))
+    info = attributes(row.parts.get(_IFLA_LINKINFO, b""))
     if _text(info.get(_INFO_SLAVE_KIND, b"")) != "bridge":
         return None
-    state = attributes(info.get(_INFO_SLAVE_DATA, b"")).get(_BRPORT_STATE)
+    state = attribute(info.get(_INFO_SLAVE_DATA, b""), _BRPORT_STATE)
     return state[0] if state else None
 
 
@@ -254,8 +257,14 @@ def conf(row: LinkRow, key: str) -> str | None:
     if place is None:
         return None
     af, kind = (_AF_INET, _INET_CONF) if family == "ipv4" else (_AF_INET6, _INET6_CONF)
-    values = attributes(attributes(row.spec).get(af, b"")).get(kind, b"")
+    values = _settings(row.parts.get(_IFLA_AF_SPEC, b""), af, kind)
     return str(_S32.unpack_from(values, 4 * place)[0]) if len(values) >= 4 * place + 4 else None
+
+
+@lru_cache(64)
+def _settings(spec: bytes, af: int, kind: int) -> bytes:
+    # A lab's links are set alike, so that a thousand have a handful of arrays; each is asked for several settings.
+    return attributes(attribute(spec, af) or b"").get(kind, b"")
 
 
 def _switch(value: int) -> str:
@@ -294,12 +303,18 @@ def routes(netlink: Netlink, family: int = 4) -> list[RouteRow]:
     """The unicast routes of the main table."""
     af = _AF_INET if family == _IPV4 else _AF_INET6
     body = _ROUTE.pack(af, 0, 0, 0, 0, 0, 0, 0, 0) + _attribute(_RTA_TABLE, _U32.pack(_RT_TABLE_MAIN))
-    rows: list[RouteRow] = []
     try:
         messages = netlink.dump(_GETROUTE, body)
     except FileNotFoundError:
         # ENOENT: nothing was ever routed in this namespace, so there is no main table yet.
         return []
+    return main_routes(messages, family)
+
+
+def main_routes(messages: Iterable[bytes], family: int = 4) -> list[RouteRow]:
+    """The unicast routes of the main table among the messages of a dump."""
+    af = _AF_INET if family == _IPV4 else _AF_INET6
+    rows: list[RouteRow] = []
     for data in messages:
         told, length, _, tos, table, _, _, kind, flags = _ROUTE.unpack_from(data)
         found = attributes(data, _ROUTE.size)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "named_inode", "own_cookie", "setns", "unshare"]
+if TYPE_CHECKING:
+    import _socket
+
+__all__ = ["NETNS_DIR", "NEWNET", "NEWPID", "cookie_of", "named_inode", "own_cookie", "setns", "unshare"]
 
 NETNS_DIR = "/run/netns"
 """Where `ip netns` and nsctl keep named network namespaces."""
@@ -68,11 +71,19 @@ def own_cookie() -> int | None:
 
     found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
-        return int.from_bytes(found.getsockopt(_socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
-    except OSError:
-        return None
+        return cookie_of(found)
     finally:
         found.close()
+
+
+def cookie_of(sock: _socket.socket) -> int | None:
+    """The cookie of the network namespace that a socket is in; None on kernels before 5.14."""
+    import _socket
+
+    try:
+        return int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+    except OSError:
+        return None
 
 
 def named_inode(path: str) -> int | None:

@@ -8,7 +8,7 @@ from nsctl.engine.host import firewall, rtnl
 from nsctl.engine.host.base_chains import foreign_chains
 from nsctl.engine.host.content import sysctl
 from nsctl.engine.host.kernel import Kernel
-from nsctl.engine.host.netlink import Netlink, socket_in, visited
+from nsctl.engine.host.netlink import Netlink, socket_in
 from nsctl.engine.host.netns import NetnsView
 from nsctl.engine.host.routing import policy_rules, table_routes
 from nsctl.engine.host.rtnl import LinkRow
@@ -71,10 +71,14 @@ def read_host(
 def _routing(
     netlink: Netlink, name_of: Callable[[int], str | None]
 ) -> tuple[list[PolicyRule], dict[int, list[TableRoute]]]:
+    return policy_rules(netlink), _by_table(table_routes(netlink, name_of))
+
+
+def _by_table(routes: Iterable[TableRoute]) -> dict[int, list[TableRoute]]:
     tables: dict[int, list[TableRoute]] = {}
-    for route in table_routes(netlink, name_of):
+    for route in routes:
         tables.setdefault(route.table, []).append(route)
-    return policy_rules(netlink), tables
+    return tables
 
 
 def _rulesets(kernel: Kernel, backend: str) -> tuple[Sequence[Ruleset], tuple[str, ...]]:
@@ -121,17 +125,17 @@ def insides(names: Iterable[str], kernel: Kernel) -> dict[str, Host | None]:
     Raises:
         OSError: No privilege, no descriptor, or no thread to be had.
     """
-    chosen = list(names)
-    there = [name for name in chosen if kernel.netns_inode(name) is not None]
-    found: dict[str, Host | None] = dict.fromkeys(chosen)
-    if there:
-        found.update(visited(there, _look))
+    chosen = tuple(names)
+    kernel.enter(chosen)
+    found: dict[str, Host | None] = {}
+    for name in chosen:
+        view = kernel.view(name)
+        found[name] = _inside(view) if view is not None else None
     return found
 
 
-def _look(_: str) -> Host:
-    with Netlink(socket_in()) as netlink:
-        rows = {row.ifindex: row for row in rtnl.links(netlink)}
-        rules, tables = _routing(netlink, lambda index: rows[index].name if index in rows else None)
-    links = {row.name: Device(row.name, row.up, rtnl.carrier(row), row.type) for row in rows.values()}
+def _inside(view: NetnsView) -> Host:
+    rules, routes = view.routing()
+    tables = _by_table(routes)
+    links = {row.name: Device(row.name, row.up, rtnl.carrier(row), row.type) for row in view.links()}
     return Host(links, rules, tables)

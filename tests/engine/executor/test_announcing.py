@@ -24,7 +24,7 @@ def test_announcements_come_last() -> None:
 
 def test_they_wait_until_the_kernel_has_dealt_with_the_carrier(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [False, False, True]
-    row = rtnl.LinkRow(7, "ns-web", "", 1500, "veth", 3, up=True, group=0, altnames=(), raw=b"")
+    row = rtnl.LinkRow(7, "ns-web", "", 1500, "veth", 3, up=True, group=0, altnames=(), flags=0, parts={})
     monkeypatch.setattr(announcing, "link_by_name", lambda *_: row)
     monkeypatch.setattr(announcing, "settled", lambda _: answers.pop(0))
     wait_for_ports([UP])
@@ -33,7 +33,7 @@ def test_they_wait_until_the_kernel_has_dealt_with_the_carrier(monkeypatch: pyte
 
 def test_they_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announcing, "_WITHIN", 0.02)
-    row = rtnl.LinkRow(7, "ns-web", "", 1500, "veth", 3, up=True, group=0, altnames=(), raw=b"")
+    row = rtnl.LinkRow(7, "ns-web", "", 1500, "veth", 3, up=True, group=0, altnames=(), flags=0, parts={})
     monkeypatch.setattr(announcing, "link_by_name", lambda *_: row)
     monkeypatch.setattr(announcing, "settled", lambda _: False)
     wait_for_ports([UP])
