@@ -156,7 +156,7 @@ class Journal(Records):
         )
 
     def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
-        self._known = self._sandboxes = None
+        self._known = self._sandboxes = self._every = None
         try:
             self._write_once(statements)
         except Unwritable as e:
