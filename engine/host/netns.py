@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from nsctl.engine.host import content, rtnl
 from nsctl.engine.host.netlink import DumpInterruptedError, Netlink, socket_in
-from nsctl.engine.host.routing import route_messages, routes_in, rule_messages, rules_in
+from nsctl.engine.host.routing import route_among, route_messages, rule_messages, rules_in
 from nsctl.engine.host.rtnl import LinkRow, RouteRow
 from nsctl.engine.model.facts import Link
 from nsctl.engine.reach.model import PolicyRule, TableRoute
@@ -179,12 +179,10 @@ class NetnsView:
         if self._routing is None:
             with Netlink(socket_in(self._netns)) as netlink:
                 self._routing = (rule_messages(netlink), route_messages(netlink))
-        rules, routes = self._routing
-        return rules_in(rules), routes_in(routes, self._name_of)
-
-    def _name_of(self, index: int) -> str | None:
-        row = self.by_index(index)
-        return row.name if row is not None else None
+        rules, messages = self._routing
+        links = tuple((row.ifindex, row.name) for row in self.links())
+        routes = (route_among(data, links) for data in messages)
+        return rules_in(rules), [route for route in routes if route is not None]
 
     def _at_once(self, read: Callable[[Netlink], None]) -> None:
         if self._restless:

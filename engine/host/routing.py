@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from errno import EAFNOSUPPORT, EOPNOTSUPP
+from functools import lru_cache
 from struct import Struct
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from nsctl.engine.host.netlink import Netlink, attributes
 from nsctl.engine.host.rtnl import gateway, next_hops
 from nsctl.engine.reach.model import MAIN, Hop, PolicyRule, TableRoute, text
 
-__all__ = ["policy_rules", "route_messages", "routes_in", "rule_messages", "rules_in", "table_routes"]
+__all__ = ["policy_rules", "route_among", "route_messages", "routes_in", "rule_messages", "rules_in", "table_routes"]
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ def rules_in(messages: Iterable[bytes] | None) -> list[PolicyRule]:
     return sorted(rules, key=lambda rule: rule.priority)
 
 
+@lru_cache(64)  # namespaces begin with the same three
 def _rule(data: bytes) -> PolicyRule:
     _, to_length, from_length, tos, table, _, _, action, flags = _RULE.unpack_from(data)
     found = attributes(data, _RULE.size)
@@ -126,6 +128,21 @@ def routes_in(messages: Iterable[bytes], name_of: Callable[[int], str | None]) -
     """The routes among these messages; `name_of` gives the name of a link by its index."""
     routes = (_route(data, name_of) for data in messages)
     return [route for route in routes if route is not None]
+
+
+@lru_cache(256)
+def route_among(data: bytes, links: tuple[tuple[int, str], ...]) -> TableRoute | None:
+    """
+    The route that a message tells of; None where it is of another family, or a cached one.
+
+    Sandboxes are alike: most of what a thousand have in their tables is the same to the byte, for links of the same
+    names.
+
+    Args:
+        data: The message.
+        links: The indexes and names of all links that are there.
+    """
+    return _route(data, dict(links).get)
 
 
 def _route(data: bytes, name_of: Callable[[int], str | None]) -> TableRoute | None:

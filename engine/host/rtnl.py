@@ -72,6 +72,8 @@ _ADDR_GEN_MODES = ("eui64", "none", "stable_secret", "random")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_MAIN_OR_LARGER = frozenset({0, 252, 254})
+"""What eight bits say of the main table, and of one whose number needs 32 (RT_TABLE_COMPAT)."""
 _RT_TABLE_MAIN, _RTN_UNICAST, _RTM_F_CLONED = 254, 1, 0x200
 
 
@@ -317,6 +319,8 @@ def main_routes(messages: Iterable[bytes], family: int = 4) -> list[RouteRow]:
     rows: list[RouteRow] = []
     for data in messages:
         told, length, _, tos, table, _, _, kind, flags = _ROUTE.unpack_from(data)
+        if table not in _MAIN_OR_LARGER:
+            continue
         found = attributes(data, _ROUTE.size)
         if _RTA_TABLE in found:  # 32 bits; the header's field has 8
             table = _number(found[_RTA_TABLE])
