@@ -65,7 +65,7 @@ class DumpInterruptedError(NsctlError):
 
 
 class _Again(Exception):
-    """The answer is unusable and has to be asked for once more: it changed underway, or did not fit."""
+    """The answer is unusable and has to be asked for once more: it did not fit."""
 
 
 def in_netns(name: str, function: Callable[[], T]) -> T:
@@ -244,23 +244,45 @@ class Netlink:
         """
         return self._ask(kind, _DUMP, body)
 
+    def dump_once(self, kind: int, body: bytes) -> tuple[list[bytes], bool]:
+        """
+        The objects of a kind as one dump tells of them, and whether those are all.
+
+        Where they changed meanwhile each is as it was a moment ago, but some may be missing.
+
+        Raises:
+            OSError: What the kernel answered.
+        """
+        self._send(kind, _DUMP, body)
+        try:
+            found, changed = self._answers()
+        except _Again:
+            return [], False
+        return found, not changed
+
     def _ask(self, kind: int, flags: int, body: bytes) -> list[bytes]:
         for attempt in range(self._attempts):
             if attempt:
                 time.sleep(min(0.001 * 2**attempt, _PAUSE_MAX))
-            self._sequence += 1
-            header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, self._sequence, 0)
-            self._socket.send(header + body)
+            self._send(kind, flags, body)
             try:
-                return self._answers()
+                found, changed = self._answers()
             except _Again:
                 continue
+            if not changed:
+                return found
         raise DumpInterruptedError(
             "the kernel's network configuration keeps changing while it is read",
             hint="see what changes it (ip monitor), then try again",
         )
 
-    def _answers(self) -> list[bytes]:
+    def _send(self, kind: int, flags: int, body: bytes) -> None:
+        self._sequence += 1
+        header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, self._sequence, 0)
+        self._socket.send(header + body)
+
+    def _answers(self) -> tuple[list[bytes], bool]:
+        # What was found, and whether it changed meanwhile.
         found: list[bytes] = []
         changed = False
         while True:
@@ -279,13 +301,11 @@ class Netlink:
                     (status,) = _ERROR(data, start)
                     if status < 0:
                         raise OSError(-status, os.strerror(-status))
-                    if changed:
-                        raise _Again
-                    return found
+                    return found, changed
                 if kind != _NOOP:
                     found.append(data[start:end])
                 if not flags & _MULTI:
-                    return found
+                    return found, changed
 
     def _receive(self) -> bytes:
         import socket

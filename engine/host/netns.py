@@ -45,7 +45,7 @@ class NetnsView:
         self._indices: dict[int, LinkRow | None] = {}
         self._macs: dict[str, LinkRow] | None = None
         self._whole = False
-        self._restless = False
+        self._restless = self._tried = False
         self._asked = 0
         self._count: int | None = None
         self._known: dict[int, Link] = {}
@@ -98,16 +98,20 @@ class NetnsView:
         """
         Say how many links will be asked for: if that is most of them, all are read at once.
 
-        Where others change links all the time (the next batch of this very plan, perhaps), they are read one by one.
+        Where others change links all the time (the next batch of this very plan, perhaps), some may be missing, and
+        are read one by one.
         """
-        if count > _SINGLES and not self._whole and count * _DEARER >= self._how_many():
-            self._at_once(self._read_links)
+        if count > _SINGLES and not self._whole and not self._tried and count * _DEARER >= self._how_many():
+            with Netlink(socket_in(self._netns)) as netlink:
+                rows, complete = rtnl.links_now(netlink)
+            self._take(rows)
+            self._whole, self._tried = complete, True
 
     def link(self, name: str) -> LinkRow | None:
         """The link of this name, or with this as an alternative name."""
         if name not in self._names and not self._whole:
             self._single()
-            if not self._whole:
+            if name not in self._names and not self._whole:
                 with Netlink(socket_in(self._netns)) as netlink:
                     row = self._names[name] = rtnl.link_by_name(netlink, name)
                 if row is not None:
@@ -118,7 +122,7 @@ class NetnsView:
         """The link of this index."""
         if index not in self._indices and not self._whole:
             self._single()
-            if not self._whole:
+            if index not in self._indices and not self._whole:
                 with Netlink(socket_in(self._netns)) as netlink:
                     row = self._indices[index] = rtnl.link_by_index(netlink, index)
                 if row is not None:
@@ -223,12 +227,15 @@ class NetnsView:
             self._routes[6] = tuple(rtnl.routes(netlink, 6))
 
     def _read_links(self, netlink: Netlink) -> None:
-        rows = rtnl.links(netlink)
+        self._take(rtnl.links(netlink))
+        self._whole = True
+
+    def _take(self, rows: Iterable[LinkRow]) -> None:
+        rows = tuple(rows)
         self._known = {}
         self._indices = {row.ifindex: row for row in rows}
         self._names = {name: row for row in rows for name in row.altnames}
         self._names.update((row.name, row) for row in rows)
-        self._whole = True
 
     def _read_addresses(self, netlink: Netlink, families: tuple[int, ...] = (4, 6)) -> None:
         found: dict[int, set[str]] = {}

@@ -24,6 +24,7 @@ __all__ = [
     "link_by_index",
     "link_by_name",
     "links",
+    "links_now",
     "main_routes",
     "next_hops",
     "port_state",
@@ -131,6 +132,12 @@ def _number(value: bytes | None) -> int:
 def links(netlink: Netlink) -> list[LinkRow]:
     """All links."""
     return [_link(data) for data in netlink.dump(_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + _WITHOUT_STATISTICS)]
+
+
+def links_now(netlink: Netlink) -> tuple[list[LinkRow], bool]:
+    """The links as one dump tells of them, and whether those are all: see `Netlink.dump_once`."""
+    messages, complete = netlink.dump_once(_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + _WITHOUT_STATISTICS)
+    return [_link(data) for data in messages], complete
 
 
 def link_by_name(netlink: Netlink, name: str) -> LinkRow | None:
