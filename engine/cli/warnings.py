@@ -36,13 +36,13 @@ __all__ = [
 
 def looked_after(session: Session, plans: Sequence[Plan]) -> dict[str, Verdict]:
     """Whether the sandboxes of these plans, which are up, have the ways out that they were promised."""
-    names = [plan.name for plan in plans if any(map(_leads_out, plan.steps))]
-    if not names:
+    made = {plan.name: plan.steps for plan in plans if any(map(_leads_out, plan.steps))}
+    if not made:
         return {}
     from nsctl.engine.executor.ways_out import ways_out
 
     try:
-        return ways_out(session.ctx, names)
+        return ways_out(session.ctx, tuple(made), made=made)
     except (NsctlError, OSError):
         return {}
 

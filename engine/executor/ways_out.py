@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.host.snapshot import insides, read_host
@@ -18,7 +18,9 @@ _KINDS = ("route/", "addr/", "link/", f"rule/4/nat/{POSTROUTING}/", "sysctl/net/
 """What the keys of the steps begin with that say what was promised, of the host and inside; and what nsctl switched."""
 
 
-def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> dict[str, Verdict]:
+def ways_out(
+    ctx: Context, names: Sequence[str] = (), to: int | None = None, *, made: Mapping[str, Sequence[Step]] | None = None
+) -> dict[str, Verdict]:
     """
     Of each sandbox with a way out, whether it has it; one that shares another's network has the other's.
 
@@ -28,20 +30,27 @@ def ways_out(ctx: Context, names: Sequence[str] = (), to: int | None = None) -> 
         ctx: The context.
         names: The sandboxes; all, if none is named.
         to: The address outside; one out in the internet, if not given.
+        made: The steps of sandboxes that were made just now, which the journal need not be asked for.
     """
     rows = ctx.journal.sandboxes()
     sharing = Sharing(rows)
-    up = [name for name, row in rows.items() if row.state == "up" and (not names or name in names)]
+    wanted = frozenset(names or rows)
+    up = [name for name, row in rows.items() if row.state == "up" and name in wanted]
     owners = {n: o for n in up if (o := sharing.owner(n)) and rows[o].info.get("gateway")}
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}
-    holders = with_gateway if names else ()
-    steps = [row for kind in _KINDS for row in ctx.journal.steps_like(kind, holders)]
-    promises = promises_of(row.step for row in steps)
+    if made is not None and with_gateway <= made.keys():
+        backend = ""  # rules of two are not mixed
+        steps = list({step.key: step for owner in with_gateway for step in made[owner]}.values())
+    else:
+        holders = with_gateway if names else ()
+        held = [row for kind in _KINDS for row in ctx.journal.steps_like(kind, holders)]
+        backend = next((b for row in held if (b := row.tools.get("iptables", ""))), "")
+        steps = [row.step for row in held]
+    promises = promises_of(steps)
     chosen = [promises[owner] for owner in dict.fromkeys(owners.values()) if owner in promises]
-    backend = next((b for row in steps if (b := row.tools.get("iptables", ""))), "")
-    found = _judged(ctx, chosen, (row.step for row in steps), backend, to)
+    found = _judged(ctx, chosen, steps, backend, to)
     return {name: found[owner] for name, owner in owners.items() if owner in found}
 
 

@@ -119,10 +119,18 @@ def _grown(base: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
     # Adding costs what is added, however large the mapping below is.
     if not more:
         return base
-    if isinstance(base, ChainMap):
+    if isinstance(base, _Grown):
         base.maps[0].update(more)
         return base
-    return ChainMap(dict(more), cast("MutableMapping[K, V]", base))  # of the lower ones nothing is ever changed
+    return _Grown(dict(more), cast("MutableMapping[K, V]", base))  # of the lower ones nothing is ever changed
+
+
+class _Grown(ChainMap[K, V]):
+    """Of two; each plan of a lab asks a hundred times whether a key is there, which a ChainMap takes 4 µs for."""
+
+    def __contains__(self, key: object) -> bool:
+        above, below = self.maps
+        return key in above or key in below
 
 
 class _Growing(dict[str, str]):

@@ -106,6 +106,8 @@ def wrong_field(effect: Effect) -> str:
     """The field that has another type than declared, or can't be shown or passed on; empty if none."""
     for name, types in _FIELDS[type(effect)]:
         value = getattr(effect, name)
+        if value.__class__ is str and str in types and value.isprintable():  # most of them are
+            continue
         if not isinstance(value, types) or isinstance(value, bool):
             return name
         texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
