@@ -125,7 +125,7 @@ def repair(
         return 0
     with world.open_for_change("repair") as session:
         steps = session.repair(chosen)
-        left = session.check(chosen)
+        left = session.check(chosen, again=bool(steps))
         blocked = ways_out.broken(judged(session.ctx, chosen))
     for step in steps:
         out.done(f"put back {step.key}: {step.why}")

@@ -43,6 +43,7 @@ class Context:
         left: What recovery could not undo.
         begun: The keys of the steps whose commands were started in this session: the store may be gone when they are
             needed.
+        looked: What a repair found that had nothing to do: each step, and what was seen of it.
         identities: The identities of what was made in this session, by key.
     """
 
@@ -56,6 +57,7 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    looked: list[tuple[StepRow, Observation | None]] | None = None
     identities: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @contextmanager

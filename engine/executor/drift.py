@@ -46,17 +46,25 @@ class Drift:
     state: str
 
 
-def check(ctx: Context, names: Sequence[str]) -> list[Drift]:
+def check(ctx: Context, names: Sequence[str], *, again: bool = True) -> list[Drift]:
     """
     Compare every effect with the kernel.
 
     What lives in something that is missing is not listed beside it.
+
+    Args:
+        ctx: The context.
+        names: The sandboxes; all, if empty.
+        again: Look again, even if a repair of the same has just looked and found nothing to do.
     """
     rows = ctx.journal.steps(*names)
+    seen = None if again else ctx.looked
+    if seen is None or len(seen) != len(rows):
+        seen = observations(ctx, rows)
     under_way = ctx.journal.transaction() is not None
     drifts = [
         Drift(step.key, step.why, reason, tuple(ctx.journal.holders(step.key)), state)
-        for step, _, reason, _, state in decide.check(observations(ctx, rows), under_way=under_way)
+        for step, _, reason, _, state in decide.check(seen, under_way=under_way)
     ]
     known = {drift.key for drift in drifts}
     files = []

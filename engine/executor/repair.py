@@ -29,13 +29,16 @@ __all__ = ["repair"]
 _STAYS = "(what was mended before it stays)"
 
 
-def _settle(ctx: Context, seen: Iterable[tuple[StepRow, Observation | None]]) -> None:
-    # What a killed repair put in place is done.
-    ctx.journal.done(
+def _settle(ctx: Context, seen: Iterable[tuple[StepRow, Observation | None]]) -> bool:
+    # What a killed repair put in place is done; whether there was any.
+    there = [
         (r.step.key, ctx.identity(r.step), r.tools or ctx.tools(r.step.tool))
         for r, s in seen
         if r.state != DONE and r.step.effect is not None and s is not None and s.state is State.OURS and not s.drift
-    )
+    ]
+    if there:
+        ctx.journal.done(there)
+    return bool(there)
 
 
 def repair(
@@ -54,6 +57,7 @@ def repair(
         operation: What the trail calls it.
         ended: Whether processes that have ended, and what has gone with them, are made again, too.
     """
+    ctx.looked = None
     seen = observations(ctx, ctx.journal.steps(*names))
     named = [
         step for row, observed in seen if observed is not None and (step := name_again(ctx, row, observed)) is not None
@@ -63,8 +67,7 @@ def repair(
             return named
         give_names(ctx, named, operation)
         return named + repair(ctx, names, dry_run=False, operation=operation, ended=ended)
-    if not dry_run:
-        _settle(ctx, seen)
+    settled = not dry_run and _settle(ctx, seen)
     late = list(late_zones(ctx, [row for row, _ in seen]))
     todo, restart, backend, look_again = mending(ctx, seen, [one.step for one in late], ended=ended)
     refusals = {s.key: why for s in todo if (why := refused(ctx, s, s.commands[:1]))}
@@ -77,6 +80,7 @@ def repair(
         return todo + [renewed(one) for one in files]
     again = put_back(ctx, files, operation) if files else []
     if not (todo or refusals):
+        ctx.looked = None if again or settled else seen
         return again
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, names[0] if len(names) == 1 else "", operation, "", tuple(todo)))

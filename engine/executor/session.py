@@ -256,15 +256,19 @@ class Session(Reading):
         transaction.down(self.ctx, every, operation=self.operation)
         return every
 
-    def check(self, names: Sequence[str] = ()) -> list[drift.Drift]:
+    def check(self, names: Sequence[str] = (), *, again: bool = True) -> list[drift.Drift]:
         """
         What is not as it was made.
+
+        Args:
+            names: The sandboxes; all, if none is named.
+            again: Look again, even if a repair of the same has just looked and found nothing to do.
 
         Raises:
             Invalid: There is no such sandbox.
         """
         self._known(names)
-        return drift.check(self.ctx, names)
+        return drift.check(self.ctx, names, again=again)
 
     def guests(self, names: Sequence[str] = ()) -> list[str]:
         """What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind."""
