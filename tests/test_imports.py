@@ -3,7 +3,8 @@ Who may import whom: the architecture as a test over the syntax tree.
 
     modes   -> nsctl (the façade), nsctl.engine.kit, the standard library's pure part
     hooks   -> nsctl.engine
-    engine  -> engine, and only layers below its own (`LAYERS`); only cli, which puts it all together, imports hooks
+    engine  -> engine, and only layers below its own (`LAYERS`): cli calls app, and only app calls the executor; only
+               these two import hooks
 
 What touches the system is imported only where `SHELL` says so, with the reason.
 """
@@ -33,9 +34,14 @@ LAYERS: dict[str, frozenset[str]] = {
     "store": frozenset({"model", "host"}),
     "doctor": frozenset({"model", "kit", "planning", "reach", "runner"}),
     "executor": frozenset({"model", "kit", "planning", "reach", "host", "runner", "store"}),
-    "cli": frozenset("model kit planning labfiles reach lazy_imports host runner store doctor executor hooks".split()),
+    "app": frozenset("model kit planning labfiles reach host runner store doctor executor hooks".split()),
+    "cli": frozenset("model planning labfiles reach lazy_imports host app hooks".split()),
     "testing": frozenset({"model", "kit", "planning", "host", "executor"}),
 }
+
+# What is called by more than a terminal: it takes requests, and gives back results.
+TERMINAL_FREE = frozenset({"nsctl.engine.app"})
+TERMINALS = frozenset({"click", "rich", "typer"})
 
 # The pure part of the engine, and what is pure among the rest.
 PURE = frozenset({"model", "kit", "planning", "labfiles", "reach"})
@@ -62,7 +68,11 @@ COMPILING = "nsctl.engine.model.values"
 SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl": (frozenset({"importlib"}), "the façade loads what it offers when it is asked for"),
     "nsctl.__main__": (frozenset({"os", "threading"}), "ends the process without taking every module apart"),
-    "nsctl.engine.cli*": (SYSTEM, "the composition root"),
+    "nsctl.engine.app*": (
+        frozenset({"os", "pathlib", "pwd", "signal"}),
+        "the operations: privilege, places, users, files that root would run, a trial of settings",
+    ),
+    "nsctl.engine.cli*": (SYSTEM, "the command line, the terminal"),
     "nsctl.engine.doctor*": (frozenset({"os"}), "looks at the host before anything is made: /proc, /run, limits"),
     "nsctl.engine.executor*": (
         frozenset({"os", "pathlib", "signal", "threading"}),
@@ -144,8 +154,8 @@ def import_rules(module: str, name: str) -> Iterator[str]:
             yield f"{unit} may not import {other}: see LAYERS"
         if is_of(name, frozenset({"nsctl.modes"})):
             yield "the engine never imports a mode: `down` must work without it"
-        if is_of(name, frozenset({"nsctl.hooks"})) and unit != "cli":
-            yield "only cli imports hooks"
+        if is_of(name, frozenset({"nsctl.hooks"})) and unit not in {"app", "cli"}:
+            yield "only app and cli import hooks"
     elif part == "hooks" and is_of(name, frozenset({"nsctl.modes"})):
         yield "hooks find modes as plugins, they do not import them"
     elif part == "modes":
@@ -157,6 +167,23 @@ def import_rules(module: str, name: str) -> Iterator[str]:
 
     if (part == "modes" or (part == "engine" and unit in PURE)) and is_of(name, CHANCE):
         yield f"a plan is reproducible, {name} is not"
+
+
+def terminal_rules(module: str, tree: ast.AST) -> Iterator[str]:
+    """Each place where a module that is to know of no terminal and no command line does."""
+    for line, name in imports(module, tree, is_package=False):
+        if is_of(name, TERMINALS):
+            yield f"{module}:{line}: the service layer has no terminal, so no {name}"
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Attribute(value=ast.Name(id="sys"), attr="argv" | "stdin" | "stdout")
+                | ast.Attribute(attr="isatty")
+                | ast.Call(func=ast.Name(id="print" | "input"))
+            ):
+                yield f"{module}:{node.lineno}: the service layer has no terminal and no command line"
+            case _:
+                pass
 
 
 def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:
@@ -171,6 +198,8 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[st
     ]
     if part == "engine" and unit and unit.partition(".")[0] not in LAYERS:
         found.append(f"{module}:1: not in LAYERS")
+    if is_of(module, TERMINAL_FREE):
+        found += terminal_rules(module, tree)
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr="PluginManager") if module != "nsctl.hooks.manager":
@@ -239,6 +268,14 @@ def test_all_three_linked_folders_are_looked_at() -> None:
         ("nsctl.engine.store", "from nsctl.modes import bridge"),
         ("nsctl.engine.store", "from nsctl.hooks import manager"),
         ("nsctl.engine.cli", "import nsctl.modes.bridge"),
+        ("nsctl.engine.cli.up", "from nsctl.engine.executor import Session"),
+        ("nsctl.engine.cli.up", "from nsctl.engine.store import SandboxRow"),
+        ("nsctl.engine.app", "from nsctl.engine.cli import out"),
+        ("nsctl.engine.app", "import typer"),
+        ("nsctl.engine.app.labs", "import sys\nsys.stdout.write('')"),
+        ("nsctl.engine.app.labs", "import sys\nsys.argv"),
+        ("nsctl.engine.app.labs", "import os\nos.isatty(0)"),
+        ("nsctl.engine.app.labs", "print()"),
         ("nsctl.hooks.spec", "import os"),
         ("nsctl.hooks.spec", "import nsctl.modes"),
         ("nsctl.hooks.spec", "from pluggy import PluginManager"),

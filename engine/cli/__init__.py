@@ -1,14 +1,14 @@
 """
-The command line: the composition root, which may import everything and imports what a command needs when it runs.
+The command line: it parses, calls `nsctl.engine.app`, prints and asks, and nothing else.
 
-    plain.py      a few commands in their plain forms, without typer
-    root.py       the table of commands, and the help
-    context.py    where state and audit trail are; a change with its observers
-    up.py run.py  make sandboxes; their sub-commands are built from the modes' options (parameters.py)
-    watching/     the process that `watch` becomes, and the looks that it has taken
-    …             one module for each of the other commands
-    called.py     how hints name the program
-    out.py        what is printed, and how it may fail
+    plain.py        a few commands in their plain forms, without typer
+    root.py         the table of commands, and the help
+    terminal.py     the context of a command: what comes up on the way is printed
+    up.py down.py … a module for each command; those of modes are built from the modes' options (parameters.py)
+    foreground.py   a command that has the terminal
+    watching/       the process that `watch` becomes, and the looks that it has taken
+    called.py       how hints name the program
+    out.py          what is printed, and how it may fail
 """
 
 from __future__ import annotations

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nsctl.engine.app import saved
+from nsctl.engine.app.owned import check_owned
+from nsctl.engine.app.parsers import seconds
+from nsctl.engine.app.requests import Execution
 from nsctl.engine.cli import out
+from nsctl.engine.cli.command import NoBatch, StepTimeout
 from nsctl.engine.cli.complete import choices, plan_files
-from nsctl.engine.cli.owned import check_owned
-from nsctl.engine.cli.parsers import seconds
-from nsctl.engine.cli.present import of_no_store
-from nsctl.engine.cli.stepping import NoBatch, StepTimeout
-from nsctl.engine.cli.up import described, ended_names, has_ended
-from nsctl.engine.cli.warnings import looked_after, warn
-from nsctl.engine.model.errors import Conflict, Invalid
+from nsctl.engine.cli.present import described
+from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Plan
 from nsctl.hooks.manager import Plugins
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["apply", "parse_plan", "read_plan", "read_text"]
 
@@ -77,11 +77,8 @@ def apply(
 
     A plan is refused if the host no longer fits it; a lab file takes away what it made earlier and no longer names.
     """
-    from nsctl.engine.executor.authority import check_kept
-    from nsctl.engine.planning import planner
-
-    world: AppContext = ctx.obj
-    timeout = seconds(step_timeout, "--step-timeout")
+    context: AppContext = ctx.obj
+    how = Execution(seconds(step_timeout, "--step-timeout"), batch=not no_batch)
     if form is not None and form not in FORMS:
         raise Invalid(f"--format: '{display(form)}' is not a choice", hint="it is one of: " + ", ".join(FORMS))
     if form is not None and not dry_run:
@@ -95,13 +92,12 @@ def apply(
         if len(text) > LARGEST_LAB:
             raise Invalid(f"{display(file)} is too large for a lab file", hint="count = N makes many alike")
         if dry_run:
-            return show_lab(world, file, text, as_json=as_json, form=form or "text")
-        return apply_lab(world, file, text, as_json=as_json, step_timeout=timeout, fuse=not no_batch)
+            return show_lab(context, file, text, as_json=as_json, form=form or "text")
+        return apply_lab(context, file, text, as_json=as_json, how=how)
     plan = parse_plan(file, text)
     if as_json:
         raise Invalid("--json says what a lab file changes, and this is a plan", hint="leave --json out")
-    planner.validate(plan)
-    check_kept(plan, str(world.state_dir))  # what `down` would not run is not begun
+    saved.validate(context, plan)
     if dry_run:
         from nsctl.engine.planning import render
 
@@ -110,19 +106,10 @@ def apply(
         return 0
     plugins = Plugins.load("")
     out.warnings_of(plugins)
-    plugins.review(plan)
-    with world.open_for_change("apply", plugins, step_timeout=timeout, fuse=not no_batch) as session:
-        ended = ended_names(session, plan.name)
-        if plan.name in session.sandboxes() and not ended:
-            raise Conflict(f"'{plan.name}' is up already", hint=f"take it down first: nsctl down {plan.name}")
-        facts = session.facts(without=ended)
-        planner.validate(plan, facts)
-        with of_no_store(session, plan.name):
-            planner.check_fit(plan, facts)
-            [row] = session.up([plan], replace=ended)
-        over, found = has_ended(session, row), looked_after(session, [plan])
-    out.done(described(row, ended=over))
-    warn([plan], found)
+    done = saved.apply(context, plan, plugins, how)
+    out.done(described(done))
+    for diagnostic in done.diagnostics:
+        out.diagnostic(diagnostic)
     return 0
 
 

@@ -1,8 +1,8 @@
-"""A command of nsctl's: as typer's, but nothing that was typed is ignored in silence."""
+"""Commands that ignore nothing of what was typed, and the options of those that carry out steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperOption
@@ -11,8 +11,12 @@ from nsctl.engine.cli.foreign_words import ALWAYS_SO
 from nsctl.engine.cli.groups import GroupedCommand
 from nsctl.engine.model.errors import Invalid
 
-__all__ = ["Command"]
+__all__ = ["Command", "NoBatch", "StepTimeout"]
 
+StepTimeout = Annotated[str, typer.Option("--step-timeout", metavar="TIME", help="How long one step may take.")]
+NoBatch = Annotated[
+    bool, typer.Option("--no-batch", help="Run the commands one by one rather than in batches.", show_default=False)
+]
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 

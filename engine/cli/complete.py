@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nsctl.engine.model.errors import NsctlError
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
     from nsctl.engine.model.options import Field
 
 __all__ = [
@@ -44,13 +44,13 @@ _LAB = (".toml",)
 _PLAN = (".toml", ".json", ".sh")
 
 
-def answer(command: Any, world: AppContext) -> int:
+def answer(command: Any, context: AppContext) -> int:
     """
     Print the candidates for the words in the environment.
 
     Args:
         command: The click command of all of nsctl.
-        world: Handed to the commands' own completions.
+        context: Handed to the commands' own completions.
 
     Returns:
         The exit status.
@@ -65,7 +65,7 @@ def answer(command: Any, world: AppContext) -> int:
         core = next(kind.__module__ for kind in type(command).__mro__ if kind.__module__.endswith("click.core"))
         completion = import_module(core.removesuffix("core") + "shell_completion")
         # Of the class that stands for a shell's own protocol, only what is the same for all of them.
-        asked = SimpleNamespace(cli=command, ctx_args={"obj": world}, prog_name="nsctl")
+        asked = SimpleNamespace(cli=command, ctx_args={"obj": context}, prog_name="nsctl")
         found = completion.ShellComplete.get_completions(asked, words, incomplete)
     prefix = incomplete.partition("=")[0] + "=" if incomplete.startswith("--") and "=" in incomplete else ""
     from nsctl.engine.cli import out
@@ -90,16 +90,17 @@ class Candidate(NamedTuple):
 
 def sandbox_names(incomplete: str) -> list[str]:
     """The sandboxes that are up; without root those that have a network namespace, whose names anybody may read."""
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app import sandboxes
+    from nsctl.engine.cli.terminal import terminal_context
 
-    world = AppContext()
-    if world.hidden:
+    context = terminal_context()
+    if context.hidden:
         from nsctl.engine.host.setns import NETNS_DIR
 
         with suppress(OSError):
             return _starting(incomplete, os.listdir(NETNS_DIR))
-    with suppress(NsctlError, OSError), world.read() as session:
-        return [] if session is None else _starting(incomplete, session.sandboxes())
+    with suppress(NsctlError, OSError):
+        return _starting(incomplete, sandboxes.names(context))
     return []
 
 
@@ -176,7 +177,7 @@ def _uplinks(incomplete: str) -> list[str]:
 
 
 def _capabilities(incomplete: str) -> list[str]:
-    from nsctl.engine.cli.parsers import CAPABILITIES
+    from nsctl.engine.app.parsers import CAPABILITIES
 
     upper = incomplete.isupper()
     return _starting(incomplete, (name.upper() if upper else name for name in CAPABILITIES))
@@ -191,13 +192,11 @@ def _namespaces(incomplete: str) -> list[str]:
 
 
 def _networks(incomplete: str) -> list[str]:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app import sandboxes
+    from nsctl.engine.cli.terminal import terminal_context
 
-    with suppress(NsctlError, OSError), AppContext().open_readonly() as session:
-        if session is not None:
-            from nsctl.engine.executor.inventory import networks
-
-            return _starting(incomplete, (network.name for network in networks(session.ctx.journal)))
+    with suppress(NsctlError, OSError):
+        return _starting(incomplete, sandboxes.network_names(terminal_context()))
     return []
 
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nsctl.engine import app
+from nsctl.engine.app.requests import DownRequest, Execution
 from nsctl.engine.cli import out
+from nsctl.engine.cli.command import NoBatch, StepTimeout
 from nsctl.engine.cli.complete import lab_files, sandbox_names
-from nsctl.engine.cli.context import need_root, no_sandbox, settled
-from nsctl.engine.cli.stepping import NoBatch, StepTimeout
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.store import SandboxRow
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["down"]
 
@@ -47,62 +47,46 @@ def down(
     no_batch: NoBatch = False,
 ) -> int:
     """Take sandboxes down: undo what only these hold, last applied first."""
-    from nsctl.engine.cli.parsers import seconds
+    from nsctl.engine.app.parsers import seconds
 
-    world: AppContext = ctx.obj
-    timeout = seconds(step_timeout, "--step-timeout")
-    chosen = [check_name(name) for name in names or ()]
+    context: AppContext = ctx.obj
+    how = Execution(seconds(step_timeout, "--step-timeout"), batch=not no_batch)
+    chosen = tuple(check_name(name) for name in names or ())
     ways = ["NAME"] * bool(chosen) + ["--all"] * every + ["--file"] * (file is not None)
     if len(ways) > 1:
         raise Invalid(f"{' and '.join(ways)} do not go together", hint="leave all but one of them out")
     if not ways:
         raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
+    request = DownRequest(chosen, None if file is None else _source(file), every, force)
     if dry_run:
-        _show(world, chosen, every=every, force=force, file=file)
-        return 0
-    with world.open_for_change("down", step_timeout=timeout, fuse=not no_batch) as session:
-        # Only now: what a dead nsctl left has been taken down or brought back.
-        if every or file is not None:
-            chosen = _of(session.sandboxes(), file)
-        gone = session.down(chosen, force=force or every) if chosen else []
+        return _show(context, request)
+    gone = app.down(context, request, how)
     for name in gone:
         out.done(f"{name} is down")
     if not gone:
-        out.done(_nothing(file))
+        out.done(_nothing(request))
     return 0
 
 
-def _of(rows: dict[str, SandboxRow], file: str | None) -> list[str]:
-    # All of them, or those that a lab file made.
-    if file is None:
-        return list(rows)
-    from nsctl.engine.cli.labs import source_of
+def _source(file: str) -> str:
+    from nsctl.engine.app.labs import source_of
 
-    source = source_of(file)
-    return [name for name, row in rows.items() if row.source == source]
+    return source_of(file)
 
 
-def _nothing(file: str | None) -> str:
-    return "nothing is up" if file is None else "nothing is up that this file made"
+def _nothing(request: DownRequest) -> str:
+    return "nothing is up" if request.source is None else "nothing is up that this file made"
 
 
-def _show(world: AppContext, chosen: list[str], *, every: bool, force: bool, file: str | None) -> None:
+def _show(context: AppContext, request: DownRequest) -> int:
     from nsctl.engine.planning.render import shell_of
 
-    if world.hidden:
-        need_root(world)
-    with world.open_readonly() as session:
-        rows = settled(session)
-        for name in chosen:
-            if name not in rows:
-                raise no_sandbox(name, rows)
-        if every or file is not None:
-            chosen = _of(rows, file)
-        steps = session.plan_down(chosen, force=force or every) if session is not None and chosen else []
-    if not chosen:
-        out.done(_nothing(file))
+    names, steps = app.plan_down(context, request)
+    if not names:
+        out.done(_nothing(request))
     going = {step.key for step in steps}
     for number, step in enumerate((step for step in steps if not step.is_claim), 1):
         undo = () if step.removed_with in going else step.undo
         commands = [shell_of(c) for c in undo] or [f"# goes with {step.removed_with or 'the rest'}"]
         out.data("\n     ".join([f"{number:3}. undo {step.key}: {step.why}", *commands]))
+    return 0

@@ -14,23 +14,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
+from nsctl.engine.app.entering import Caller
 from nsctl.engine.cli import out
 from nsctl.engine.cli.seccomp import forbid_typing
+from nsctl.engine.host.process import start_of
 from nsctl.engine.host.setns import NEWPID, setns
 from nsctl.engine.model.errors import Refused
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.cli.up import Wish
-    from nsctl.engine.executor.reading import Reading
-    from nsctl.engine.store import SandboxRow
-    from nsctl.hooks.manager import Plugins
+    from nsctl.engine.app.entering import Entry
 
-__all__ = ["foreground", "masks_for", "run_in"]
+__all__ = ["caller", "foreground", "passed_signals"]
 
 FAILED = 125
 SI_KERNEL = 0x80
@@ -48,97 +46,42 @@ _PASSED = {
 }
 
 
-def run_in(
-    world: AppContext, plugins: Plugins, want: Wish, command: tuple[str, ...], *, step_timeout: float, fuse: bool
-) -> int:
+def caller() -> Caller:
+    """Describe this process, as the caller of a command in a sandbox."""
+    term = os.environ.get("TERM", "")
+    return Caller(os.environ, _here(), term if term.isprintable() else "")
+
+
+def foreground(entry: Entry, *, stay: bool = False, mask: Iterable[int] | None = None) -> int:
     """
-    Make a sandbox, run the command in it, and take it down, whatever happens.
-
-    Returns:
-        The command's exit status; 128+n where signal n ended it, or nsctl before it.
-    """
-    from nsctl.engine.cli.up import started
-    from nsctl.engine.runner.workers import STOPPING
-
-    with world.open_for_change("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-        row = started(world, session, want, plugins)
-        name = row.name
-        pid = session.pid(row)
-        masked = masks_for(session, row, pid)
-        # From here on a signal is the command's; one that came a moment ago is noted in the session.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed()) - STOPPING  # which only the session blocks
-        caught = session.ctx.signals.caught
-        session.ctx.signals.stay = False
-    try:
-        try:
-            world.record("exec_started", name, argv=command)
-            return 128 + caught if caught is not None else foreground(row, pid, command, masked, stay=True, mask=before)
-        finally:
-            with world.open_for_change("run", plugins, step_timeout=step_timeout, fuse=fuse) as session:
-                there = session.sandboxes().get(name)
-                # By now another sandbox may bear the name.
-                if there is not None and (there.owner, there.created_boot) == (row.owner, row.created_boot):
-                    session.down([name], force=True)
-    finally:
-        # What came while the sandbox was taken down finds nothing left to end.
-        while signal.sigpending() & _passed():
-            signal.sigtimedwait(_passed(), 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def foreground(
-    row: SandboxRow,
-    pid: int | None,
-    command: Sequence[str],
-    masked: str | None = None,
-    *,
-    stay: bool = False,
-    mask: Iterable[int] | None = None,
-) -> int:
-    """
-    Run a command in a sandbox and wait for it.
+    Execute a command in a sandbox and wait for it.
 
     Args:
-        row: The sandbox.
-        pid: Its init, just verified; None where it has none.
-        command: The command.
-        masked: What keeps it within bounds where no init does; see `masks_for`.
+        entry: The command.
         stay: There is something to do afterwards; else, where no PID namespace is entered, nsctl becomes the command.
         mask: The signals that are blocked in the command; as they are now, if not given.
 
     Returns:
         The command's exit status; 128+n where signal n ended it.
     """
-    from nsctl.engine.host.process import start_of
-    from nsctl.engine.planning import enter as entering
-
-    variables = row.settings.get("env", {})
-    there = row.with_settings(row.settings | {"env": {}})
-    environment = entering.environment(there.settings, _terminal_type())
-    argv = list(entering.enter(there, pid, tuple(command), masked, _tool, here=_here(), told=bool(variables)))
-    start = start_of(pid) if pid is not None else None
-    cut = argv.index("--") if "--" in argv else len(argv)
-    enters = "--pid" in argv[:cut]
-    typing = bool(row.settings.get("privileged"))
-    if enters:
-        argv.remove("--pid")
     out.close()
-    if not enters and not stay:
-        _become(argv, environment, variables, typing=typing)
-    terminal = enters and _has_terminal()
+    if not entry.beside_init and not stay:
+        _become(entry)
+    terminal = entry.beside_init and _has_terminal()
     # TTOU: handing the terminal on is allowed from the background, too, while it is blocked.
-    here = signal.pthread_sigmask(signal.SIG_BLOCK, _passed() | {signal.SIGCHLD, signal.SIGTTOU})
+    here = signal.pthread_sigmask(signal.SIG_BLOCK, passed_signals() | {signal.SIGCHLD, signal.SIGTTOU})
     try:
-        child = _fork_beside(pid) if enters and pid is not None else os.fork()
+        pid = entry.pid
+        child = _fork_beside(pid) if entry.beside_init and pid is not None else os.fork()
         if child == 0:
             # In the init's PID namespace this process dies with the init: while it lives, the PID is still the init's.
-            if start is not None and start_of(pid or 0) != start:
+            if entry.start is not None and start_of(pid or 0) != entry.start:
                 os._exit(FAILED)
             if terminal:
                 os.setpgid(0, 0)
                 _give_terminal(os.getpgrp())
             signal.pthread_sigmask(signal.SIG_SETMASK, here if mask is None else mask)
-            _become(argv, environment, variables, typing=typing)
+            _become(entry)
         try:
             return _wait(child, terminal)
         finally:
@@ -148,35 +91,13 @@ def foreground(
         signal.pthread_sigmask(signal.SIG_SETMASK, here)
 
 
-def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
-    """
-    The script that keeps a command within bounds in a sandbox that has no init which does; None where one has it done.
-
-    Args:
-        session: What knows what is to be hidden.
-        row: The sandbox.
-        pid: Its init.
-    """
-    if pid is not None and row.info.get("bounds"):
-        return None
-    from nsctl.engine.planning.init import hidden_from, masks
-    from nsctl.engine.runner.tools import TOOL_PATH
-
-    hidden = hidden_from(session.facts())
-    return masks(row.name, hidden, privileged=bool(row.settings.get("privileged")), tools=":".join(TOOL_PATH))
-
-
-def _tool(name: str) -> str:
-    from nsctl.engine.runner.tools import find_tool, missing_tool
-
-    path = find_tool(name)
-    if path is None:
-        raise missing_tool(name)
-    return path
+def passed_signals() -> set[signal.Signals]:
+    """The signals that are the command's; HUP is not where nohup had it ignored."""
+    return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
 
 
 def _here() -> str:
-    """The caller's working directory; `/` where it is gone, or is out of reach from the root."""
+    """The working directory; `/` where it is gone, or is out of reach from the root."""
     try:
         found = os.getcwd()
     except OSError:
@@ -184,39 +105,27 @@ def _here() -> str:
     return found if found.startswith("/") else "/"
 
 
-def _passed() -> set[signal.Signals]:
-    """The signals that are the command's; HUP is not where nohup had it ignored."""
-    return {s for s in _PASSED if signal.getsignal(s) is not signal.SIG_IGN}
-
-
-def _become(argv: list[str], environment: dict[str, str], variables: Mapping[str, str], *, typing: bool) -> NoReturn:
-    """
-    Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment.
-
-    Args:
-        argv: Its words; the first is the path of a tool.
-        environment: Its environment.
-        variables: What is to be there besides, once it is within its bounds.
-        typing: It may type into the terminal.
-    """
+def _become(entry: Entry) -> NoReturn:
+    """Replace this process, with nothing of its own left: no descriptors, no mask, a clean environment."""
+    path = entry.argv[0]
     try:
         for signum in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these two
             signal.signal(signum, signal.SIG_DFL)
         os.umask(0o022)
-        if not typing:
+        if not entry.may_type:
             forbid_typing()
         kept = 3
-        if variables:
-            _tell(variables)
+        if entry.variables:
+            _pass_variables(entry.variables)
             kept += 1
         os.closerange(kept, os.sysconf("SC_OPEN_MAX"))
-        os.execve(argv[0], argv, environment)  # noqa: S606 - no shell wanted
+        os.execve(path, entry.argv, entry.environment)  # noqa: S606 - no shell wanted
     except BaseException as e:  # noqa: BLE001 - in a forked child nothing may travel up
-        out.problem(f"{argv[0]} can't be run: {getattr(e, 'strerror', None) or e}")
+        out.problem(f"{path} can't be run: {getattr(e, 'strerror', None) or e}")
         os._exit(127 if isinstance(e, FileNotFoundError) else 126 if isinstance(e, OSError) else FAILED)
 
 
-def _tell(variables: Mapping[str, str]) -> None:
+def _pass_variables(variables: Mapping[str, str]) -> None:
     # By a file in memory that has no name: a pipe would hold only so much.
     from nsctl.engine.planning.enter import VARIABLES
     from nsctl.engine.planning.variables import text_of
@@ -227,11 +136,6 @@ def _tell(variables: Mapping[str, str]) -> None:
     os.lseek(fd, 0, os.SEEK_SET)
     if fd != VARIABLES:
         os.dup2(fd, VARIABLES)
-
-
-def _terminal_type() -> str:
-    term = os.environ.get("TERM", "")
-    return term if term.isprintable() else ""
 
 
 def _fork_beside(pid: int) -> int:
@@ -267,14 +171,14 @@ def _wait(child: int, terminal: bool) -> int:
         terminal: Whether it has a process group of its own, in the terminal's foreground.
     """
     group = os.getpgrp()
-    watched = _passed() | {signal.SIGCHLD}
+    watched = passed_signals() | {signal.SIGCHLD}
     while True:
-        told = signal.sigwaitinfo(watched)
-        if told.si_signo != signal.SIGCHLD:
+        came = signal.sigwaitinfo(watched)
+        if came.si_signo != signal.SIGCHLD:
             # What the terminal sends, it sends to the whole group: the command has it already, if it is still in there.
-            if told.si_code != SI_KERNEL or _group_of(child) != group:
+            if came.si_code != SI_KERNEL or _group_of(child) != group:
                 with suppress(ProcessLookupError):
-                    os.kill(child, told.si_signo)
+                    os.kill(child, came.si_signo)
             continue
         ended, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
         if ended == 0:

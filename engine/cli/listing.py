@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from nsctl.engine.app import sandboxes
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
-from nsctl.engine.cli.context import need_root, sandbox_in
-from nsctl.engine.cli.tables import show, summary
+from nsctl.engine.cli.tables import show
 from nsctl.engine.model.names import check_name
-
-if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
 
 __all__ = ["inspect", "ls"]
 
@@ -45,31 +42,7 @@ def inspect(
 
     With --verbose, values of variables are among what steps write: read it before you pass it on.
     """
-    from nsctl.engine.model.plan import step_to_json
-
-    world: AppContext = ctx.obj
-    check_name(name)
-    need_root(world)
-    with world.read() as session:
-        store, row = sandbox_in(session, name)
-        found = summary(store, row)
-        found |= {
-            "isolate": list(row.isolate),
-            "options": row.options,
-            "command": list(row.command),
-            # Values of variables may be secrets, and what `inspect` prints is pasted into reports.
-            "settings": row.settings | {"env": sorted(row.settings.get("env", ()))},
-            "gateway": row.info.get("gateway"),
-            "shares": row.info.get("shares"),
-            "log": row.info.get("log"),
-            "lab": row.source or None,
-            "steps": [
-                step_to_json(s.step) | {"state": s.state, "identity": s.identity, "tools": s.tools}
-                if verbose
-                else {"key": s.step.key, "state": s.state, "why": s.step.why}
-                for s in store.steps(name)
-            ],
-        }
+    found = sandboxes.inspect(ctx.obj, check_name(name), verbose=verbose)
     out.data(json.dumps(found, indent=2) if verbose else _short(found))
     return 0
 

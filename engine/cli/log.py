@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nsctl.engine.app.parsers import lines
 from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
-from nsctl.engine.cli.context import need_root
-from nsctl.engine.cli.parsers import lines
 from nsctl.engine.cli.trail_told import told
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["log"]
 
@@ -67,13 +66,13 @@ def log(
 
     What was rotated is read, too.
     """
-    world: AppContext = ctx.obj
+    context: AppContext = ctx.obj
     if verify or acknowledge:
         flag = "--verify" if verify else "--acknowledge"
         others = (name, last, since, until, follow, verbose, as_json, verify and acknowledge)
         if any(other not in {None, False} for other in others):
             raise Invalid(f"{flag} stands alone: the chain is of all records", hint=f"nsctl log {flag}")
-        return _verify(world) if verify else _acknowledge(world)
+        return _verify(context) if verify else _acknowledge(context)
     wanted = _Wanted(name, since, until)
     if follow and until is not None:
         raise Invalid("--follow goes on, --until ends", hint="leave one of them out")
@@ -88,13 +87,13 @@ def log(
         if (record := wanted.record(line)) is not None:
             out.data(line.rstrip("\n") if as_json else told(record, full=full))
 
-    for line in trail_lines(str(world.audit_log), follow=follow):
+    for line in trail_lines(str(context.audit_log), follow=follow):
         if line is None:  # all that there was
             for one in kept or ():
                 show(one)
             kept = None
             if name is not None and not wanted.known and not follow:
-                _unknown(world, name, wanted.names)
+                _unknown(context, name, wanted.names)
         elif kept is None:
             show(line)
         elif wanted.everything or wanted.record(line) is not None:
@@ -174,28 +173,28 @@ def _times(since: str | None, until: str | None) -> tuple[datetime | None, datet
     return begin, end
 
 
-def _unknown(world: AppContext, name: str, names: set[str]) -> None:
+def _unknown(context: AppContext, name: str, names: set[str]) -> None:
     """
     Refuse a name that nobody has, and no record is of.
 
     Raises:
         Invalid: It is such a name.
     """
+    from nsctl.engine.app import sandboxes
     from nsctl.engine.model.options import nearest
 
-    with world.read() as session:
-        if session is not None and name in session.sandboxes():
-            return
+    if name in sandboxes.names(context):
+        return
     meant = nearest(name, names)
     raise Invalid(
         f"nothing is recorded of a sandbox '{name}'", hint=f"did you mean '{meant}'?" if meant else "see: nsctl log"
     )
 
 
-def _verify(world: AppContext) -> int:
+def _verify(context: AppContext) -> int:
     from nsctl.hooks.audit import verify
 
-    verdict = verify(str(world.audit_log), world.head_copy)
+    verdict = verify(str(context.audit_log), context.head_copy)
     for line in verdict.notes:
         out.note(f"note: {line}")
     for line in verdict.problems:
@@ -207,15 +206,15 @@ def _verify(world: AppContext) -> int:
     return 0
 
 
-def _acknowledge(world: AppContext) -> int:
+def _acknowledge(context: AppContext) -> int:
     from nsctl.hooks.audit import verify
 
-    need_root(world)
-    problems = verify(str(world.audit_log), world.head_copy).problems
+    context.need_root()
+    problems = verify(str(context.audit_log), context.head_copy).problems
     if not problems:
         out.done("there is nothing to acknowledge: the trail is whole")
         return 0
-    world.record("trail_acknowledged", "", problems=problems)
+    context.record("trail_acknowledged", "", problems=problems)
     for line in problems:
         out.done(f"acknowledged: {line}")
     return 0

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nsctl.engine.cli import out, ways_out
+from nsctl.engine.app import maintenance, ways_out
+from nsctl.engine.cli import out
 from nsctl.engine.cli.complete import sandbox_names
-from nsctl.engine.cli.context import need_root, no_sandbox
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.executor.drift import Drift
+    from collections.abc import Mapping, Sequence
+
+    from nsctl.engine.app.context import AppContext
     from nsctl.engine.model.plan import Step
-    from nsctl.engine.reach.promise import Verdict
+    from nsctl.engine.reach.model import Cause
 
 __all__ = ["DRIFT", "check", "confirm", "recover", "repair"]
 
@@ -47,57 +48,38 @@ def check(
     Sandboxes that were promised a way out and have none are named with the cause: a rule, a link, a setting.
     Without names, what a killed nsctl left half done in another state directory is shown, too.
     """
-    from nsctl.engine.executor.elsewhere import as_drift, half_done_elsewhere
-
-    world: AppContext = ctx.obj
+    context: AppContext = ctx.obj
     chosen = [check_name(name) for name in names or ()]
-    need_root(world)
-    up, drifts, notes, verdicts = _looked(world, chosen)
-    elsewhere = [] if chosen else half_done_elsewhere(world.state_dir)
-    mendable = bool(drifts)
-    drifts += map(as_drift, elsewhere)
-    blocked = ways_out.broken(verdicts)
-    notes += [ways_out.no_further(cause) for cause in ways_out.lacking(verdicts)]
+    found = maintenance.check(context, chosen)
     if as_json:
-        found = {"drift": [asdict(d) for d in drifts], "way_out": ways_out.as_json(verdicts), "notes": notes}
-        out.data(json.dumps(found, indent=2))
-    for d in drifts if not as_json else ():
-        out.data(f"{d.key}: {d.found}; expected: {d.expected}; needed by {', '.join(d.holders) or 'nobody'}")
-    for cause, lost in blocked.items() if not as_json else ():
-        out.data(ways_out.sentence(lost, cause))
-    for line in notes:
+        drift = [asdict(d) for d in found.drifts]
+        data = {"drift": drift, "way_out": ways_out.as_json(found.verdicts), "notes": list(found.notes)}
+        out.data(json.dumps(data, indent=2))
+    else:
+        for d in found.drifts:
+            out.data(f"{d.key}: {d.found}; expected: {d.expected}; needed by {', '.join(d.holders) or 'nobody'}")
+        for cause, lost in found.blocked.items():
+            out.data(ways_out.sentence(lost, cause))
+    for line in found.notes:
         out.note(f"note: {line}")
-    if out.verbose:
-        for line in ways_out.doubtful(verdicts):
-            out.note(line)
-    if mendable:
+    for diagnostic in ways_out.details(found.verdicts):
+        out.diagnostic(diagnostic)
+    if found.repairable:
         out.note("hint: nsctl repair puts back what is missing")
-    for hint in dict.fromkeys(cause.hint for cause in blocked if cause.hint):
-        if not (mendable and hint.startswith("nsctl repair ")):  # said already
+    for hint in _hints(found.blocked):
+        if not (found.repairable and hint.startswith("nsctl repair ")):  # said already
             out.note(f"hint: {hint}")
-    for one in elsewhere:
-        out.note(f"hint: finish what was left half done: {one.command}")
-    if drifts or blocked:
+    for one in found.elsewhere:
+        out.note(f"hint: finish what was left half done: {one.hint}")
+    if found.drifts or found.blocked:
         return DRIFT
     if not as_json:
-        out.done("everything is as it was made" if up else "no sandbox is up, so there is nothing to compare")
+        out.done("everything is as it was made" if found.any_up else "no sandbox is up, so there is nothing to compare")
     return 0
 
 
-def _looked(world: AppContext, chosen: list[str]) -> tuple[bool, list[Drift], list[str], dict[str, Verdict]]:
-    # Whether there are sandboxes, and what was found of them.
-    with world.open_readonly() as session:
-        if session is None:
-            if chosen:
-                raise no_sandbox(chosen[0], ())
-            return False, [], [], {}
-        from nsctl.engine.cli.warnings import resolver_notes
-        from nsctl.engine.executor.ways_out import ways_out as judged
-
-        drifts = session.check(chosen)
-        notes = [f"with down, {line}" for line in session.guests(chosen)]
-        verdicts = judged(session.ctx, chosen)
-        return bool(session.sandboxes()), drifts, notes + resolver_notes(session, verdicts), verdicts
+def _hints(blocked: Mapping[Cause, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(cause.hint for cause in blocked if cause.hint))
 
 
 def repair(
@@ -112,32 +94,23 @@ def repair(
 
     Sandboxes that have no way out even so are named with the cause, as by check.
     """
-    from nsctl.engine.executor.ways_out import ways_out as judged
-
-    world: AppContext = ctx.obj
+    context: AppContext = ctx.obj
     chosen = [check_name(name) for name in names or ()]
-    need_root(world)
     if dry_run:
-        with world.open_readonly() as session:
-            if session is None and chosen:
-                raise no_sandbox(chosen[0], ())
-            _list([] if session is None else session.repair(chosen, dry_run=True))
+        _list(maintenance.plan_repair(context, chosen))
         return 0
-    with world.open_for_change("repair") as session:
-        steps = session.repair(chosen)
-        left = session.check(chosen, again=bool(steps))
-        blocked = ways_out.broken(judged(session.ctx, chosen))
-    for step in steps:
+    done = maintenance.repair(context, chosen)
+    for step in done.steps:
         out.done(f"put back {step.key}: {step.why}")
-    for d in left:
+    for d in done.left:
         out.note(f"left alone: {d.key}: {d.found}; expected: {d.expected}")
-    for cause, lost in blocked.items():
+    for cause, lost in done.blocked.items():
         out.note(f"left alone: {ways_out.sentence(lost, cause)}")
-    for hint in dict.fromkeys(cause.hint for cause in blocked if cause.hint):
+    for hint in _hints(done.blocked):
         out.note(f"hint: {hint}")
-    if left or blocked:
+    if done.left or done.blocked:
         return DRIFT
-    if not steps:
+    if not done.steps:
         out.done("nothing is missing")
     return 0
 
@@ -165,24 +138,18 @@ def recover(
     Every command that changes something does this first; it can be repeated at will.
     What was left half done in another state directory is named, with the command that finishes it, and exit status 4.
     """
-    world: AppContext = ctx.obj
+    context: AppContext = ctx.obj
     if yes and not scan:
         raise Invalid("--yes is an answer to --scan", hint="nsctl recover --scan --yes")
-    with world.open_for_change("recover") as session:
-        lines = session.recover(scan_host=scan, yes=yes)
-        elsewhere = session.half_done_elsewhere()
-    for line in lines:
+    done = maintenance.recover(context, scan=scan, remove=yes)
+    for line in done.lines:
         out.done(line)
-    if not lines:
-        out.done(f"nothing to recover in {world.state_dir}" if elsewhere else "nothing to recover")
-    if not elsewhere:
-        return 0
-    from nsctl.engine.executor.elsewhere import told
-
-    for one in elsewhere:
-        out.data(told(one))
-        out.note(f"hint: finish it: {one.command}")
-    return DRIFT
+    if not done.lines:
+        out.done(f"nothing to recover in {context.state_dir}" if done.elsewhere else "nothing to recover")
+    for one in done.elsewhere:
+        out.data(one.message)
+        out.note(f"hint: finish it: {one.hint}")
+    return DRIFT if done.elsewhere else 0
 
 
 def confirm(
@@ -190,9 +157,7 @@ def confirm(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The sandbox.", autocompletion=sandbox_names)],
 ) -> int:
     """Keep a sandbox that was made with --confirm."""
-    world: AppContext = ctx.obj
-    check_name(name)
-    with world.open_for_change("confirm") as session:
-        waited = session.confirm(name)
+    context: AppContext = ctx.obj
+    waited = maintenance.confirm(context, check_name(name))
     out.done(f"{name} stays" if waited else f"{name} stays: it was not waiting for a confirmation")
     return 0

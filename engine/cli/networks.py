@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nsctl.engine.app import sandboxes
 from nsctl.engine.cli import out
-from nsctl.engine.cli.context import need_root
-from nsctl.engine.cli.tables import natural, table
+from nsctl.engine.cli.tables import table
 from nsctl.engine.model.names import listed
-
-if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.executor.reading import Reading
 
 __all__ = ["networks"]
 
@@ -27,13 +23,7 @@ def networks(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.", show_default=False)] = False,
 ) -> int:
     """List the networks: name, bridge, subnet, gateway, whether it has no way out, whose bridge it is, sandboxes."""
-    world: AppContext = ctx.obj
-    need_root(world)
-    with world.read() as session:
-        found = [] if session is None else _found(session)
-    found.sort(key=lambda one: natural(one["name"]))
-    for one in found:
-        one["sandboxes"].sort(key=natural)
+    found = sandboxes.networks(ctx.obj)
     if as_json:
         out.data(json.dumps(found, indent=2))
         return 0
@@ -54,9 +44,3 @@ def networks(
     ]
     out.data(table([["NAME", "BRIDGE", "SUBNET", "GATEWAY", "INTERNAL", "OWNER", "SANDBOXES"], *lines]))
     return 0
-
-
-def _found(session: Reading) -> list[dict[str, Any]]:
-    from nsctl.engine.executor.inventory import networks as known
-
-    return [one._asdict() for one in known(session.store[0])]

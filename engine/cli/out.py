@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsctl.engine.model.diagnostics import Diagnostic
     from nsctl.hooks.manager import Plugins
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Raw",
     "close",
     "data",
+    "diagnostic",
     "done",
     "note",
     "problem",
@@ -103,10 +104,21 @@ def warning(text: str) -> None:
     _stderr(f"nsctl: warning: {text}")
 
 
-@cache
-def warning_once(text: str) -> None:
-    """The same, of what concerns many alike."""
-    warning(text)
+def diagnostic(found: Diagnostic) -> None:
+    """A warning or note beside a result, on stderr, with its hint; a detail only with -v."""
+    match found.level:
+        case "warning":
+            warning(found.message)
+        case "recovered":
+            note(f"recovered first: {found.message}")
+        case "note":
+            note(f"note: {found.message}")
+        case "detail" if verbose:
+            note(f"note: {found.message}")
+        case _:
+            return
+    if found.hint:
+        note(f"hint: {found.hint}")
 
 
 def warnings_of(plugins: Plugins) -> None:

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["plain"]
 
@@ -42,19 +42,19 @@ def plain(words: list[str]) -> int | None:
         case ["ls"]:
             from nsctl.engine.cli.tables import show as show_sandboxes
 
-            done = show_sandboxes(_world(words))
+            done = show_sandboxes(_context(words))
         case ["logs", name] if _is_name(name):
             from nsctl.engine.cli.workload_output import show as show_output
 
-            done = show_output(_world(words), name)
+            done = show_output(_context(words), name)
         case ["shell", name] if _is_name(name):
             from nsctl.engine.cli.entering import enter, own_shell
 
-            done = enter(_world(words), name, (own_shell(),))
+            done = enter(_context(words), name, (own_shell(),))
         case ["exec", name, "--", program, *rest] if program and _is_name(name):
             from nsctl.engine.cli.entering import enter
 
-            done = enter(_world(words), name, (program, *rest))
+            done = enter(_context(words), name, (program, *rest))
     return done
 
 
@@ -64,9 +64,7 @@ def _is_name(word: str) -> bool:
     return is_name(word)
 
 
-def _world(words: list[str]) -> AppContext:
-    from nsctl.engine.cli.context import AppContext
+def _context(words: list[str]) -> AppContext:
+    from nsctl.engine.cli.terminal import terminal_context
 
-    world = AppContext()
-    world.words = words
-    return world
+    return terminal_context(words)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nsctl.engine.app.context import AppContext
 from nsctl.engine.cli import out
 from nsctl.engine.cli.command import Command
-from nsctl.engine.cli.context import AppContext
 from nsctl.engine.cli.groups import COMMAND_GROUPS, OTHER_COMMANDS, grouped, write_sections
+from nsctl.engine.cli.terminal import terminal_context
 from nsctl.engine.model.errors import Invalid
 
 __all__ = ["COMMANDS", "Leaf", "command_of", "root_command", "run", "words_after_dashes"]
@@ -74,8 +75,8 @@ class Root(TyperGroup):
                 return None
             from nsctl.engine.cli.refusals import no_command
 
-            world: AppContext = ctx.obj  # type: ignore[attr-defined]  # click's context
-            raise no_command(cmd_name, world.words, list(COMMANDS))
+            context: AppContext = ctx.obj  # type: ignore[attr-defined]  # click's context
+            raise no_command(cmd_name, context.words, list(COMMANDS))
         place, summary = COMMANDS[cmd_name]
         module, _, attribute = place.partition(":")
         target = getattr(importlib.import_module(f"nsctl.engine.cli.{module}"), attribute)
@@ -184,7 +185,7 @@ def root_command() -> Any:
     return typer.main.get_command(app)
 
 
-def run(words: list[str], world: AppContext | None = None) -> int:
+def run(words: list[str]) -> int:
     """
     Run a command.
 
@@ -195,15 +196,14 @@ def run(words: list[str], world: AppContext | None = None) -> int:
         NsctlError: It was refused, or failed.
     """
     command = root_command()
-    world = world or AppContext()
-    world.words = words
+    context = terminal_context(words)
     if "_NSCTL_COMPLETE" in os.environ:
         from nsctl.engine.cli.complete import answer
 
-        return answer(command, world)
+        return answer(command, context)
     words = _plain(words)
     try:
-        status = command.main(words, prog_name="nsctl", standalone_mode=False, obj=world)
+        status = command.main(words, prog_name="nsctl", standalone_mode=False, obj=context)
     except _USAGE_ERROR as e:
         from nsctl.engine.cli.refusals import refusal
 

@@ -1,24 +1,20 @@
-"""What `ls` shows, and how tables look. It does without typer: see `nsctl.engine.cli.plain`."""
+"""The table of `ls`, and tables in general. It does without typer: see `nsctl.engine.cli.plain`."""
 
 from __future__ import annotations
 
-import re
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nsctl.engine.app import sandboxes
 from nsctl.engine.cli import out
-from nsctl.engine.cli.context import need_root
 from nsctl.engine.model.errors import Invalid
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
-    from nsctl.engine.executor.reading import Reading
-    from nsctl.engine.store import SandboxRow
+    from nsctl.engine.app.context import AppContext
 
-__all__ = ["age", "natural", "show", "summary", "table"]
+__all__ = ["age", "show", "table"]
 
 
-def show(world: AppContext, *, as_json: bool = False, quiet: bool = False) -> int:
+def show(context: AppContext, *, as_json: bool = False, quiet: bool = False) -> int:
     """
     Print the sandboxes.
 
@@ -27,10 +23,7 @@ def show(world: AppContext, *, as_json: bool = False, quiet: bool = False) -> in
     """
     if quiet and as_json:
         raise Invalid("--quiet and --json are two forms", hint="leave one of them out")
-    need_root(world)
-    with world.read() as session:
-        rows = [] if session is None else sorted(session.sandboxes().values(), key=lambda row: natural(row.name))
-        found = [summary(session, row) for row in rows if session is not None]
+    found = sandboxes.ls(context)
     if as_json:
         import json
 
@@ -57,33 +50,6 @@ def show(world: AppContext, *, as_json: bool = False, quiet: bool = False) -> in
     ]
     out.data(table([["NAME", "MODE", "ADDRESS", "NETWORK", "PID", "STATE", "AGE"], *lines]))
     return 0
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """What to sort names by, so that client-2 stands before client-10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
-
-
-def summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
-    """What `ls` shows of a sandbox."""
-    pid = session.pid(row)
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    state = row.state
-    if state == "up" and row.info.get("init") and pid is None:
-        state = "dead"
-    elif state == "up" and row.confirm_by is not None:
-        state = f"unconfirmed ({max(0, row.confirm_by - now):.0f}s left)"
-    return {
-        "name": row.name,
-        "mode": row.mode,
-        "addresses": list(row.info.get("addresses", ())),
-        "network": row.info.get("network"),
-        "bridge": row.info.get("link"),
-        "pid": pid,
-        "state": state,
-        "created": row.created,
-        "age_seconds": round(max(0.0, now - row.created_boot), 1),
-    }
 
 
 def age(seconds: float) -> str:

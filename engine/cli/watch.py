@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nsctl.engine.cli.context import need_root
+from nsctl.engine.app.watch import prepare
 from nsctl.engine.model.errors import Conflict, Refused
 from nsctl.engine.model.names import display
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["watch"]
 
@@ -33,16 +33,12 @@ def watch(ctx: typer.Context) -> int:
     It does what `repair` does, but for processes: a workload that has ended is not started again.
     TERM and INT end it; HUP has it look once.
     """
-    world: AppContext = ctx.obj
-    need_root(world)
-    from nsctl.engine.store.files import HOST_DIR, ensure_private_dir
-
-    ensure_private_dir(HOST_DIR)
-    ensure_private_dir(world.state_dir)
-    lock = _only_one(world.state_dir)
+    context: AppContext = ctx.obj
+    prepare(context)
+    lock = _only_one(context.state_dir)
     os.set_inheritable(lock, True)  # noqa: FBT003 - its only form
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    argv = [sys.executable, "-I", "-m", "nsctl.engine.cli.watching", str(world.state_dir), str(lock)]
+    argv = [sys.executable, "-I", "-m", "nsctl.engine.cli.watching", str(context.state_dir), str(lock)]
     os.execve(sys.executable, argv, environment)  # noqa: S606 - no shell wanted
 
 

@@ -1,30 +1,29 @@
-"""What a sandbox's workload printed. It does without typer: see `nsctl.engine.cli.plain`."""
+"""The output of a sandbox's workload. It does without typer: see `nsctl.engine.cli.plain`."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nsctl.engine.app.sandboxes import open_output
 from nsctl.engine.cli import out
-from nsctl.engine.cli.context import need_root, sandbox_in
-from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.names import check_name
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["show"]
 
 _BLOCK = 1 << 16
 
 
-def show(world: AppContext, name: str, *, follow: bool = False, last: str | None = None) -> int:
+def show(context: AppContext, name: str, *, follow: bool = False, last: str | None = None) -> int:
     """
     Print it, as `nsctl logs` does.
 
     Args:
-        world: Where the sandboxes are.
+        context: Where the sandboxes are.
         name: The sandbox.
         follow: Go on until the workload ends.
         last: Only so many lines.
@@ -36,13 +35,11 @@ def show(world: AppContext, name: str, *, follow: bool = False, last: str | None
     check_name(name)
     wanted = None
     if last is not None:
-        from nsctl.engine.cli.parsers import lines
+        from nsctl.engine.app.parsers import lines
 
         wanted = lines(last, "-n")
-    need_root(world)
     with ExitStack() as stack:
-        # Once the file and the process are open, whatever becomes of the sandbox can't make them others'.
-        fd, pidfd = _opened(world, name)
+        fd, pidfd = open_output(context, name)
         stack.callback(os.close, fd)
         if pidfd is not None:
             stack.callback(os.close, pidfd)
@@ -54,38 +51,6 @@ def show(world: AppContext, name: str, *, follow: bool = False, last: str | None
             _follow(fd, pidfd, printed)
         printed.end()
     return 0
-
-
-def _opened(world: AppContext, name: str) -> tuple[int, int | None]:
-    """
-    The file with the output, and the process that writes to it; None where that has ended.
-
-    Raises:
-        Refused: There is no such sandbox, or nothing in it that prints.
-    """
-    from nsctl.engine.host.process import start_of
-
-    with world.read() as session:
-        store, row = sandbox_in(session, name)
-        path = row.info.get("log")
-        if path is None or (not row.command and row.info.get("init") == f"init/{name}"):
-            raise Refused(
-                f"'{name}' has no workload whose output is kept",
-                hint="nsctl up MODE -- CMD... makes one; what exec, shell and run start prints where they are called",
-            )
-        pid = store.pid(row)
-        start = None if pid is None else start_of(pid)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as e:
-        raise Refused(f"the output of '{name}' can't be read: {e.strerror}: {path}", hint=f"nsctl check {name}") from e
-    if pid is not None and start is not None:
-        with suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(pid)
-            if start_of(pid) == start:
-                return fd, pidfd
-            os.close(pidfd)
-    return fd, None
 
 
 def _print(fd: int, printed: out.Raw) -> None:

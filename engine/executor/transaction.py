@@ -85,6 +85,8 @@ def up(
             raise failure from e
         raise
     ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "done"))
+    for row in rows:
+        row.state = "up"
     return rows
 
 

@@ -2,7 +2,7 @@
 What can be asked of every sandbox, whatever its mode: capabilities, variables, user, directory, names, sysctls.
 
 A request has them as plain data, which goes into the plan and the journal; the command line and lab files are read by
-`nsctl.engine.cli.settings`.
+`nsctl.engine.app.settings`.
 """
 
 from __future__ import annotations

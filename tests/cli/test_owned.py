@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nsctl.engine.app.owned import check_owned
 from nsctl.engine.cli.apply import read_text
-from nsctl.engine.cli.owned import check_owned
 from nsctl.engine.model.errors import Refused
 from tests.lab import Lab
 from tests.system.support import said

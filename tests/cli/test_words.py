@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsctl.engine.cli.parsers import capabilities, environment, namespaces, seconds
+from nsctl.engine.app.parsers import capabilities, environment, namespaces, seconds
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.plan import NAMESPACES
 from nsctl.engine.planning.enter import CAPABILITIES

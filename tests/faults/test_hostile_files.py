@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsctl.engine.cli.settings import of_lab_file
+from nsctl.engine.app.settings import of_lab_file
 from nsctl.engine.labfiles import read_lab
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name

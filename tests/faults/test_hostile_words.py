@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from nsctl.engine.cli.parsers import environment
+from nsctl.engine.app.parsers import environment
 from nsctl.engine.model.effect import LinkIs
 from nsctl.engine.model.errors import Invalid, NsctlError
 from nsctl.engine.model.facts import Facts, Link, Process, Route, Sandbox

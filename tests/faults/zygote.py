@@ -39,7 +39,8 @@ MODULES = (
     "nsctl.engine.planning.render nsctl.hooks.audit nsctl.hooks.progress nsctl.modes.none nsctl.modes.host "
     "nsctl.modes.bridge nsctl.modes.container nsctl.engine.cli.root nsctl.engine.cli.up nsctl.engine.cli.down "
     "nsctl.engine.cli.maintenance nsctl.engine.cli.apply nsctl.engine.cli.listing nsctl.engine.cli.labs "
-    "nsctl.engine.cli.log nsctl.engine.cli.foreground sqlite3 queue select shutil difflib ipaddress traceback"
+    "nsctl.engine.cli.log nsctl.engine.cli.foreground nsctl.engine.app.running nsctl.engine.app.promises "
+    "sqlite3 queue select shutil difflib ipaddress traceback"
 ).split()
 
 

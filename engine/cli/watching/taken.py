@@ -12,16 +12,15 @@ import socket
 import sys
 from contextlib import suppress
 
+from nsctl.engine.app.watch import Look, look
 from nsctl.engine.cli import out
-from nsctl.engine.cli.context import AppContext
+from nsctl.engine.cli.terminal import terminal_context
 from nsctl.engine.cli.watching.store import generation
-from nsctl.engine.model.errors import NsctlError, RollbackFailed
+from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.names import listed
 
 __all__ = ["main"]
 
-_ROUNDS = 3
-"""Looks in a row that found something missing; then somebody takes it away as fast as it is put back."""
 _SHOWN = 3
 
 
@@ -57,32 +56,23 @@ def main(fd: int) -> int:
 
 
 def _look(watcher: socket.socket, said: dict[str, object]) -> None:
-    from nsctl.engine.executor.interest import interest_of
+    context = terminal_context()
+    came = Look()
 
-    world = AppContext()
-    mended: dict[str, str] = {}
+    def settled() -> None:
+        said["generation"] = generation(context.state_dir)
+
     try:
-        with world.open_for_change("watch") as session:
-            if session.ctx.left:
-                said["looked"] = True
-                raise RollbackFailed(f"still left over: {session.ctx.left[0]}", hint="finish it: nsctl recover")
-            for left in reversed(range(_ROUNDS)):
-                _about_to_look(watcher)
-                said["looked"] = True
-                steps = session.repair(ended=False)
-                mended |= {step.key: step.why for step in steps}
-                if not steps or session.caught is not None:
-                    break
-                said["restless"] = left == 0
+        look(context, came, lambda: _about_to_look(watcher), settled)
+    finally:
+        said |= {"looked": came.begun, "mended": list(came.restored), "restless": came.restless}
+        if came.interest is not None:
             said["interest"] = {
                 name: sorted(value) if isinstance(value, frozenset) else value
-                for name, value in interest_of(session.ctx)._asdict().items()
+                for name, value in came.interest._asdict().items()
             }
-            said["generation"] = generation(world.state_dir)
-    finally:
-        said["mended"] = list(mended)
-        if mended:
-            out.done(f"put back {listed(list(mended), _SHOWN)}")
+        if came.restored:
+            out.done(f"put back {listed(list(came.restored), _SHOWN)}")
 
 
 def _about_to_look(watcher: socket.socket) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nsctl.engine.cli.settings import of_lab_file
+from nsctl.engine.app.settings import of_lab_file
 from nsctl.engine.labfiles import Difference, Lab, compare, read_lab
 from nsctl.engine.labfiles.difference import STDIN
 from nsctl.engine.model.errors import Conflict

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nsctl import opt
-from nsctl.engine.cli.settings import of_lab_file
+from nsctl.engine.app.settings import of_lab_file
 from nsctl.engine.labfiles import Lab, Wanted, read_lab
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.mode import Mode

@@ -17,14 +17,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "so is one below a folder that others can write to",
-        "engine/cli/owned.py",
+        "engine/app/owned.py",
         "if kinds and status.st_mode & 0o022",
         "if False and status.st_mode & 0o022",
         "tests/cli/test_owned.py::test_what_others_could_have_written_is_refused[_open_folder]",
     ),
     Rule(
         "and one by way of another's symbolic link",
-        "engine/cli/owned.py",
+        "engine/app/owned.py",
         "status = os.lstat(place)",
         "status = os.stat(place)",
         "tests/cli/test_owned.py::test_what_others_could_have_written_is_refused[_their_link]",
@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "so does a command that enters a sandbox without an init",
-        "engine/cli/foreground.py",
+        "engine/app/entering.py",
         "    return masks(row.name, hidden, ",
         '    return "exec \\"$@\\"" or masks(row.name, hidden, ',
         "tests/system/test_bounds.py::test_nsctls_own_files_are_hidden_and_can_not_be_written[net]",
@@ -83,7 +83,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "a trail that is not alone in its directory is refused",
-        "engine/cli/context.py",
+        "engine/app/context.py",
         "            self.check_trail()\n",
         "            pass\n",
         "tests/system/test_bounds.py::test_a_trail_that_is_not_alone_in_its_directory_is_refused[words0]",
@@ -112,9 +112,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "a saved plan of a built-in mode holds nothing else",
-        "engine/cli/apply.py",
-        "    check_kept(plan, str(world.state_dir))",
-        "    str(world.state_dir)",
+        "engine/app/saved.py",
+        "    check_kept(plan, str(ctx.state_dir))",
+        "    str(ctx.state_dir)",
         "tests/system/test_authority.py::test_a_saved_plan_of_a_built_in_mode_holds_nothing_else",
     ),
 )

@@ -319,8 +319,8 @@ RULES = (
     ),
     Rule(
         "signals stay held when it is settled what came of it",
-        "engine/cli/context.py",
-        "session.to_the_end = True",
+        "engine/app/context.py",
+        "session.to_the_end = self._ends_process",
         "session.to_the_end = False",
         f"{_LATE}::test_a_result_that_waits_for_its_reader_is_still_told[SIGTERM]",
     ),
@@ -333,7 +333,7 @@ RULES = (
     ),
     Rule(
         "plugins that are told afterwards end with a signal",
-        "engine/cli/context.py",
+        "engine/app/context.py",
         "with session.ctx.signals.at_once(afresh=True):",
         "if True:",
         "tests/cli/test_in_a_lab.py::test_a_plugin_that_never_ends_afterwards_ends_with_a_signal",
@@ -486,7 +486,7 @@ RULES = (
     Rule(
         "a command can't type into its terminal",
         "engine/cli/foreground.py",
-        "if not typing:",
+        "if not entry.may_type:",
         "if False:",
         "tests/faults/test_escapes.py::test_it_types_nothing_into_the_callers_terminal[exec-TIOCSTI]",
     ),

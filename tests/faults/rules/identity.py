@@ -125,7 +125,7 @@ RULES = (
     ),
     Rule(
         "what is up already is looked at",
-        "engine/cli/present.py",
+        "engine/app/existing.py",
         "    if not drifts:\n",
         "    if drifts is not None:\n",
         "tests/system/test_already.py::test_up_again_says_what_is_not_as_it_was_made[ip link del nsbr0]",

@@ -43,7 +43,7 @@ RULES = (
     ),
     Rule(
         "what has ended is not up",
-        "engine/cli/up.py",
+        "engine/app/existing.py",
         'if row is None or not row.info.get("init") or session.pid(row) is not None:',
         "if True:",
         f"{_MENDING}::test_up_over_a_sandbox_that_has_ended_makes_it_anew[other0]",

@@ -340,8 +340,8 @@ RULES = (
     ),
     Rule(
         "a host that can't filter on bridges says so",
-        "engine/cli/up.py",
-        "        out.warning_once(line)\n",
+        "engine/app/__init__.py",
+        "        ctx.warn(line)\n",
         "        pass\n",
         "tests/system/test_siblings.py::test_where_the_host_cannot_filter_on_bridges_that_is_said_and_nothing_fails",
     ),

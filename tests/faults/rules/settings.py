@@ -18,7 +18,7 @@ RULES = (
     ),
     Rule(
         "what enters a sandbox obeys none of the variables of its command",
-        "engine/cli/foreground.py",
+        "engine/app/entering.py",
         "environment(there.settings, ",
         "environment(row.settings, ",
         f"{_SETTINGS}::test_what_starts_a_command_obeys_none_of_its_variables[net]",
@@ -32,7 +32,7 @@ RULES = (
     ),
     Rule(
         "a group given comes alone",
-        "engine/cli/users.py",
+        "engine/app/users.py",
         '"groups": entry is not None and not given',
         '"groups": entry is not None',
         f"{_SETTINGS}::test_a_user_comes_with_all_its_groups_and_with_a_group_has_no_other",
@@ -53,7 +53,7 @@ RULES = (
     ),
     Rule(
         "a directory that the user can't enter is refused",
-        "engine/cli/settings.py",
+        "engine/app/settings.py",
         "and not may_enter(path, user)",
         "and not path",
         f"{_SETTINGS}::test_a_directory_that_can_not_be_had_is_refused[private]",
@@ -74,7 +74,7 @@ RULES = (
     ),
     Rule(
         "what no namespace has of its own is refused beforehand",
-        "engine/cli/trial.py",
+        "engine/app/trial.py",
         "            if e.errno == errno.ENOENT:\n                return key,",
         '            if e.errno == errno.ENOENT:\n                return "",',
         f"{_SETTINGS}::test_what_is_no_setting_of_its_network_is_refused[unknown]",

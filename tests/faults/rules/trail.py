@@ -34,8 +34,8 @@ RULES = (
     ),
     Rule(
         "a command that can't be recorded is not started",
-        "engine/cli/entering.py",
-        '    world.record("exec_started", name, argv=command)\n',
+        "engine/app/entering.py",
+        '    ctx.record("exec_started", name, argv=command)\n',
         "",
         f"{_STORES}::test_a_command_whose_record_cannot_be_written_is_not_started",
     ),

@@ -12,7 +12,7 @@ _LOOP = "engine/cli/watching/loop.py"
 RULES = (
     Rule(
         "a watcher starts nothing again that has ended",
-        "engine/cli/watching/taken.py",
+        "engine/app/watch.py",
         "session.repair(ended=False)",
         "session.repair()",
         f"{_WATCH}::test_what_has_ended_is_not_started_again",
@@ -82,14 +82,14 @@ RULES = (
     ),
     Rule(
         "root runs nothing at boot that others could change",
-        "engine/cli/systemd.py",
-        "    _nobody_elses()\n    told",
-        "    told",
+        "engine/app/units.py",
+        "    _nobody_elses()\n    return",
+        "    return",
         "tests/system/test_systemd.py::test_what_others_could_change_is_not_run_by_root_at_boot",
     ),
     Rule(
         "units stay while a lab is started at boot",
-        "engine/cli/systemd.py",
+        "engine/app/units.py",
         "    if labs := _labs():",
         "    if labs := []:",
         "tests/system/test_systemd.py::test_while_a_lab_is_started_at_boot_the_units_stay",

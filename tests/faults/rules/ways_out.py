@@ -24,8 +24,8 @@ RULES = (
     Rule(
         "a way out that is blocked is drift",
         "engine/cli/maintenance.py",
-        "    if drifts or blocked:\n",
-        "    if drifts:\n",
+        "    if found.drifts or found.blocked:\n",
+        "    if found.drifts:\n",
         _SAME,
     ),
     Rule(

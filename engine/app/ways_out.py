@@ -1,18 +1,18 @@
-"""Ways out, in words: `check`, `up` and dry runs say the same of the same."""
+"""Verdicts on ways out as text: `check`, `up` and dry runs say the same of the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nsctl.engine.cli import out
+from nsctl.engine.model.diagnostics import Diagnostic
 from nsctl.engine.model.names import listed
 
 if TYPE_CHECKING:
     from nsctl.engine.reach.model import Cause
     from nsctl.engine.reach.promise import Verdict
 
-__all__ = ["SHOWN", "as_json", "broken", "doubtful", "lacking", "no_further", "sentence", "warn"]
+__all__ = ["SHOWN", "as_json", "broken", "details", "diagnostics", "lacking", "no_further", "sentence"]
 
 SHOWN = 3
 """Sandboxes that a sentence names."""
@@ -51,25 +51,21 @@ def no_further(cause: Cause) -> str:
     return f"{cause.what}: sandboxes get no further than the host itself"
 
 
-def doubtful(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+def details(verdicts: Mapping[str, Verdict]) -> Iterator[Diagnostic]:
     """What can't be told, a line for each sandbox of which it is not known whether it has a way out."""
     for name, verdict in verdicts.items():
         if verdict.doubts:
             what = "can't be told" if verdict.reached is None else "is there, as far as can be told"
-            yield f"note: the way out of {name} {what}: {'; '.join(verdict.doubts)}"
+            yield Diagnostic("detail", f"the way out of {name} {what}: {'; '.join(verdict.doubts)}")
 
 
-def warn(verdicts: Mapping[str, Verdict], *, future: bool = False) -> None:
-    """Say of sandboxes just made, or planned, what they have no way out by: one line and a hint for each cause."""
+def diagnostics(verdicts: Mapping[str, Verdict], *, future: bool = False) -> Iterator[Diagnostic]:
+    """Why sandboxes just made, or planned, have no way out: one warning for each cause."""
     for cause, names in broken(verdicts).items():
-        out.warning(sentence(names, cause, future=future))
-        if cause.hint:
-            out.note(f"hint: {cause.hint}")
+        yield Diagnostic("warning", sentence(names, cause, future=future), cause.hint)
     for cause in lacking(verdicts):
-        out.note(f"note: {no_further(cause)}")
-    if out.verbose:
-        for line in doubtful(verdicts):
-            out.note(line)
+        yield Diagnostic("note", no_further(cause))
+    yield from details(verdicts)
 
 
 def as_json(verdicts: Mapping[str, Verdict]) -> dict[str, Any]:

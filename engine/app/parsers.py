@@ -9,7 +9,6 @@ from typing import Any
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display
 from nsctl.engine.model.options import nearest
-from nsctl.engine.model.plan import NAMESPACES
 
 __all__ = [
     "CAPABILITIES",
@@ -69,6 +68,8 @@ def namespaces(text: str) -> tuple[str, ...]:
     Raises:
         Invalid: One is unknown.
     """
+    from nsctl.engine.model.plan import NAMESPACES
+
     wanted = [word.strip() for word in text.split(",")]
     for word in wanted:
         if word not in NAMESPACES:

@@ -1,18 +1,19 @@
 """
-What `up`, `run`, `apply` and dry runs warn of: a promise that is not kept, said after a look, one line for each cause.
+Whether sandboxes have what they are promised: a way out, and a name server that they can reach.
 
+Looked at after `up`, `run` and `apply`, forecast for dry runs; one diagnostic for each cause.
 A look that fails is no reason for anything: what was made stays made.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nsctl.engine.cli import out
-from nsctl.engine.cli.ways_out import SHOWN
+from nsctl.engine.app.ways_out import SHOWN, diagnostics
+from nsctl.engine.model.diagnostics import Diagnostic
 from nsctl.engine.model.effect import FileIs, NetnsIs, RouteVia, ZoneIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.names import listed
@@ -24,54 +25,36 @@ if TYPE_CHECKING:
     from nsctl.engine.model.facts import Facts
     from nsctl.engine.reach.promise import Verdict
 
-__all__ = [
-    "deaf_resolvers",
-    "forecast",
-    "looked_after",
-    "resolver_notes",
-    "warn",
-    "warn_of_plans",
-]
+__all__ = ["broken_promises", "deaf_resolvers", "forecast", "forecast_promises", "resolver_notes"]
 
 
-def looked_after(session: Session, plans: Sequence[Plan]) -> dict[str, Verdict]:
-    """Whether the sandboxes of these plans, which are up, have the ways out that they were promised."""
+def broken_promises(session: Session, plans: Sequence[Plan]) -> tuple[Diagnostic, ...]:
+    """What the sandboxes of these plans, which are up, lack of what they were promised."""
+    found: list[Diagnostic] = []
     made = {plan.name: plan.steps for plan in plans if any(map(_leads_out, plan.steps))}
-    if not made:
-        return {}
-    from nsctl.engine.executor.ways_out import ways_out
+    if made:
+        from nsctl.engine.executor.ways_out import ways_out
 
-    try:
-        return ways_out(session.ctx, tuple(made), made=made)
-    except (NsctlError, OSError):
-        return {}
+        with suppress(NsctlError, OSError):
+            found += diagnostics(ways_out(session.ctx, tuple(made), made=made))
+    return (*found, *_of_resolvers(plans))
 
 
-def warn(plans: Iterable[Plan], verdicts: Mapping[str, Verdict]) -> None:
-    """Warn of what sandboxes that were just made lack."""
-    if verdicts:
-        from nsctl.engine.cli import ways_out
-
-        ways_out.warn(verdicts)
-    _warn_of_resolvers(plans)
-
-
-def warn_of_plans(plans: Sequence[Plan], facts: Facts, present: Container[str]) -> None:
+def forecast_promises(plans: Sequence[Plan], facts: Facts, present: Container[str]) -> tuple[Diagnostic, ...]:
     """
-    Warn of what the sandboxes of these plans would lack.
+    What the sandboxes of these plans would lack of what they are promised.
 
     Args:
         plans: The plans, which are for one transaction.
         facts: The facts that they were made from.
         present: The keys of the steps that are in place.
     """
+    found: list[Diagnostic] = []
     steps = {step.key: step for plan in plans for step in plan.steps}
     if any(map(_leads_out, steps.values())):
-        from nsctl.engine.cli import ways_out
-
         with suppress(NsctlError, OSError):
-            ways_out.warn(forecast(steps, facts, present), future=True)
-    _warn_of_resolvers(plans)
+            found += diagnostics(forecast(steps, facts, present), future=True)
+    return (*found, *_of_resolvers(plans))
 
 
 def forecast(steps: Mapping[str, Step], facts: Facts, present: Container[str]) -> dict[str, Verdict]:
@@ -162,9 +145,7 @@ def _resolver_lines(deaf: Mapping[str, tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _warn_of_resolvers(plans: Iterable[Plan]) -> None:
+def _of_resolvers(plans: Iterable[Plan]) -> Iterator[Diagnostic]:
     lines = _resolver_lines({plan.name: found for plan in plans if (found := deaf_resolvers(plan.steps, plan.name))})
-    for line in lines:
-        out.warning(line)
-    if lines:
-        out.note(f"hint: {HINT}")
+    for number, line in enumerate(lines, 1):
+        yield Diagnostic("warning", line, HINT if number == len(lines) else "")
