@@ -83,6 +83,7 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"_socket", "ctypes", "os"}),
         "setns(2), before Python 3.12 through libc; a namespace's cookie, by a socket in it",
     ),
+    "nsctl.engine.host.threads": (frozenset({"signal"}), "a thread that ends blocks all signals"),
     "nsctl.engine.host*": (
         frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "socket", "threading"}),
         "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules; setns(2)",

@@ -17,6 +17,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
 from nsctl.engine.host.setns import NETNS_DIR, NEWNET, cookie_of, own_cookie, setns
+from nsctl.engine.host.threads import deaf
 from nsctl.engine.model.errors import NsctlError
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def _in_thread(body: Callable[[], T], name: str) -> T:
             results.append(body())
         except BaseException as e:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(e)
+        deaf()
 
     thread = threading.Thread(target=caught, name=name)
     try:

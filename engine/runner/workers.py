@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Callable, Sequence
 
+from nsctl.engine.host.threads import deaf
 from nsctl.engine.runner.batch import Batch, Single, Writes
 from nsctl.engine.runner.netns import NetnsReturnError, entered
 from nsctl.engine.runner.perform import Outcome, perform_batch
@@ -116,3 +117,4 @@ class Pool:
                 self._jobs.put((number, rest, outcomes))
             else:
                 self._results.put((number, outcomes))
+        deaf()

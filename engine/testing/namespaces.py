@@ -57,6 +57,7 @@ def _enter_process(pid: int, flags: int) -> None:
     if flags & NEWNS:
         # A mount namespace can only be entered with a root and working directory of one's own, which threads share.
         unshare(CLONE_FS)
+        os.umask(0o022)  # its own from here on; nsctl, called in the test process, changes that one's
     fd = os.pidfd_open(pid)
     try:
         setns(fd, flags)
