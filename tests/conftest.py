@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from random import Random
 
 import pytest
 
+from tests.faults.warm import Warm
+from tests.faults.warm_lab import WarmLab
 from tests.lab import Lab, leftovers, missing, missing_for_labs
+
+TESTS = Path(__file__).parent
+FAULTS = TESTS / "faults"
+FAULTS_ALONE = "NSCTL_FAULTS_REPORT" in os.environ
+"""scripts/faults: of all tests those of faults, and the nightly tier."""
+FIRST = ("faults", "packaging", "docs", "system", "modes", "cli")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,10 +29,42 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*features): skip where the kernel or the machine lacks one of them")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "_labs" in getattr(item, "fixturenames", ()) or item.get_closest_marker("needs"):
             item.add_marker("system")
+    asked_for = [item for item in items if is_asked_for(item, config)]
+    config.hook.pytest_deselected(items=[item for item in items if not is_asked_for(item, config)])
+    # What takes longest first: at the end, all processes have something to do until the last moment.
+    items[:] = sorted(asked_for, key=by_the_seed if "NSCTL_FAULTS_UNTIL" in os.environ else order)
+
+
+def is_asked_for(item: pytest.Item, config: pytest.Config) -> bool:
+    """Whether a test is to run: one of the nightly tier only if that tier is, or its file or itself is named."""
+    if FAULTS_ALONE:
+        return item.path.is_relative_to(FAULTS) or item.get_closest_marker("nightly") is not None
+    if item.get_closest_marker("nightly") is None or "nightly" in config.option.markexpr:
+        return True
+    named = (Path(config.invocation_params.dir, word.partition("::")[0]) for word in config.args)
+    return any(path.resolve() == item.path for path in named)
+
+
+def order(item: pytest.Item) -> int:
+    """Where the folder of a test stands; the tests of one file stay together, and as they are."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+def by_the_seed(item: pytest.Item) -> tuple[float, str, float]:
+    """Where there is not time for all: files in an order that the seed chooses, in them what is of the nightly tier."""
+    file, seed = str(item.path), os.environ.get("NSCTL_FAULTS_SEED")
+    nightly = item.get_closest_marker("nightly") is not None
+    return chance(f"{seed} {file}"), file, chance(f"{seed} {item.nodeid}") if nightly else 0.0
+
+
+def chance(what: str) -> float:
+    """A number from 0 to 1 that depends on the text alone."""
+    return Random(what).random()  # noqa: S311 - nothing secret
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -39,11 +83,22 @@ def _labs() -> Iterator[None]:
     assert leftovers() == []
 
 
+@pytest.fixture(scope="session")
+def warm(_labs: None) -> Iterator[Warm]:
+    """nsctl, for the price of a fork."""
+    zygote = Warm()
+    yield zygote
+    zygote.close()
+
+
 @pytest.fixture
-def lab_factory(_labs: None) -> Iterator[Callable[..., Lab]]:
+def lab_factory(_labs: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
     """Makes any number of labs (with the arguments of `Lab`) and takes them away after the test."""
+    make: Callable[..., Lab] = Lab
+    if request.node.get_closest_marker("warm") or os.environ.get("NSCTL_WARM"):
+        make = partial(WarmLab, request.getfixturevalue("warm"))
     with ExitStack() as stack:
-        yield lambda *, uplink=True: stack.enter_context(Lab(uplink=uplink))
+        yield lambda *, uplink=True: stack.enter_context(make(uplink=uplink))
 
 
 @pytest.fixture

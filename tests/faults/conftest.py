@@ -6,30 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.tally import Tally
-from tests.faults.warm import Warm
+from tests.faults.tally import SEED, Tally
 
 
-@pytest.fixture(scope="session")
+def counts() -> Tally:
+    """Those of this process; scripts/faults chooses seed and size."""
+    most, until = os.environ.get("NSCTL_FAULTS_MOST"), os.environ.get("NSCTL_FAULTS_UNTIL")
+    return Tally(
+        SEED,
+        int(most) if most else None,
+        every="NSCTL_FAULTS_REPORT" in os.environ,
+        until=float(until) if until else None,
+    )
+
+
+COUNTS = counts()
+
+
+def pytest_runtest_setup() -> None:
+    if COUNTS.over:
+        COUNTS.not_begun += 1
+        pytest.skip("no time is left for it")
+
+
+@pytest.fixture(scope="session", autouse=True)
 def tally() -> Iterator[Tally]:
-    """Counts the faults of the session; scripts/faults chooses seed and size, and reads the counts."""
-    most = os.environ.get("NSCTL_FAULTS_MOST")
-    report = os.environ.get("NSCTL_FAULTS_REPORT")
-    counts = Tally(int(os.environ.get("NSCTL_FAULTS_SEED", "1")), int(most) if most else None, every=bool(report))
-    yield counts
-    if report:
-        counts.write(Path(report))
+    """Counts the faults of the session; scripts/faults reads the counts."""
+    yield COUNTS
+    if report := os.environ.get("NSCTL_FAULTS_REPORT"):
+        COUNTS.write(Path(report))
 
 
 @pytest.fixture(autouse=True)
-def _timed(request: pytest.FixtureRequest) -> None:
-    if "tally" in request.fixturenames:
-        request.getfixturevalue("tally").begin()
-
-
-@pytest.fixture(scope="session")
-def warm(_labs: None) -> Iterator[Warm]:
-    """nsctl, for the price of a fork."""
-    zygote = Warm()
-    yield zygote
-    zygote.close()
+def _timed(tally: Tally) -> None:
+    tally.begin()

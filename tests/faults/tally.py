@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -16,10 +17,13 @@ from tests.faults.ground import Ground
 C = TypeVar("C")
 G = TypeVar("G", bound=Ground)
 
+SEED = int(os.environ.get("NSCTL_FAULTS_SEED", "1"))
 WORKERS = 2
 """Hosts that are tried on at once: nsctl waits for the kernel, and for its tools, most of the time."""
 LINES = 30
 """Of a failure."""
+EVERYDAY = 10
+"""Cases of a sweep that `scripts/test` tries; the seed chooses them."""
 ENOUGH = 12
 """Failures after which a sweep stops: more of them tell nothing new."""
 
@@ -48,12 +52,16 @@ class Tally:
     Args:
         seed: What chooses, where not everything can be tried.
         most: Of the cases of a sweep no more than these are tried.
-        every: Whether all cases of the longest sweeps are tried, too.
+        every: Whether all cases are tried, as in the nightly tier, or those of every day.
+        until: When to leave out what has not begun, as time.monotonic() tells it; None for never.
+        not_begun: How many tests were left out so.
     """
 
     seed: int
     most: int | None = None
     every: bool = False
+    until: float | None = None
+    not_begun: int = 0
     counts: dict[str, Count] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _since: float = field(default_factory=time.monotonic)
@@ -67,6 +75,11 @@ class Tally:
         with self._lock:
             self._since = time.monotonic()
 
+    @property
+    def over(self) -> bool:
+        """Whether there is no time left."""
+        return self.until is not None and time.monotonic() > self.until
+
     def note(self, kind: str, *, survived: bool, times: int = 1) -> None:
         """Count faults."""
         with self._lock:
@@ -78,10 +91,11 @@ class Tally:
             count.seconds += now - self._since
             self._since = now
 
-    def write(self, path: Path) -> None:
-        """The counts as JSON."""
+    def write(self, directory: Path) -> None:
+        """The counts as JSON, in a file of their own: each process of the session has counts."""
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
-        path.write_text(json.dumps({"seed": self.seed, "classes": counts}, indent=2), encoding="utf-8")
+        text = json.dumps({"seed": self.seed, "classes": counts, "not_begun": self.not_begun}, indent=2)
+        (directory / f"{os.getpid()}.json").write_text(text, encoding="utf-8")
 
     def sweep(
         self,
@@ -90,7 +104,7 @@ class Tally:
         ground: Callable[[], G],
         attempt: Callable[[G, C], object],
         *,
-        usually: int | None = None,
+        usually: int = EVERYDAY,
     ) -> int:
         """
         Try every case, each on a host that is as it was; one that isn't any more is replaced.
@@ -100,7 +114,7 @@ class Tally:
             cases: The cases.
             ground: Makes a host.
             attempt: Tries a case.
-            usually: How many cases are enough for every day, of a sweep with very many; the seed chooses.
+            usually: How many cases are enough for every day; the seed chooses.
 
         Returns:
             How many cases there are.
@@ -111,7 +125,7 @@ class Tally:
         todo = list(cases)
         self.random(kind).shuffle(todo)  # so that neighbours, which are alike, don't wait for each other
         total = len(todo)
-        todo = todo[: self.most if self.most is not None or self.every else usually]
+        todo = todo[: self.most if self.most is not None else None if self.every else usually]
         chosen = len(todo)
         failures: list[str] = []
         lock = threading.Lock()
@@ -121,7 +135,7 @@ class Tally:
             try:
                 while True:
                     with lock:
-                        if not todo or len(failures) >= ENOUGH:
+                        if not todo or len(failures) >= ENOUGH or self.over:
                             return
                         case = todo.pop()
                     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import random
 import subprocess
 import sysconfig
 import venv
@@ -14,7 +16,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.faults.rules import RULES, Rule
+from tests.faults.rules import AREAS, RULES, Rule
+from tests.faults.tally import SEED
 from tests.lab import needs
 from tests.packaging.clones import ROOT, copy_tree
 
@@ -29,7 +32,13 @@ APART = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mo
 WHERE = "import nsctl.engine.model.plan, nsctl.modes.bridge as b; print(nsctl.engine.model.plan.__file__, b.__file__)"
 PYTEST = ("-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider")
 
+# Sweeps are tried nearly whole: of ten cases, none may be one that notices.
+MOST = "120"
+
 Done = subprocess.CompletedProcess[str]
+
+EVERYDAY = frozenset(random.Random(f"{SEED} {n}").choice(area) for n, area in enumerate(AREAS))  # noqa: S311 - nothing secret
+"""A rule of each area, which `scripts/test` takes out; all others are of the nightly tier."""
 
 
 class Copy:
@@ -47,7 +56,11 @@ class Copy:
     def run(self, words: Sequence[str], deadline: float = DEADLINE) -> Done:
         """Run Python in the copy."""
         argv = [*APART, str(self.python), *words]
-        return subprocess.run(argv, check=False, cwd=self.tree, capture_output=True, text=True, timeout=deadline)
+        env = {name: value for name, value in os.environ.items() if not name.startswith("NSCTL_FAULTS_")}
+        env["NSCTL_FAULTS_MOST"] = MOST
+        return subprocess.run(
+            argv, check=False, cwd=self.tree, env=env, capture_output=True, text=True, timeout=deadline
+        )
 
     def with_all(self, tests: Sequence[str]) -> Done:
         """Run tests with nothing taken out."""
@@ -136,7 +149,10 @@ def test_with_all_rules_in_place_the_same_tests_pass(trials: Trials) -> None:
 
 @LAB
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule",
+    [pytest.param(rule, id=rule.name, marks=[] if rule in EVERYDAY else [pytest.mark.nightly]) for rule in RULES],
+)
 def test_without_the_rule_a_test_fails(rule: Rule, trials: Trials) -> None:
     assert not (lost := lost_in(ROOT, rule)), lost
     done = trials.without[rule].result()

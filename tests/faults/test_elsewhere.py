@@ -72,4 +72,4 @@ def refused(ground: Ground, case: Case) -> None:
 def test_from_where_sandboxes_cannot_be_seen_everything_is_refused(warm: Warm, tally: Tally) -> None:
     places = [kinds for number in (1, 2) for kinds in itertools.combinations(ELSEWHERE, number)]
     cases: list[Case] = [(kinds, command) for kinds in places for command in COMMANDS]
-    tally.sweep("elsewhere", cases, partial(ground_for, warm), refused, usually=100)
+    tally.sweep("elsewhere", cases, partial(ground_for, warm), refused)

@@ -21,7 +21,7 @@ NET_ALONE = with_options(UP, "--isolate", "net", "--no-batch")
 """Without an init, whose programs go on to become one another, and with a process a step: each ends before the next."""
 NOT_THERE = ("the init is killed", "the sandbox's directory goes")
 """What only a sandbox with an init has."""
-USUALLY = 120
+USUALLY = 30
 
 
 def ground_for(warm: Warm) -> Ground:

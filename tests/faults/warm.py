@@ -96,7 +96,7 @@ class Warm:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(ZYGOTE)], stdin=theirs.fileno(), env=ENVIRONMENT, cwd="/"
+            [sys.executable, "-I", "-X", "nsctl=nsctl", str(ZYGOTE)], stdin=theirs.fileno(), env=ENVIRONMENT, cwd="/"
         )
         theirs.close()
         if self._socket.recv(100) != b"ready":

@@ -22,13 +22,13 @@ CASES = [
         none.MODE, none.Options(), {"command": ("sleep", "60"), "fuse": False}, id="none with a workload, one by one"
     ),
     pytest.param(host.MODE, host.Options(), {}, id="host"),
-    pytest.param(bridge.MODE, bridge.Options(), {"isolate": ("net",)}, id="bridge", marks=pytest.mark.slow),
+    pytest.param(bridge.MODE, bridge.Options(), {"isolate": ("net",)}, id="bridge", marks=pytest.mark.nightly),
     pytest.param(
         bridge.MODE,
         bridge.Options(internal=True),
         {"isolate": ("net",), "fuse": False},
         id="internal bridge, one by one",
-        marks=pytest.mark.slow,
+        marks=pytest.mark.nightly,
     ),
     pytest.param(bridge.MODE, bridge.Options(subnet=LAN), {"beside": (BESIDE,)}, id="bridge joined"),
     pytest.param(container.MODE, container.Options(target="db"), {"beside": (BESIDE,)}, id="container"),

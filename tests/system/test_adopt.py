@@ -222,6 +222,7 @@ def test_a_script_that_others_could_have_written_is_refused(host: Lab) -> None:
     refused(host, "adopt", SCRIPT, says="writable to others")
 
 
+@pytest.mark.nightly
 @needs("strace")
 def test_an_adoption_that_is_killed_is_whole_or_is_not(host: Lab) -> None:
     made_by_script(host, WEB)

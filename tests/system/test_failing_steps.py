@@ -69,6 +69,8 @@ def may_fail(call: str, action: str) -> bool:
     return call.startswith("umount ") or (becomes and action == "fail-after")
 
 
+# Every day tests/faults/test_steps.py tries some of each mode's.
+@pytest.mark.nightly
 @pytest.mark.parametrize("mode", MODES)
 def test_a_call_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> None:
     ground = Ground(lab, mode)
@@ -80,6 +82,7 @@ def test_a_call_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> Non
     assert "web" not in [found["name"] for found in data(lab, "ls", "--json")]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("mode", ["none", "host", "bridge", "container"])
 def test_a_step_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> None:
     ground = Ground(lab, mode, "--no-batch")

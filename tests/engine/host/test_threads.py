@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from nsctl.engine.host.netlink import _in_thread
-from nsctl.engine.runner.workers import _Pool
+from nsctl.engine.runner.workers import Pool
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
 
 
 def pool() -> None:
-    _Pool(2, lambda _: [], force=False).close(0, 0)
+    Pool(lambda _: [], force=False).close(0, 0)
 
 
 def visit() -> None:

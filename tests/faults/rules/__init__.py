@@ -23,10 +23,10 @@ from tests.faults.rules import (
 )
 from tests.faults.rules.rule import Rule
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["AREAS", "RULES", "Rule"]
 
-RULES = tuple(
-    rule
+AREAS: tuple[tuple[Rule, ...], ...] = tuple(
+    area.RULES
     for area in (
         core,
         identity,
@@ -42,5 +42,5 @@ RULES = tuple(
         watching,
         ways_out,
     )
-    for rule in area.RULES
 )
+RULES = tuple(rule for area in AREAS for rule in area)
