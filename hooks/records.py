@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from nsctl.engine.model.commands import AnyCommand
 from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepUndone
 from nsctl.engine.model.hashing import sha256
-from nsctl.engine.model.plan import Command, Spawn, Step
+from nsctl.engine.model.plan import Step
 from nsctl.hooks.argv import argv_of
 
 __all__ = ["UNDOING", "record_of"]
@@ -53,13 +54,13 @@ def _run(event: StepDone | StepFailed | StepUndone) -> dict[str, Any]:
     return {"executable": event.executable, "duration_ms": round(event.duration * 1000, 3)}
 
 
-def _do(command: Command | Spawn | None) -> dict[str, Any]:
+def _do(command: AnyCommand | None) -> dict[str, Any]:
     if command is None:
         return {}
     found: dict[str, Any] = {"argv": argv_of(command.argv)}
     if command.netns is not None:
         found["netns"] = command.netns
-    if isinstance(command, Command) and command.stdin is not None:
+    if command.stdin is not None:
         found["stdin_sha256"] = sha256(command.stdin.encode("utf-8", "backslashreplace")).hexdigest()
     return found
 

@@ -18,12 +18,14 @@ from nsctl.engine.executor.pending import Pending, gather, may_adopt
 from nsctl.engine.executor.results import Results
 from nsctl.engine.executor.transaction import new_row, tell_sharers
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
+from nsctl.engine.model.commands import Spawn
+from nsctl.engine.model.commands.changes import hardware_addresses
 from nsctl.engine.model.effect import LinkIs, NetnsIs, State
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
 from nsctl.engine.model.observation import Observation
-from nsctl.engine.model.plan import Plan, Spawn, Step
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.store import Damaged, SandboxRow, Unwritable
 
 if TYPE_CHECKING:
@@ -94,7 +96,8 @@ def _taken(ctx: Context, plans: Sequence[Plan]) -> Stock:
 def _look(ctx: Context, stock: Stock, every: Sequence[Step]) -> None:
     results, jumps = Results(ctx, every), Jumps(ctx)
     # A veth's peer has no effect of its own: its address stands in the command that made it.
-    macs = frozenset(word for step in every if isinstance(step.effect, LinkIs) for word in step.argv)
+    links = [step for step in every if isinstance(step.effect, LinkIs)]
+    macs = frozenset(mac for step in links for mac in hardware_addresses(step.do))
     pids = {step.do.netns: pid_in(step.do.pidfile) for step in every if isinstance(step.do, Spawn)}
     inits = {netns: pid for netns, pid in pids.items() if pid is not None and start_of(pid) is not None}
     for step in stock.pending.new:

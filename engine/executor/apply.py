@@ -9,13 +9,14 @@ from contextlib import closing
 
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.context import Context
+from nsctl.engine.model.commands import Spawn
 from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.model.errors import Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.model.events import StepDone, StepStarted
 from nsctl.engine.model.events import StepFailed as StepFailedEvent
 from nsctl.engine.model.names import display
 from nsctl.engine.model.observation import Known
-from nsctl.engine.model.plan import Spawn, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.runner.batch import Batch, Single
 from nsctl.engine.runner.batches import BATCH_MOST, batches_of, do_items
 from nsctl.engine.runner.carry_out import Event, Starting, carry_out

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nsctl.engine.executor.context import Context
+from nsctl.engine.model.commands import AnyCommand
 from nsctl.engine.model.errors import NsctlError, Refused
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Plan, Spawn, Step
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.shapes import BUILT_IN, why_refused
 
 __all__ = ["NOT_OURS", "check_kept", "refused"]
@@ -15,7 +16,7 @@ __all__ = ["NOT_OURS", "check_kept", "refused"]
 NOT_OURS = "nothing that nsctl plans is written like that: find out what else wrote to its store"
 
 
-def refused(ctx: Context, step: Step, commands: Iterable[Command | Spawn]) -> str:
+def refused(ctx: Context, step: Step, commands: Iterable[AnyCommand]) -> str:
     """
     Why a step's commands are not run, or nothing.
 

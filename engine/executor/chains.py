@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine.executor.context import Context
+from nsctl.engine.model.commands import RestoreRules, Rule
 from nsctl.engine.model.effect import ChainIs, RuleTagged
-from nsctl.engine.model.plan import Command, Step
-from nsctl.engine.runner.lines import quoted_line
+from nsctl.engine.model.plan import Step
 
 __all__ = ["OwnRules"]
 
 Spec = tuple[str, ...]
 _Place = tuple[str, str, int, str | None]
-_RESTORERS = {"iptables": "iptables-restore", "ip6tables": "ip6tables-restore"}
 
 
 class OwnRules:
@@ -92,15 +92,16 @@ class OwnRules:
         if not misplaced or not isinstance(step.effect, ChainIs):
             return None
         effect = step.effect
-        tool = next(iter(misplaced.values())).tool
+        first = next(iter(misplaced.values())).do
+        if not isinstance(first, Rule):
+            return None
         there = [spec for spec in self._of(step, backend)[0] if spec in misplaced]
-        lines = [
-            *(quoted_line("-D", effect.chain, *spec) for spec in there),
-            *(quoted_line("-I", effect.chain, *spec) for spec in reversed(misplaced)),
-        ]
-        text = "".join(f"{line}\n" for line in (f"*{effect.table}", *lines, "COMMIT"))
+        lines = (
+            *(("-D", effect.chain, *spec) for spec in there),
+            *(("-I", effect.chain, *spec) for spec in reversed(misplaced)),
+        )
         why = f"put the rules that {effect.chain} begins with at its head again"
-        return replace(step, why=why, do=Command((_RESTORERS[tool], "-w", "--noflush"), stdin=text, netns=effect.netns))
+        return replace(step, why=why, do=RestoreRules(effect.table, lines, first.family, effect.netns))
 
     def _of(self, step: Step, backend: str) -> tuple[Sequence[Spec], Mapping[Spec, Step]]:
         # A chain's rules as they stand there, and those of them that are known.
@@ -127,5 +128,4 @@ def _place(effect: ChainIs | RuleTagged) -> _Place:
 
 def _verb(step: Step | None) -> str:
     # Whether a rule was inserted or appended; nothing, if an author's own command made it.
-    argv = step.argv if step is not None else ()
-    return argv[4] if len(argv) > 4 and argv[0] in _RESTORERS and argv[1:3] == ("-w", "-t") else ""  # noqa: PLR2004
+    return step.do.verb if step is not None and isinstance(step.do, Rule) else ""

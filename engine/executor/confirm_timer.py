@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.host.process import command_of, pid_in, start_of
-from nsctl.engine.model.plan import Spawn
+from nsctl.engine.model.commands import Spawn
 
 __all__ = ["alive", "start", "stop"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nsctl.engine.executor.context import Context
+from nsctl.engine.model.commands import Command
 from nsctl.engine.model.effect import RuleTagged
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import find_tool
 
 __all__ = ["drop_flows"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nsctl.engine.executor.context import Context
+from nsctl.engine.model.commands import RestoreRules, Rule
 from nsctl.engine.model.effect import RuleTagged
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.jumps import Chains, Spec, anew, closing, inserted, is_jump, place
-from nsctl.engine.runner.lines import quoted_line
 
 __all__ = ["Jumps"]
 
@@ -61,7 +61,9 @@ class Jumps:
             step: A step that has just been done.
         """
         effect = step.effect
-        if not isinstance(effect, RuleTagged) or not is_jump(step) or "-I" not in step.argv:
+        if not isinstance(effect, RuleTagged) or not is_jump(step):
+            return ""
+        if not isinstance(step.do, Rule) or step.do.verb != "-I":
             return ""
         rules = list(self._of(effect, ""))
         if effect.spec not in rules:
@@ -81,10 +83,11 @@ class Jumps:
             effect = step.effect
             if not isinstance(effect, RuleTagged) or not (stopped := self.stopped(step, backend)):
                 continue
-            do = self._put(step, backend).argv
-            lines = (quoted_line("-D", effect.chain, *effect.spec), quoted_line(*do[4:]))
-            text = "".join(f"{line}\n" for line in (f"*{effect.table}", *lines, "COMMIT"))
-            restore = Command((f"{do[0]}-restore", "-w", "--noflush"), stdin=text, netns=effect.netns)
+            do = self._put(step, backend).do
+            if not isinstance(do, Rule):
+                continue
+            lines = (("-D", effect.chain, *effect.spec), do.line)
+            restore = RestoreRules(effect.table, lines, do.family, effect.netns)
             yield Step(
                 step.key,
                 f"have {effect.chain} pass through {effect.spec[-1]} before: {stopped}",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.zones import FIREWALLD, zone
-from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.effect import LinkIs, RuleTagged
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.facts import Facts, Firewall
 from nsctl.engine.model.names import rule_tag
@@ -52,7 +52,8 @@ def late_zones(ctx: Context, rows: Sequence[StepRow]) -> Iterator[LateZone]:
         return
     if zones is None:
         return
-    filtered = {key for row in ctx.journal.steps_like(f"rule/4/filter/{FORWARD}/") for key in row.step.argv}
+    rules = [row.step.effect for row in ctx.journal.steps_like(f"rule/4/filter/{FORWARD}/")]
+    filtered = {word for rule in rules if isinstance(rule, RuleTagged) for word in rule.spec}
     facts = Facts(firewall=Firewall(managers={FIREWALLD: zones}))
     for bridge, key in bridges.items():
         if rule_tag(bridge) not in filtered or ctx.journal.step(f"zone/{bridge}") is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.one_by_one import one_by_one
 from nsctl.engine.host.setns import NETNS_DIR
+from nsctl.engine.model.commands import Command, Ip
 from nsctl.engine.model.effect import NetnsIs, State
 from nsctl.engine.model.observation import Observation
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow
 
 __all__ = ["give_names", "name_again"]
@@ -40,7 +42,7 @@ def name_again(ctx: Context, row: StepRow, observed: Observation) -> Step | None
         return None
     why = f"give the network namespace of {effect.name} its name back"
     if pid is not None and not file_left:
-        return replace(row.step, why=why, do=Command(("ip", "netns", "attach", effect.name, str(pid))), after=())
+        return replace(row.step, why=why, do=Ip("netns", "attach", (effect.name, str(pid))), after=())
     bind = "mount --bind" if file_left else 'touch "$1" && mount --bind'
     do = Command(("sh", "-c", f'{bind} "$0" "$1"', source, path))
     return replace(row.step, why=why, do=do, after=())

@@ -7,8 +7,9 @@ A stranger's thing is never overwritten, and what runs is never restarted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from nsctl.engine.executor import decide
 from nsctl.engine.executor.chains import OwnRules
@@ -17,9 +18,10 @@ from nsctl.engine.executor.decide import Action
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.executor.wiring import Wiring
+from nsctl.engine.model.commands import Ip, RenameLink
 from nsctl.engine.model.effect import AddrOn, FileIs, LinkIs, NftTable, PortFilter, RouteVia
 from nsctl.engine.model.observation import Observation
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow
 
 __all__ = ["Mending", "mending"]
@@ -140,15 +142,14 @@ def _fixes(ctx: Context, step: Step, observed: Observation) -> list[Step]:
     if observed.renamed is not None:
         if ctx.kernel.link(effect.name, effect.netns) is not None:
             return []  # the name is somebody else's now
-        # Before Linux 6.2 only a link that is down can be renamed.
-        text = f"link set dev {observed.renamed} down\nlink set dev {observed.renamed} name {effect.name}\n"
-        do = Command(("ip", "-batch", "-"), stdin=text, netns=effect.netns)
-        return [replace(step, why=f"give {observed.renamed} its name {effect.name} back", do=do, after=())]
+        rename = RenameLink(observed.renamed, effect.name, effect.netns)
+        return [replace(step, why=f"give {observed.renamed} its name {effect.name} back", do=rename, after=())]
     wrong = [
         (w, str(v))
         for w, v in (("master", _master(ctx, effect)), ("mtu", effect.mtu))
         if v is not None and f"{w} " in observed.drift
     ]
-    argv = ("ip", "link", "set", "dev", effect.name, *(word for pair in wrong for word in pair))
+    settings = tuple(word for pair in wrong for word in pair)
+    do = Ip("link", "set", (), effect.name, settings, effect.netns)
     why = f"give {effect.name} its {' and '.join(w for w, _ in wrong)} back"
-    return [replace(step, why=why, do=Command(argv, netns=effect.netns), after=())] if wrong else []
+    return [replace(step, why=why, do=do, after=())] if wrong else []

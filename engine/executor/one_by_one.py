@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nsctl.engine.executor.context import Context, new_transaction_id
+from nsctl.engine.model.commands import Spawn
 from nsctl.engine.model.errors import StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted, StepDone
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["one_by_one"]
 
@@ -27,7 +28,7 @@ def one_by_one(ctx: Context, steps: Sequence[tuple[str, Step]], operation: str) 
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, "", operation, "", tuple(step for _, step in steps)))
     for number, (called, step) in enumerate(steps):
-        if not isinstance(step.do, Command):
+        if step.do is None or isinstance(step.do, Spawn):
             raise TypeError(f"not a command: {step.do}")
         result = ctx.runner.run(step.do)
         if result.status != 0:

@@ -18,6 +18,7 @@ from nsctl.engine.executor.undo import undo_rows
 from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.zones import FIREWALLD, TRUSTED
+from nsctl.engine.model.commands import Sysctl
 from nsctl.engine.model.effect import (
     ChainIs,
     DirIs,
@@ -37,7 +38,7 @@ from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.facts import Facts, Firewall
 from nsctl.engine.model.names import derived_mac, host_ifname, port_mac, rule_tag
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.store.rows import DONE, StepRow
 
 __all__ = ["scan"]
@@ -144,7 +145,7 @@ def _switched_on(ctx: Context, held: Container[object]) -> Iterator[StepRow]:
     links = [n for n, link in ctx.kernel.links().items() if not link.master and n not in before]
     for key in (DEFAULT, *(f"net/ipv4/conf/{name}/forwarding" for name in links)):
         if ctx.kernel.sysctl(key) == "1":
-            on, off = (Command(("sysctl", "-qw", f"{key}={value}")) for value in "10")
+            on, off = (Sysctl(key, value) for value in "10")
             effect = SysctlIs(key, "1", "0", globally="0")
             yield StepRow(0, Step(f"sysctl/{key}", f"set {key} to 1", on, (off,), effect), DONE)
 

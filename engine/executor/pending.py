@@ -13,9 +13,10 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.decide import Action
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
+from nsctl.engine.model.commands import AnyCommand, Spawn, argv_of
 from nsctl.engine.model.effect import NftTable, State
 from nsctl.engine.model.errors import Conflict
-from nsctl.engine.model.plan import Command, Plan, Spawn, Step, words
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.model.progress import INTENT
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.store import StepRow, can_be_shared
@@ -167,7 +168,7 @@ def may_adopt(ctx: Context, step: Step) -> bool:
 
 
 def _other_work(there: Step, wanted: Step, holders: Sequence[str]) -> Conflict:
-    old, new = ([] if step.do is None else words(step.do) for step in (there, wanted))
+    old, new = ([] if step.do is None else argv_of(step.do) for step in (there, wanted))
     differ = [f"{b} (there: {a})" for a, b in zip(old, new, strict=False) if a != b]
     what = ", ".join(differ[:3]) or "other input"
     return Conflict(
@@ -182,8 +183,8 @@ def _tools_are_there(steps: Iterable[Step]) -> None:
             raise missing_tool(tool)
 
 
-def _tools_of(command: Command | Spawn) -> Iterator[str]:
-    yield command.argv[0]
+def _tools_of(command: AnyCommand) -> Iterator[str]:
+    yield command.tool
     if command.netns:
         yield "nsenter"
     if isinstance(command, Spawn):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.keys import port_key

@@ -14,6 +14,7 @@ from nsctl.engine.executor.lost_names import give_names, name_again
 from nsctl.engine.executor.mending import mending
 from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.undo import undo_rows
+from nsctl.engine.model.commands import RenameLink
 from nsctl.engine.model.effect import (
     State,
 )
@@ -103,7 +104,7 @@ def repair(
     if refusals:
         left = "; ".join(f"{key}: {why}" for key, why in refusals.items())
         raise RollbackFailed(f"not everything could be put back; left over: {left}", hint=NOT_OURS)
-    if look_again or any(s.argv[:2] == ("ip", "-batch") for s in todo):
+    if look_again or any(isinstance(s.do, RenameLink) for s in todo):
         # under its name, a link's properties can be looked at
         todo += repair(ctx, names, dry_run=False, operation=operation, ended=ended)
     return todo + again

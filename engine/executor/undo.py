@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import field, replace
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from nsctl.engine.executor import confirm_timer, decide
 from nsctl.engine.executor.authority import refused
@@ -23,8 +25,8 @@ from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import exorcise, inhabitant
 from nsctl.engine.executor.port_filters import as_it_is
 from nsctl.engine.executor.undoing import undoing
+from nsctl.engine.model.commands.changes import hardware_addresses, on_link
 from nsctl.engine.model.effect import ChainIs, LinkIs, State
-from nsctl.engine.model.effect_links import command_on_link
 from nsctl.engine.model.events import StepUndone
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
@@ -204,7 +206,8 @@ def _decided(ctx: Context, rows: Sequence[StepRow], *, planned: bool) -> tuple[d
     ctx.kernel.expect(row.step.effect for row in rows)
     seen: Seen = {}
     # A veth's peer has no effect of its own: its address stands in the command that made it.
-    macs = frozenset(word for r in rows if isinstance(r.step.effect, LinkIs) for word in r.step.argv)
+    links = [row.step for row in rows if isinstance(row.step.effect, LinkIs)]
+    macs = frozenset(mac for step in links for mac in hardware_addresses(step.do))
 
     def observe(row: StepRow) -> Observation:
         in_flight = row.state == STARTED and row.identity is None
@@ -259,7 +262,7 @@ def _under_its_name(ctx: Context, row: StepRow, observed: Observation | None) ->
         new = _by_index(ctx, row) or new
     if new is None or old is None:
         return step
-    return replace(step, undo=tuple(command_on_link(c, old, new) for c in step.undo))
+    return replace(step, undo=tuple(on_link(c, old, new) for c in step.undo))
 
 
 def _by_index(ctx: Context, row: StepRow) -> str | None:

@@ -9,10 +9,11 @@ from collections.abc import Generator, Iterable, Sequence
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.inhabitants import end_all, living
 from nsctl.engine.host.process import init_of, pid_in
+from nsctl.engine.model.commands import DeleteLink
 from nsctl.engine.model.effect import NetnsIs, ProcessIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.plan import Step
-from nsctl.engine.runner.batch import BatchItem, ends_processes
+from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of, undo_items
 from nsctl.engine.runner.carry_out import Event, carry_out
 from nsctl.engine.runner.writes import own_namespaces, processes_in, stop_and_wait
@@ -42,7 +43,7 @@ def undoing(
     if ctx.fuse:
         end_all(ctx, watched, inodes, deadline)
         ended_here = {s.key for s in steps if isinstance(s.effect, ProcessIs | NetnsIs)}
-        items = [i for i in items if not (i.key in ended_here and ends_processes(i.command))]
+        items = [i for i in items if not (i.key in ended_here and i.command.ends_processes)]
     # All of one sandbox's rules were made with one back end, and nsctl refuses to mix them.
     backend = next((b for i in items if (b := backends[i.key])), "")
     batches = batches_of(items, fuse=ctx.fuse)
@@ -53,7 +54,7 @@ def undoing(
 
 def _unused_group(ctx: Context, items: Sequence[BatchItem]) -> int | None:
     # For deleting several links at once: a number that no link has, so that nobody else's is taken along.
-    if not ctx.fuse or sum(i.command.argv[:3] == ("ip", "link", "del") for i in items) <= 1:
+    if not ctx.fuse or sum(isinstance(i.command, DeleteLink) for i in items) <= 1:
         return None
     try:
         taken = {link.group for link in ctx.kernel.links().values()}
@@ -80,7 +81,7 @@ def _processes(
                     # Without a PID namespace the others do not die with it: they are found by the namespaces it holds.
                     for kind in ("mnt", "uts", "ipc") if init == pid else ():
                         inodes.setdefault(kind, set()).update(own_namespaces(pid, kind))
-        elif isinstance(step.effect, NetnsIs) and any(ends_processes(c) for c in step.undo):
+        elif isinstance(step.effect, NetnsIs) and any(c.ends_processes for c in step.undo):
             inode = ctx.kernel.netns_inode(step.effect.name) or identities[step.key].get("inode")
             if inode is not None:
                 inodes.setdefault("net", set()).add(inode)

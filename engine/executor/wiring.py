@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.link import inner_end
+from nsctl.engine.model.commands import Ip
 from nsctl.engine.model.effect import AddrOn, LinkIs, LinkUp
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Fault:
 
     found: str
     why: str = ""
-    do: Command | None = None
+    do: Ip | None = None
 
 
 class Wiring:
@@ -85,15 +86,15 @@ class Wiring:
             wrong.append(("mtu", str(end.mtu), f"has an MTU of {inner.mtu}, expected {end.mtu}"))
         if not wrong:
             return None
-        words = (word for name, value, _ in wrong for word in (name, value))
-        do = Command(("ip", "link", "set", "dev", end.name, *words), netns=end.netns)
+        settings = tuple(word for name, value, _ in wrong for word in (name, value))
+        do = Ip("link", "set", (), end.name, settings, end.netns)
         why = f"give {end.name} its {' and '.join(name for name, _, _ in wrong)} back"
         return Fault("; ".join(f"{end.name} inside {said}" for *_, said in wrong), why, do)
 
     def _port(self, name: str) -> Fault | None:
         if self._kernel.port_state(name) != _DISABLED:
             return None
-        do = Command(("ip", "link", "set", "dev", name, "type", "bridge_slave", "state", str(_FORWARDING)))
+        do = Ip("link", "set", (), name, ("type", "bridge_slave", "state", str(_FORWARDING)))
         return Fault("up, and its bridge forwards nothing by it", f"have the port {name} forward", do)
 
     def _subnet(self, effect: AddrOn) -> Fault | None:
@@ -109,8 +110,8 @@ class Wiring:
         subnet = _subnet_of(address, int(length))
         if (subnet, link.index) in self._connected[effect.netns]:
             return None
-        words = ("dev", effect.link, "proto", "kernel", "scope", "link", "src", address)
-        do = Command(("ip", "route", "add", subnet, *words), netns=effect.netns)
+        settings = ("proto", "kernel", "scope", "link", "src", address)
+        do = Ip("route", "add", (subnet,), effect.link, settings, effect.netns)
         return Fault(f"in place, without the route to {subnet}", f"put the route to {subnet} back", do)
 
 

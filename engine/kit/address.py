@@ -15,10 +15,11 @@ from ipaddress import (
 )
 
 from nsctl.engine.kit.keys import at, check_link, link_key, needs, shared
+from nsctl.engine.model.commands import Announce, Ip
 from nsctl.engine.model.effect import AddrOn, RouteVia
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_mac, display
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["address", "announce", "default_route", "route"]
 
@@ -51,8 +52,8 @@ def address(link: str, value: Interface | str, *, netns: str | None = None) -> S
     return Step(
         key=f"addr/{at(link, netns)}/{interface}",
         why=f"give {link} the address {interface}",
-        do=Command(("ip", "addr", "add", str(interface), *broadcast, "dev", link), netns=netns),
-        undo=(Command(("ip", "addr", "del", str(interface), "dev", link), netns=netns),),
+        do=Ip("addr", "add", (str(interface), *broadcast), link, netns=netns),
+        undo=(Ip("addr", "del", (str(interface),), link, netns=netns),),
         effect=AddrOn(link, str(interface), netns),
         removed_with=link_key(link, None) if netns is None else f"netns/{netns}",
         after=needs(link, netns),
@@ -76,7 +77,7 @@ def announce(link: str, mac: str, *, netns: str, after: tuple[str, ...] | None =
     return Step(
         key=f"announce/{at(link, netns)}",
         why=f"announce {link} to its neighbours (gratuitous ARP)",
-        do=Command(("ip", "link", "set", "dev", link, "address", check_mac(mac)), netns=netns),
+        do=Announce(link, check_mac(mac), netns),
         no_undo="an announcement can't be taken back",
         after=None if after is None else (*needs(link, netns), f"up/{at(link, netns)}", *after),
     )
@@ -106,19 +107,14 @@ def route(
     check_link(link, netns)
     where = "default" if destination == "default" else str(_network(destination))
     hop = None if via is None else str(_address(via))
-    words = (
-        where,
-        *(("via", hop) if hop else ()),
-        "dev",
-        link,
-        *(("metric", str(metric)) if metric is not None else ()),
-    )
+    words = (where, *(("via", hop) if hop else ()))
+    settings = () if metric is None else ("metric", str(metric))
     suffix = "" if metric is None else f"/{metric}"
     return Step(
         key=f"route/{at(where, netns)}{suffix}",
         why=f"route {where} through {hop or link}",
-        do=Command(("ip", "route", "add", *words), netns=netns),
-        undo=(Command(("ip", "route", "del", *words), netns=netns),),
+        do=Ip("route", "add", words, link, settings, netns),
+        undo=(Ip("route", "del", words, link, settings, netns),),
         effect=RouteVia(where, hop, link, metric, netns),
         removed_with=link_key(link, None) if netns is None else f"netns/{netns}",
         after=(*needs(link, netns), f"up/{at(link, netns)}"),

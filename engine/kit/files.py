@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from nsctl.engine.model.commands import MakeDir, RemoveDir, RemoveFiles, WriteFile
 from nsctl.engine.model.effect import DirIs, FileIs
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["directory", "file"]
 
@@ -29,8 +30,8 @@ def directory(
     return Step(
         key=f"dir/{path}",
         why=why or f"make the directory {path}",
-        do=Command(("mkdir", "-m", mode, path)),
-        undo=(*((Command(("rm", "-f", *remove)),) if remove else ()), Command(("rmdir", path))),
+        do=MakeDir(path, mode),
+        undo=(*((RemoveFiles(remove),) if remove else ()), RemoveDir(path)),
         effect=DirIs(path),
         after=(f"dir/{parent}", *after),
     )
@@ -51,8 +52,8 @@ def file(path: str, content: str, *, mode: str = "0644", why: str = "", after: t
     return Step(
         key=f"file/{path}",
         why=why or f"write {path}",
-        do=Command(("install", "-m", mode, "/dev/stdin", path), stdin=content),
-        undo=(Command(("rm", "-f", path)),),
+        do=WriteFile(path, content, mode),
+        undo=(RemoveFiles((path,)),),
         effect=FileIs(path, content),
         removed_with=f"dir/{parent}",
         after=(f"dir/{parent}", *after),

@@ -11,11 +11,13 @@ import re
 from ipaddress import IPv4Network
 
 from nsctl.engine.kit.keys import shared
+from nsctl.engine.model.commands import Chain, RestoreRules, Rule
+from nsctl.engine.model.commands.rules import Family
 from nsctl.engine.model.effect import ChainIs, RuleTagged
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.names import check_ifname, display, rule_tag
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = [
     "FORWARD",
@@ -51,10 +53,9 @@ Jumps from one chain stand in this order.
 JUMP = "jump"
 """Whose the jumps are."""
 _CHAIN = re.compile(r"NSCTL-[A-Z0-9-]{1,20}")
-_TOOL = {4: "iptables", 6: "ip6tables"}
 
 
-def chain(table: str, name: str, *, family: int = 4) -> Step:
+def chain(table: str, name: str, *, family: Family = 4) -> Step:
     """
     Make a chain of nsctl's own; its rules go with it.
 
@@ -70,18 +71,17 @@ def chain(table: str, name: str, *, family: int = 4) -> Step:
         raise Invalid(
             f"'{display(name)}' is not a name for a chain of nsctl's", hint="it begins with NSCTL-, in capitals"
         )
-    tool = _TOOL[family]
     return Step(
         key=f"chain/{family}/{table}/{name}",
         why=f"make the chain {name}",
-        do=Command((tool, "-w", "-t", table, "-N", name)),
-        undo=(Command((f"{tool}-restore", "-w", "--noflush"), stdin=f"*{table}\n-F {name}\n-X {name}\nCOMMIT\n"),),
+        do=Chain("-N", table, name, family),
+        undo=(RestoreRules(table, (("-F", name), ("-X", name)), family),),
         effect=ChainIs(table, name, family),
         after=(),
     )
 
 
-def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bool = False, family: int = 4) -> Step:
+def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bool = False, family: Family = 4) -> Step:
     """
     Add a rule.
 
@@ -103,14 +103,13 @@ def rule(table: str, chain_name: str, *spec: str, owner: str, why: str, head: bo
         raise Invalid(f"a rule of {display(owner)} has no target", hint="end it with -j and a target")
     cut = spec.index("-j")
     words = (*spec[:cut], "-m", "comment", "--comment", rule_tag(owner), *spec[cut:])
-    tool = _TOOL[family]
     own = _CHAIN.fullmatch(chain_name) is not None
     needed = tuple(f"chain/{family}/{table}/{w}" for w in (chain_name, spec[cut + 1]) if _CHAIN.fullmatch(w))
     return Step(
         key=rule_key(table, chain_name, words, family=family),
         why=why,
-        do=Command((tool, "-w", "-t", table, "-I" if head else "-A", chain_name, *words)),
-        undo=(Command((tool, "-w", "-t", table, "-D", chain_name, *words)),),
+        do=Rule("-I" if head else "-A", table, chain_name, words, None, family),
+        undo=(Rule("-D", table, chain_name, words, None, family),),
         effect=RuleTagged(table, chain_name, words, family),
         removed_with=f"chain/{family}/{table}/{chain_name}" if own else None,
         after=needed,
@@ -131,7 +130,7 @@ def rule_key(table: str, chain_name: str, words: tuple[str, ...], *, family: int
     return f"rule/{family}/{table}/{chain_name}/{digest}"
 
 
-def own_chain(table: str, builtin: str, name: str, *, family: int = 4) -> tuple[Step, ...]:
+def own_chain(table: str, builtin: str, name: str, *, family: Family = 4) -> tuple[Step, ...]:
     """
     A chain of nsctl's own and the jump to it, behind the administrator's rules.
 

@@ -9,14 +9,16 @@ goes from one that is not nsctl's to another: the host did not forward that befo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.firewall import GUARD, own_chain, rule
 from nsctl.engine.kit.keys import shared
 from nsctl.engine.kit.sysctls import sysctl
+from nsctl.engine.model.commands import Command
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["DEFAULT", "GUARDING", "LATER_LINKS", "forward_back", "way_back"]
 

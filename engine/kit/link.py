@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nsctl.engine.kit.keys import at, check_link, link_key, needs, port_key, shared
+from nsctl.engine.model.commands import AddLink, DeleteLink, Ip, Peer
+from nsctl.engine.model.commands.typed import made_link
 from nsctl.engine.model.effect import LinkIs, LinkSet, LinkUp
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_ifname, check_mac, check_name, derived_mac
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = [
     "InnerEnd",
@@ -63,12 +65,12 @@ def bridge(name: str, *, mac: str | None = None, mtu: int | None = None) -> Step
     """
     check_ifname(name, "bridge name")
     mac = derived_mac("bridge", name) if mac is None else check_mac(mac)
-    size = () if mtu is None else ("mtu", str(check_mtu(mtu)))
+    size = None if mtu is None else check_mtu(mtu)
     return Step(
         key=link_key(name, None),
         why=f"make the bridge {name}",
-        do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, "type", "bridge")),
-        undo=(Command(("ip", "link", "del", "dev", name)),),
+        do=AddLink(name, "bridge", mac, size),
+        undo=(DeleteLink(name),),
         effect=LinkIs(name, mac, type="bridge", mtu=mtu),
         after=(),
     )
@@ -103,15 +105,14 @@ def veth(
     check_name(netns)
     mac = derived_mac(netns, name) if mac is None else check_mac(mac)
     peer_mac = derived_mac(netns, name, peer) if peer_mac is None else check_mac(peer_mac)
-    size = () if mtu is None else ("mtu", str(check_mtu(mtu)))
-    port = () if master is None else ("master", check_ifname(master, "bridge name"))
-    inside = ("peer", "name", peer, "netns", netns, "address", peer_mac, *size)
+    size = None if mtu is None else check_mtu(mtu)
+    port = None if master is None else check_ifname(master, "bridge name")
     joined = f", a port of {master}" if master else ""
     return Step(
         key=link_key(name, None),
         why=f"make the veth pair {name}{joined}, and {peer} inside {netns}",
-        do=Command(("ip", "link", "add", "dev", name, "address", mac, *size, *port, "type", "veth", *inside)),
-        undo=(Command(("ip", "link", "del", "dev", name)),),
+        do=AddLink(name, "veth", mac, size, port, Peer(peer, netns, peer_mac, size)),
+        undo=(DeleteLink(name),),
         effect=LinkIs(name, mac, type="veth", master=master, mtu=mtu, master_index=master_index),
         # What it may carry is said before it is there.
         after=(f"netns/{netns}", *((link_key(master, None), port_key(name)) if master else ())),
@@ -129,19 +130,10 @@ class InnerEnd(NamedTuple):
 
 def inner_end(step: Step) -> InnerEnd | None:
     """What a step's command says of the second link that it makes."""
-    words = step.argv
-    if words[:4] != ("ip", "link", "add", "dev"):
+    made = made_link(step.do)
+    if made is None or (peer := made.peer) is None:
         return None
-    # In pairs: names of links may be words of ip's, too.
-    properties = list(zip(words[3::2], words[4::2], strict=False))
-    kind = next((n for n, (word, _) in enumerate(properties) if word == "type"), len(properties))
-    peer = words[3 + 2 * kind + 2 :]
-    if peer[:2] != ("peer", "name"):
-        return None
-    said = dict(zip(peer[3::2], peer[4::2], strict=False))
-    mtu = said.get("mtu", "")
-    netns = said.get("netns", step.netns)
-    return InnerEnd(peer[2], netns, said.get("address"), int(mtu) if mtu.isdecimal() else None)
+    return InnerEnd(peer.name, made.netns if peer.netns is None else peer.netns, peer.mac, peer.mtu)
 
 
 def peer_key(step: Step) -> str | None:
@@ -163,8 +155,8 @@ def link_up(name: str, *, netns: str | None = None) -> Step:
     return Step(
         key=f"up/{at(name, netns)}",
         why=f"set {name} up",
-        do=Command(("ip", "link", "set", "dev", name, "up"), netns=netns),
-        undo=(Command(("ip", "link", "set", "dev", name, "down"), netns=netns),),
+        do=Ip("link", "set", (), name, ("up",), netns),
+        undo=(Ip("link", "set", (), name, ("down",), netns),),
         effect=LinkUp(name, netns),
         removed_with=link_key(name, None) if netns is None else f"netns/{netns}",
         after=needs(name, netns),
@@ -206,8 +198,8 @@ def link_set(
     return Step(
         key=f"linkset/{at(name, netns)}/{attribute}",
         why=why or f"set {attribute} of {name} to {value}",
-        do=Command(("ip", "link", "set", "dev", name, *kind, attribute, value), netns=netns),
-        undo=(Command(("ip", "link", "set", "dev", name, *back), netns=netns),),
+        do=Ip("link", "set", (), name, (*kind, attribute, value), netns),
+        undo=(Ip("link", "set", (), name, back, netns),),
         effect=LinkSet(name, attribute, value, netns),
         removed_with=link_key(name, None) if netns is None else f"netns/{netns}",
         after=needs(name, netns),

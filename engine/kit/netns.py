@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from nsctl.engine.model.commands import Command, Ip, KillInNetns
 from nsctl.engine.model.effect import NetnsIs
 from nsctl.engine.model.facts import Process
 from nsctl.engine.model.names import check_name
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
-__all__ = ["ATTACH", "END_ALL", "join_process", "join_sandbox", "netns"]
+__all__ = ["ATTACH", "join_process", "join_sandbox", "netns"]
 
-END_ALL = "exec pkill -KILL --ns $$ --nslist net"
-"""A script that ends all that runs in the network namespace that it runs in."""
 ATTACH = 'exec ip netns attach "$0" $$'
 """A script that gives the network namespace that it runs in one more name."""
 
@@ -25,10 +24,10 @@ def netns(name: str) -> Step:
     return Step(
         key=f"netns/{name}",
         why=f"make the network namespace {name}",
-        do=Command(("ip", "netns", "add", name)),
+        do=Ip("netns", "add", (name,)),
         undo=(
-            Command(("sh", "-c", END_ALL), netns=name, ok=(0, 1)),
-            Command(("ip", "netns", "del", name)),
+            KillInNetns(name),
+            Ip("netns", "del", (name,)),
         ),
         effect=NetnsIs(name),
         after=(),
@@ -50,7 +49,7 @@ def join_sandbox(name: str, target: str) -> Step:
         why=f"share the network namespace of {target} as {name}",
         # The shell is in the target's namespace and becomes ip: so no PID is ever resolved.
         do=Command(("sh", "-c", ATTACH, name), netns=target),
-        undo=(Command(("ip", "netns", "del", name)),),
+        undo=(Ip("netns", "del", (name,)),),
         effect=NetnsIs(name, source=target),
         after=(f"netns/{target}",),
     )
@@ -70,8 +69,8 @@ def join_process(name: str, process: Process) -> Step:
     return Step(
         key=f"netns/{name}",
         why=f"share the network namespace of process {process.pid} as {name}",
-        do=Command(("ip", "netns", "attach", name, str(process.pid))),
-        undo=(Command(("ip", "netns", "del", name)),),
+        do=Ip("netns", "attach", (name, str(process.pid))),
+        undo=(Ip("netns", "del", (name,)),),
         effect=NetnsIs(name, inode=process.netns),
         after=(),
     )

@@ -8,15 +8,17 @@ learns from a frame or passes it on. It has few rules, the same for all, and set
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from ipaddress import IPv4Address
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.keys import port_key, shared
 from nsctl.engine.kit.link import link_set
+from nsctl.engine.model.commands import Nft
 from nsctl.engine.model.effect import LinkIs, NftTable, PortFilter
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname, check_mac
-from nsctl.engine.model.plan import Command, Plan, Step
+from nsctl.engine.model.plan import Plan, Step
 
 __all__ = [
     "FILTERED_PORTS",
@@ -74,7 +76,8 @@ What is for the groups that bridges keep to themselves (IEEE 802.1D), the host w
 is said of the bridge: that comes by input, or by prerouting, see `keep_groups`.
 The rules are written as nft lists them, so that a ruleset which was saved and restored is the same.
 """
-_AGAIN = "delete table bridge nsctl\n"
+_DELETE = "delete table bridge nsctl"
+_AGAIN = f"{_DELETE}\n"
 PORT = r'"[a-z][A-Za-z0-9_.-]{0,14}"'
 _MAC = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 _IP = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
@@ -94,8 +97,8 @@ def port_table() -> Step:
     return Step(
         key=TABLE_KEY,
         why="filter sender addresses on the ports of nsctl's bridges",
-        do=Command(("nft", "-f", "-"), stdin=TABLE),
-        undo=(Command(("nft", "delete table bridge nsctl")),),
+        do=Nft(TABLE),
+        undo=(Nft(_DELETE),),
         effect=NftTable("bridge", "nsctl"),
         after=(),
     )
@@ -132,8 +135,8 @@ def own_addresses(port: str, mac: str, *addresses: IPv4Address) -> tuple[Step, .
         Step(
             key=port_key(port),
             why=f"{port}: accept only {mac} with {' or '.join(found)} as the sender",
-            do=Command(("nft", _statement("add", port, (mac,), found))),
-            undo=(Command(("nft", _statement("delete", port, (mac,), found))),),
+            do=Nft(_statement("add", port, (mac,), found)),
+            undo=(Nft(_statement("delete", port, (mac,), found)),),
             effect=PortFilter(port, mac, found),
             removed_with=TABLE_KEY,
             after=(TABLE_KEY,),
@@ -154,10 +157,10 @@ def without(step: Step, *, listed: bool, macs: tuple[str, ...], addresses: tuple
     if not isinstance(step.effect, PortFilter):
         return step
     statement = _statement("delete", step.effect.port, macs, addresses, listed=listed)
-    return replace(step, undo=(Command(("nft", statement)),))
+    return replace(step, undo=(Nft(statement),))
 
 
-def made_anew(elements: dict[str, tuple[bool, tuple[str, ...], tuple[str, ...]]]) -> Command:
+def made_anew(elements: dict[str, tuple[bool, tuple[str, ...], tuple[str, ...]]]) -> Nft:
     """
     The command that makes the table once more, all at once, with ports that it has.
 
@@ -168,7 +171,7 @@ def made_anew(elements: dict[str, tuple[bool, tuple[str, ...], tuple[str, ...]]]
         _statement("add", port, macs, addresses, listed=listed) + "\n"
         for port, (listed, macs, addresses) in sorted(elements.items())
     ]
-    return Command(("nft", "-f", "-"), stdin="".join([_AGAIN, TABLE, *lines]))
+    return Nft("".join([_AGAIN, TABLE, *lines]))
 
 
 def _statement(verb: str, port: str, macs: tuple[str, ...], addresses: tuple[str, ...], *, listed: bool = True) -> str:
@@ -180,18 +183,12 @@ def _statement(verb: str, port: str, macs: tuple[str, ...], addresses: tuple[str
     return "; ".join(f"{verb} element bridge nsctl {name} {{ {', '.join(e)} }}" for name, e in sets.items() if e)
 
 
-def is_own_nft(argv: tuple[str, ...], stdin: str | None) -> bool:
+def is_own_nft(command: Nft) -> bool:
     """Whether a command of nft's is one that these functions make."""
-    match argv:
-        case ("nft", "-f", "-"):
-            head, table, rest = (stdin or "").partition(TABLE)
-            return bool(table) and head in {"", _AGAIN} and all(map(_STATEMENT.fullmatch, rest.splitlines()))
-        case ("nft", "delete table bridge nsctl"):
-            return stdin is None
-        case ("nft", statement):
-            return stdin is None and _STATEMENT.fullmatch(statement) is not None
-        case _:
-            return False
+    if "\n" not in command.text:
+        return command.text == _DELETE or _STATEMENT.fullmatch(command.text) is not None
+    head, table, rest = command.text.partition(TABLE)
+    return bool(table) and head in {"", _AGAIN} and all(map(_STATEMENT.fullmatch, rest.splitlines()))
 
 
 def unfiltered(plan: Plan, facts: Facts) -> list[str]:

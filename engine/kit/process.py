@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from nsctl.engine.model.commands import Kill, RemoveFiles, Spawn
 from nsctl.engine.model.effect import ProcessIs
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_name
-from nsctl.engine.model.plan import Command, Spawn, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["sandbox_dir", "spawn", "spawn_paths"]
 
@@ -60,8 +61,8 @@ def spawn(
         why=why,
         do=process,
         undo=(
-            Command(("pkill", "-KILL", "-F", process.pidfile), ok=(0, 1)),
-            Command(("rm", "-f", *spawn_paths(process))),
+            Kill(process.pidfile),
+            RemoveFiles(spawn_paths(process)),
         ),
         effect=ProcessIs(process.pidfile),
         after=None if after is None else (f"dir/{directory}", *after),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nsctl.engine.model.commands import Command, UndoCommand
+from nsctl.engine.model.commands.typed import ending
 from nsctl.engine.model.effect import CommandSucceeds, Effect
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["command", "succeeds"]
 
@@ -15,7 +17,7 @@ def command(
     why: str,
     argv: Sequence[str],
     *,
-    undo: Sequence[Sequence[str] | Command] = (),
+    undo: Sequence[Sequence[str] | UndoCommand] = (),
     effect: Effect | None = None,
     stdin: str | None = None,
     netns: str | None = None,
@@ -41,8 +43,8 @@ def command(
     return Step(
         key=key,
         why=why,
-        do=Command(tuple(argv), stdin=stdin, netns=netns),
-        undo=tuple(c if isinstance(c, Command) else Command(tuple(c), netns=netns) for c in undo),
+        do=ending(Command(tuple(argv), stdin=stdin, netns=netns)),
+        undo=tuple(ending(Command(tuple(c), netns=netns) if isinstance(c, Sequence) else c) for c in undo),
         effect=effect,
         removed_with=removed_with,
         no_undo=no_undo,

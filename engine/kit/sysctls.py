@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from nsctl.engine.kit.keys import link_key, needs
+from nsctl.engine.model.commands import Sysctl
 from nsctl.engine.model.effect import SysctlIs
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["sysctl"]
 
@@ -66,8 +67,8 @@ def sysctl(
     return Step(
         key=name,
         why=why or f"set {key} to {value}",
-        do=Command(("sysctl", "-qw", f"{key}={value}"), netns=netns),
-        undo=(Command(("sysctl", "-qw", f"{key}={before}"), netns=netns),),
+        do=Sysctl(key, value, netns),
+        undo=(Sysctl(key, before, netns),),
         effect=SysctlIs(key, value, before, netns, globally),
         removed_with=removed_with,
         after=after,

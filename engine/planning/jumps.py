@@ -12,13 +12,15 @@ Pure: rules come in as the words that `iptables-save` prints after `-A CHAIN`.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.firewall import JUMP, OWN_CHAINS, rule_key
+from nsctl.engine.model.commands import Rule
 from nsctl.engine.model.effect import RuleTagged
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import display, rule_tag
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["Chains", "Spec", "anew", "closing", "grown", "inserted", "is_jump", "place", "placed", "position"]
 
@@ -87,12 +89,10 @@ def place(rules: Sequence[Spec], chains: Chains, target: str) -> int:
 
 def anew(step: Step) -> Step:
     """The same jump, at the end of its chain."""
-    argv = step.argv
-    match argv:
-        case (tool, "-w", "-t", table, "-I", chain, number, *words) if number.isdecimal():
-            return replace(step, do=Command((tool, "-w", "-t", table, "-A", chain, *words)))
-        case _:
-            return step
+    do = step.do
+    if isinstance(do, Rule) and do.verb == "-I" and do.number is not None:
+        return replace(step, do=replace(do, verb="-A", number=None))
+    return step
 
 
 def inserted(step: Step, rules: Sequence[Spec], at: int) -> Step:
@@ -104,12 +104,11 @@ def inserted(step: Step, rules: Sequence[Spec], at: int) -> Step:
         rules: The rules of its chain.
         at: The position of that rule, counted from 0.
     """
-    match step.argv:
-        case (tool, "-w", "-t", table, "-A", chain, *words) if at < len(rules):
-            do = Command((tool, "-w", "-t", table, "-I", chain, str(at + 1), *words))
-            return replace(step, why=f"{step.why}, before: {display(' '.join(rules[at]))}", do=do)
-        case _:
-            return step
+    do = step.do
+    if isinstance(do, Rule) and do.verb == "-A" and at < len(rules):
+        why = f"{step.why}, before: {display(' '.join(rules[at]))}"
+        return replace(step, why=why, do=replace(do, verb="-I", number=at + 1))
+    return step
 
 
 def placed(steps: Iterable[Step], facts: Facts) -> list[Step]:
@@ -165,11 +164,8 @@ def position(step: Step, end: int) -> int:
         step: The step.
         end: How many rules the chain has by then.
     """
-    words = step.argv
-    if "-I" not in words:
-        return end
-    number = words[words.index("-I") + 2 : words.index("-I") + 3]
-    return int(number[0]) - 1 if number and number[0].isdecimal() else 0
+    do = step.do
+    return (do.number or 1) - 1 if isinstance(do, Rule) and do.verb == "-I" else end
 
 
 def _key(effect: RuleTagged) -> str:

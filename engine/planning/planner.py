@@ -9,12 +9,13 @@ from typing import get_args
 from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.model.claims import CLAIM, is_anothers, is_claim_key, place_and_thing
+from nsctl.engine.model.commands import AnyCommand, Command, Known, Spawn
 from nsctl.engine.model.effect import Effect, LinkIs, wrong_field
 from nsctl.engine.model.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display, said_by
-from nsctl.engine.model.plan import NAMESPACES, Command, Plan, Spawn, Step
+from nsctl.engine.model.plan import NAMESPACES, Plan, Step
 from nsctl.engine.planning.forecast import names_of, networks_of
 from nsctl.engine.planning.jumps import anew, is_jump, placed
 from nsctl.engine.planning.sandbox import assemble, steps_of
@@ -196,7 +197,7 @@ def _faults_of(step: Step) -> Iterator[str]:
     if step.do is None or step.key.startswith(CLAIM):
         yield from _faults_in_claim(step)
         return
-    if not _fits(step.do, Command, Spawn):
+    if not _fits(step.do, Command, Known, Spawn):
         yield f"what it does is a {type(step.do).__name__}, not a Command"
         return
     if step.effect is not None:
@@ -204,7 +205,7 @@ def _faults_of(step: Step) -> Iterator[str]:
             yield f"its effect is a {type(step.effect).__name__}, which nsctl does not know"
         elif wrong := wrong_field(step.effect):
             yield f"in its effect, '{wrong}' can't be {said_by(getattr(step.effect, wrong))}"
-    if not _fits(step.undo, tuple) or not all(_fits(c, Command) for c in step.undo):
+    if not _fits(step.undo, tuple) or not all(_fits(c, Command, Known) for c in step.undo):
         yield "its undo is not a tuple of Commands"
         return
     if not (step.undo or step.removed_with or step.no_undo):
@@ -230,8 +231,12 @@ def _faults_in_claim(step: Step) -> Iterator[str]:
         yield f"a claim's key is {CLAIM}PLACE/THING"
 
 
-def _faults_in(command: Command | Spawn) -> Iterator[str]:
-    argv = command.argv
+def _faults_in(command: AnyCommand) -> Iterator[str]:
+    try:
+        argv, stdin = command.argv, command.stdin
+    except (TypeError, ValueError, KeyError, AttributeError):  # made by hand, of values of other types
+        yield f"a command of the kind {type(command).__name__} has a value of another type"
+        return
     if not _fits(argv, tuple) or not argv:
         yield "a command is not a tuple of words"
         return
@@ -249,7 +254,7 @@ def _faults_in(command: Command | Spawn) -> Iterator[str]:
     if isinstance(command, Spawn):
         yield from _faults_in_spawn(command)
         return
-    if command.stdin is not None and not _is_text(command.stdin):
+    if stdin is not None and not _is_text(stdin):
         yield "what a command reads is not text that can be passed on"
     if not (_fits(command.ok, tuple) and command.ok and all(type(status) is int for status in command.ok)):
         yield "its good exit statuses are not a tuple of numbers"

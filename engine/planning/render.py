@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Container, Iterator
 from itertools import groupby
 
+from nsctl.engine.model.commands import AnyCommand, Spawn, argv_of
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Plan, Spawn, Step, words
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.carried import Carried, comment_with
 
 __all__ = ["expecting", "json", "sh", "shell_of", "text"]
@@ -20,7 +21,7 @@ __all__ = ["expecting", "json", "sh", "shell_of", "text"]
 _PRESENT = "in place already, shared"
 
 
-def shell_of(command: Command | Spawn | None) -> str:
+def shell_of(command: AnyCommand | None) -> str:
     """A command as a line of shell (or several, where it reads or is given something of several lines), or nothing."""
     if command is None:
         return ""
@@ -49,8 +50,8 @@ def _by_sight(text: str) -> Iterator[tuple[bool, str]]:
         yield seen, "".join(part)
 
 
-def _line_and_document(command: Command | Spawn) -> tuple[str, str]:
-    line = " ".join(map(_quoted, words(command)))
+def _line_and_document(command: AnyCommand) -> tuple[str, str]:
+    line = " ".join(map(_quoted, argv_of(command)))
     if isinstance(command, Spawn):
         return f"{line} </dev/null >>{shlex.quote(command.log)} 2>&1 &", ""
     if command.stdin is None:
@@ -211,10 +212,10 @@ def _undo_sh(number: int, step: Step) -> str:
     return f"if [ $done -ge {number} ]; then\n{commands}\nfi\n"
 
 
-def expecting(command: Command | Spawn) -> str:
+def expecting(command: AnyCommand) -> str:
     """A command whose other good exit statuses than 0 count as 0 too."""
     line, document = _line_and_document(command)
-    if isinstance(command, Command) and command.ok != (0,):
+    if command.ok != (0,):
         line += f" || case $? in {'|'.join(map(str, command.ok))}) ;; *) (exit $?) ;; esac"
     return line + document
 

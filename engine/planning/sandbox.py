@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import peer_key
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
+from nsctl.engine.model.commands import EXECUTE, KillJoined, Spawn
 from nsctl.engine.model.effect import AddrOn, FileIs, LinkSet, LinkUp, NetnsIs, SysctlIs
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display
 from nsctl.engine.model.options import to_plain
-from nsctl.engine.model.plan import EXECUTE, NAMESPACES, Command, Plan, Spawn, Step
+from nsctl.engine.model.plan import NAMESPACES, Plan, Step
 from nsctl.engine.planning.enter import bounded
 from nsctl.engine.planning.etc import hosts, resolv_conf
 from nsctl.engine.planning.init import SCRIPT, TABLE, VARIABLES, script
 from nsctl.engine.planning.settings import check, own_sysctls
 from nsctl.engine.planning.variables import taken, text_of
 
-__all__ = ["END_JOINED", "assemble", "insides", "steps_of"]
+__all__ = ["assemble", "insides", "steps_of"]
 
 _STEPS_MAX = 10_000
 _ITEMS_MAX = 100_000
@@ -40,11 +42,6 @@ _KEY_OF_LINK = 3
 """Slashes, at most, in the key of a sysctl that is not of a link: `net/ipv4/conf/eth0/forwarding` has four."""
 _HOLD = ("sleep", "2147483647")
 """Without a PID namespace there is nothing to reap, and a child would survive."""
-# Everything that is in the namespace of the process, whoever started it; never what is in nsctl's own.
-END_JOINED = (
-    'p=$(cat "$0") && n=/proc/$p/ns/mnt && [ -e "$n" ] && [ ! "$n" -ef /proc/self/ns/mnt ] || exit 1; '
-    'exec pkill -KILL --ns "$p" --nslist mnt'
-)
 # By then it is the user's: where that may not go, nobody is taken. It exports what it was before.
 _THERE = 'cd -- "$0" || exit 126; unset OLDPWD; '
 _TELL = "echo ready >&3; exec 3>&-; "
@@ -239,7 +236,7 @@ def _init(request: Request, facts: Facts, earlier: Sequence[Step]) -> Step | Non
     if command and isinstance(do, Spawn):
         do = replace(do, program=command[0])
         if "pid" not in isolate:
-            undo = (Command(("sh", "-c", END_JOINED, do.pidfile), ok=(0, 1)), *undo)
+            undo = (KillJoined(do.pidfile), *undo)
     return replace(step, key=f"init/{name}", do=do, undo=undo)
 
 

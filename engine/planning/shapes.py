@@ -15,14 +15,37 @@ from itertools import pairwise
 
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.forwarding import LATER_LINKS
-from nsctl.engine.kit.netns import ATTACH, END_ALL
+from nsctl.engine.kit.netns import ATTACH
 from nsctl.engine.kit.port_filter import is_own_nft
 from nsctl.engine.kit.zones import TRUSTED
+from nsctl.engine.model.commands import (
+    AddLink,
+    Announce,
+    AnyCommand,
+    Chain,
+    Command,
+    DeleteLink,
+    Ip,
+    Kill,
+    KillInNetns,
+    KillJoined,
+    MakeDir,
+    Nft,
+    RemoveDir,
+    RemoveFiles,
+    RenameLink,
+    RestoreRules,
+    Rule,
+    Spawn,
+    Sysctl,
+    WriteFile,
+)
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.model.effect import ProcessIs
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Spawn, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.init import SCRIPT, VARIABLES, fixed_lines
-from nsctl.engine.planning.sandbox import END_JOINED, insides
+from nsctl.engine.planning.sandbox import insides
 from nsctl.engine.planning.systemd import UNITS, WATCH, as_written, path_of
 
 __all__ = ["BUILT_IN", "why_refused"]
@@ -49,7 +72,8 @@ _UNITS = frozenset(map(path_of, UNITS))
 _TABLES = {"filter", "nat", "mangle", "raw"}
 _FLAGS = {"--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private", "slave"}
 _BINDING = re.compile(r"--(?:add|remove)-interface=[A-Za-z0-9_.-]{1,15}")
-_RENAME = re.compile(r"(?:link set dev \S+ (?:down|name \S+)\n)+")
+_NO_ALIAS = ("alias", "")
+"""What takes an alias away: the one empty word."""
 _SETPRIV = re.compile(
     r"(?:--no-new-privs\0--bounding-set=-all(?:,\+[a-z_]+)*\0"
     r"--inh-caps=-all(?P<kept>(?:,\+[a-z_]+)*)\0--ambient-caps=-all(?P=kept)\0)?"
@@ -77,7 +101,7 @@ _LINES = [
 ]
 
 
-def why_refused(step: Step, commands: Iterable[Command | Spawn], state_dir: str) -> str:
+def why_refused(step: Step, commands: Iterable[AnyCommand], state_dir: str) -> str:
     """
     Why root should not run what the journal has for a step, or nothing.
 
@@ -92,7 +116,7 @@ def why_refused(step: Step, commands: Iterable[Command | Spawn], state_dir: str)
         return f"{display(effect.pidfile)} is no file of a sandbox"
     for command in commands:
         try:
-            own = _spawns(command, place) if isinstance(command, Spawn) else _commands(command, place)
+            own = _is_own(command, place)
         except (ValueError, IndexError):  # quotes that nothing closes, words that are missing
             own = False
         if not own:
@@ -104,109 +128,44 @@ def _below(path: str, place: str) -> bool:
     return path.startswith(f"{place}/") and not {"", ".", ".."} & set(path[1:].split("/"))
 
 
-def _commands(command: Command, place: str) -> bool:
+def _is_own(command: AnyCommand, place: str) -> bool:  # noqa: PLR0911 - one for each kind
     if command.netns is not None and not _NAME.fullmatch(command.netns):
         return False
-    argv, stdin = command.argv, command.stdin
-    match argv:
-        case ("ip", "-batch", "-"):
-            return stdin is not None and _RENAME.fullmatch(stdin) is not None
-        case ("iptables-restore" | "ip6tables-restore", "-w", "--noflush"):
-            return stdin is not None and _restores(stdin)
-        case ("install", "-m", mode, "/dev/stdin", path):
-            here = _below(path, place) or _is_unit(path, stdin)
-            fits = stdin is not None and _MODE.fullmatch(mode) is not None and here
-            return fits and (not path.endswith(f"/{SCRIPT}") or _is_init(stdin or "", place))
-        case ("nft", *_):
-            return command.netns is None and is_own_nft(argv, stdin)
-        case _:
-            known = (
-                _of_network(argv)
-                or _of_files(argv, place)
-                or _scripts(argv, place, command.netns)
-                or _of_firewalld(argv)
-                or _of_systemd(argv)
-            )
-            return known and stdin is None
+    match typed(command):
+        case Spawn() as spawn:
+            return _spawns(spawn, place)
+        case Chain() | Rule() | RestoreRules() as rules:
+            return _of_firewall(rules)
+        case Nft() as nft:
+            return is_own_nft(nft)
+        case Sysctl(key=key, value=value):
+            return _SETTING.fullmatch(f"{key}={value}") is not None and not {".", ".."} & set(key.split("/"))
+        case RenameLink(old=old, new=new):
+            return _are_plain((old, new))
+        case Kill() | KillInNetns() | KillJoined() as kill:
+            # In the host's namespace it would end all that runs there.
+            return kill.netns is not None if isinstance(kill, KillInNetns) else _below(kill.pidfile, place)
+        case WriteFile() | MakeDir() | RemoveDir() | RemoveFiles() as change:
+            return _of_files(change, place)
+        case Command() as plain:
+            return plain.stdin is None and (_script(plain) or _of_firewalld(plain) or _of_systemd(plain))
+        case Ip() | AddLink() | DeleteLink() | Announce() as ip:
+            return _of_links(ip)
 
 
-def _of_network(argv: Sequence[str]) -> bool:
-    match argv:
-        case ("ip", "link", "set", "dev", link, "alias", ""):  # which takes the alias away
-            return _are_plain((link,))
-        case ("ip", kind, verb, *words):
-            return verb in _VERBS.get(kind, ()) and _are_plain(words) and not _CODE & set(words)
-        case ("sysctl", "-qw", setting):
-            parts = set(setting.partition("=")[0].split("/"))
-            return _SETTING.fullmatch(setting) is not None and not {".", ".."} & parts
-        case ("iptables" | "ip6tables", "-w", "-t", table, *words):
-            return table in _TABLES and _rules(words)
-        case _:
-            return False
+def _of_links(command: Ip | AddLink | DeleteLink | Announce) -> bool:
+    _, kind, verb, *words = command.argv
+    if isinstance(command, Ip) and (kind, verb, command.words, command.settings) == ("link", "set", (), _NO_ALIAS):
+        return command.dev is not None and _are_plain((command.dev,))
+    return verb in _VERBS.get(kind, ()) and _are_plain(words) and not _CODE & set(words)
 
 
-def _of_files(argv: Sequence[str], place: str) -> bool:
-    match argv:
-        case ("mkdir", "-m", mode, path):
-            return _MODE.fullmatch(mode) is not None and (path == place or _below(path, place))
-        case ("rmdir", path):
-            return path == place or _below(path, place)
-        case ("rm", "-f", *paths):
-            return all(_below(path, place) or path in _UNITS for path in paths)
-        case ("pkill", "-KILL", "-F", path):
-            return _below(path, place)
-        case _:
-            return False
+def _of_firewall(command: Chain | Rule | RestoreRules) -> bool:
+    lines = command.lines if isinstance(command, RestoreRules) else (command.line,)
+    return command.table in _TABLES and all(map(_is_own_line, lines))
 
 
-def _is_unit(path: str, content: str | None) -> bool:
-    return path in _UNITS and content is not None and as_written(content)
-
-
-def _of_systemd(argv: Sequence[str]) -> bool:
-    match argv:
-        case ("systemctl", "daemon-reload"):
-            return True
-        case ("systemctl", "enable" | "disable", "--quiet", unit):
-            return unit == WATCH
-        case ("systemctl", "restart" | "stop", unit):
-            return unit == WATCH
-        case _:
-            return False
-
-
-def _of_firewalld(argv: Sequence[str]) -> bool:
-    match argv:
-        case ("firewall-cmd", zone, binding):
-            return zone == f"--zone={TRUSTED}" and _BINDING.fullmatch(binding) is not None
-        case _:
-            return False
-
-
-def _scripts(argv: Sequence[str], place: str, netns: str | None) -> bool:
-    match argv:
-        case ("sh", "-c", script):
-            return script == END_ALL and netns is not None  # in the host's it would end all that runs there
-        case ("sh", "-c", script, word):
-            attaches = script == ATTACH and _NAME.fullmatch(word) is not None
-            later = script == LATER_LINKS and word.isdigit()
-            return attaches or later or (script == END_JOINED and _below(word, place))
-        case _:
-            return False
-
-
-def _are_plain(words: Sequence[str]) -> bool:
-    return _WORDS.fullmatch("\0".join(words)) is not None
-
-
-def _restores(text: str) -> bool:
-    return all(
-        line == "COMMIT" or (line[:1] == "*" and line[1:] in _TABLES) or _rules(shlex.split(line))
-        for line in text.splitlines()
-    )
-
-
-def _rules(words: Sequence[str]) -> bool:
+def _is_own_line(words: Sequence[str]) -> bool:
     match words:
         case ("-N" | "-F" | "-X", name):
             return _OWN_CHAIN.fullmatch(name) is not None
@@ -218,9 +177,54 @@ def _rules(words: Sequence[str]) -> bool:
             return False
 
 
+def _of_files(command: WriteFile | MakeDir | RemoveDir | RemoveFiles, place: str) -> bool:
+    match command:
+        case WriteFile(path=path, content=content, mode=mode):
+            here = _below(path, place) or (path in _UNITS and as_written(content))
+            fits = _MODE.fullmatch(mode) is not None and here
+            return fits and (not path.endswith(f"/{SCRIPT}") or _is_init(content, place))
+        case MakeDir(path=path, mode=mode):
+            return _MODE.fullmatch(mode) is not None and (path == place or _below(path, place))
+        case RemoveDir(path=path):
+            return path == place or _below(path, place)
+        case RemoveFiles(paths=paths):
+            return all(_below(path, place) or path in _UNITS for path in paths)
+
+
+def _of_systemd(command: Command) -> bool:
+    match command.argv:
+        case ("systemctl", "daemon-reload"):
+            return True
+        case ("systemctl", "enable" | "disable", "--quiet", unit):
+            return unit == WATCH
+        case ("systemctl", "restart" | "stop", unit):
+            return unit == WATCH
+        case _:
+            return False
+
+
+def _of_firewalld(command: Command) -> bool:
+    match command.argv:
+        case ("firewall-cmd", zone, binding):
+            return zone == f"--zone={TRUSTED}" and _BINDING.fullmatch(binding) is not None
+        case _:
+            return False
+
+
+def _script(command: Command) -> bool:
+    match command.argv:
+        case ("sh", "-c", script, word):
+            attaches = script == ATTACH and _NAME.fullmatch(word) is not None
+            return attaches or (script == LATER_LINKS and word.isdigit())
+        case _:
+            return False
+
+
+def _are_plain(words: Sequence[str]) -> bool:
+    return _WORDS.fullmatch("\0".join(words)) is not None
+
+
 def _spawns(spawn: Spawn, place: str) -> bool:
-    if spawn.netns is not None and not _NAME.fullmatch(spawn.netns):
-        return False
     files = (spawn.pidfile, spawn.log, *(() if spawn.ready is None else (spawn.ready,)))
     if not all(_below(path, place) for path in files):
         return False

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from nsctl.engine.model.commands import Command, RemoveFiles, UndoCommand, WriteFile
 from nsctl.engine.model.effect import CommandSucceeds, FileIs
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.names import display
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 
 __all__ = ["LAB", "LABS", "UNITS", "WATCH", "as_written", "install_steps", "path_of", "uninstall_steps", "units"]
 
@@ -175,14 +176,14 @@ def uninstall_steps(there: Mapping[str, str], *, enabled: bool, active: bool) ->
 def _file(name: str, content: str, old: str | None, *, restart: bool) -> Step:
     path = path_of(name)
     if old is None:
-        undo: tuple[Command, ...] = (Command(("rm", "-f", path)), _RELOAD)
+        undo: tuple[UndoCommand, ...] = (RemoveFiles((path,)), _RELOAD)
         return Step(f"file/{path}", f"write {path}", _write(path, content), undo, FileIs(path, content))
     undo = (_write(path, old), _RELOAD, *([Command(("systemctl", "restart", name))] if restart else []))
     return Step(f"file/{path}", f"replace {path}, which another nsctl wrote", _write(path, content), undo)
 
 
-def _write(path: str, content: str) -> Command:
-    return Command(("install", "-m", "0644", "/dev/stdin", path), stdin=content)
+def _write(path: str, content: str) -> WriteFile:
+    return WriteFile(path, content)
 
 
 def _enable() -> Step:

@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nsctl.engine.model.plan import Command, Spawn
+from nsctl.engine.model.commands import AnyCommand, Command
 from nsctl.engine.runner.result import Result
 
-__all__ = ["Batch", "BatchItem", "Blame", "Single", "Spawned", "TextBatch", "Writes", "ends_processes", "is_native"]
-
-_OCTAL = frozenset("01234567")
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%!")
+__all__ = ["Batch", "BatchItem", "Blame", "Single", "Spawned", "TextBatch", "Writes"]
 
 
 class BatchItem(NamedTuple):
@@ -30,7 +27,7 @@ class BatchItem(NamedTuple):
     """
 
     key: str
-    command: Command | Spawn
+    command: AnyCommand
     after: frozenset[str] | None
 
 
@@ -119,43 +116,3 @@ class TextBatch(Batch):
             group: As it was carried out.
         """
         raise NotImplementedError
-
-
-def ends_processes(command: Command | Spawn) -> bool:
-    """Whether the command only kills: then nsctl does it by process descriptors, and waits until they are gone."""
-    match command.argv:
-        case ("pkill", *_):
-            return True
-        case ("sh", "-c", script, *_):
-            return script.startswith("exec pkill ")
-        case _:
-            return False
-
-
-def is_native(command: Command) -> bool:
-    """Whether the command is a plain write that nsctl does without a process: 0.008 ms in place of 0.84."""
-    argv = command.argv
-    if command.ok != (0,):
-        return False
-    match argv:
-        case ("sysctl", "-qw", setting):
-            return _is_sysctl(setting) and command.stdin is None
-        case ("install", "-m", mode, "/dev/stdin", *paths):
-            plain = len(paths) == 1 and _OCTAL.issuperset(mode) and command.stdin is not None
-        case ("ip", "link", "set", "dev", _, "address", _):  # on a link that is up: an announcement
-            return command.netns is not None and command.stdin is None
-        case ("mkdir", "-m", mode, *paths):
-            plain = len(paths) == 1 and _OCTAL.issuperset(mode)
-        case ("rmdir", *paths):
-            plain = len(paths) == 1
-        case ("rm", "-f", *paths):
-            plain = True
-        case _:
-            return False
-    return plain and command.netns is None and all(p.startswith("/") for p in paths)
-
-
-def _is_sysctl(setting: str) -> bool:
-    # Keys with slashes are paths below /proc/sys as they stand; sysctl turns the dots of other spellings into slashes.
-    key, equals, _ = setting.partition("=")
-    return bool(equals) and "/" in key and _SAFE.issuperset(key) and not {"", ".", ".."} & set(key.split("/"))

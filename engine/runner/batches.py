@@ -11,30 +11,43 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from nsctl.engine.model.plan import Command, Spawn, Step
-from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes, is_native
-from nsctl.engine.runner.ip_batch import IpBatch
-from nsctl.engine.runner.iptables_restore import Ip6tablesRestore, IptablesRestore
-from nsctl.engine.runner.lines import is_quotable
-from nsctl.engine.runner.nft_file import NftFile, nft_lines
+from nsctl.engine.model.commands import (
+    AddLink,
+    Announce,
+    AnyCommand,
+    Chain,
+    DeleteLink,
+    Ip,
+    MakeDir,
+    Nft,
+    RemoveDir,
+    RemoveFiles,
+    RestoreRules,
+    Rule,
+    Spawn,
+    Sysctl,
+    WriteFile,
+)
+from nsctl.engine.model.commands.typed import typed
+from nsctl.engine.model.plan import Step
+from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes
+from nsctl.engine.runner.ip_batch import IpBatch, fits
+from nsctl.engine.runner.iptables_restore import restorer
+from nsctl.engine.runner.nft_file import NftFile
 
 __all__ = ["BATCH_MOST", "batches_of", "do_items", "kind_of", "undo_items"]
 
 BATCH_MOST = 1024
 """Commands of one process on the host: what is done in namespaces begins while the next process is at work."""
-_BATCH_WORDS = 99
-"""More on one line, and `ip -batch` exits."""
-_RESTORE_LINE = 8192
-"""A longer line, and `iptables-restore` reads what it has no room for (10,239 bytes) as the next one."""
-_IP_OBJECTS = frozenset({"link", "addr", "address", "route", "rule", "netns", "neigh"})
-_RULE_VERBS = frozenset({"-N", "-A", "-I", "-D", "-F", "-X"})
-_IPTABLES: dict[str, type[Batch]] = {"iptables": IptablesRestore, "ip6tables": Ip6tablesRestore}
-_RESTORE: dict[str, type[Batch]] = {cls.tool: cls for cls in (IptablesRestore, Ip6tablesRestore)}
 
 
 def do_items(steps: Sequence[Step]) -> list[BatchItem]:
     """What has to be done for these steps, in order."""
-    return [BatchItem(s.key, s.do, None if s.after is None else frozenset(s.after)) for s in steps if s.do is not None]
+    return [
+        BatchItem(s.key, typed(s.do), None if s.after is None else frozenset(s.after))
+        for s in steps
+        if s.do is not None
+    ]
 
 
 def undo_items(steps: Sequence[Step], going: Container[str] | None = None) -> list[BatchItem]:
@@ -61,7 +74,7 @@ def undo_items(steps: Sequence[Step], going: Container[str] | None = None) -> li
         barrier = barrier or s.after is None
         if commands:
             after = None if barrier else frozenset(waits[s.key])
-            items.extend(BatchItem(s.key, c, after) for c in commands)
+            items.extend(BatchItem(s.key, typed(c), after) for c in commands)
             barrier = False
     return items
 
@@ -115,32 +128,20 @@ def batches_of(items: Sequence[BatchItem], *, fuse: bool = True, most: int | Non
     return batches
 
 
-def kind_of(command: Command | Spawn) -> type[Batch]:
+def kind_of(command: AnyCommand) -> type[Batch]:  # noqa: PLR0911 - one for each kind
     """The kind of batch that a command is carried out in."""
-    if isinstance(command, Spawn):
-        return Spawned
-    argv = command.argv
-    tool = argv[0]
-    plain = command.stdin is None and command.ok == (0,) and is_quotable(*argv)
-    if is_native(command):
-        return Writes
-    if tool == "ip" and plain and argv[1:2] and argv[1] in _IP_OBJECTS:
-        if argv[1:3] != ("netns", "exec") and len(argv) <= _BATCH_WORDS:
-            return IpBatch
-    elif tool == "nft" and command.ok == (0,):
-        return NftFile if nft_lines(command) else Single
-    else:
-        return _kind_of_rules(command, plain=plain)
-    return Single
-
-
-def _kind_of_rules(command: Command, *, plain: bool) -> type[Batch]:
-    argv = command.argv
-    tool = argv[0]
-    if tool in _IPTABLES and plain:
-        match argv[1:]:
-            case ("-w", "-t", _, verb, _, *_) if verb in _RULE_VERBS and len(" ".join(argv)) < _RESTORE_LINE:
-                return _IPTABLES[tool]
-    elif tool in _RESTORE and argv[1:] == ("-w", "--noflush") and command.stdin is not None:
-        return _RESTORE[tool]
-    return Single
+    match command:
+        case Spawn():
+            return Spawned
+        case Sysctl() | WriteFile() | MakeDir() | RemoveDir() | RemoveFiles():
+            return Writes if command.is_plain else Single
+        case Announce(netns=str()):
+            return Writes
+        case Ip() | AddLink() | DeleteLink() | Announce():
+            return IpBatch if fits(command) else Single
+        case Chain() | Rule() | RestoreRules():
+            return restorer(command) or Single
+        case Nft(text=text):
+            return Single if text[:1] in {"", "-"} else NftFile  # an option is no statement
+        case _:
+            return Single

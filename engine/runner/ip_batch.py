@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nsctl.engine.model.plan import Command
+from nsctl.engine.model.commands import AddLink, Announce, AnyCommand, Command, DeleteLink, Ip, is_quotable, quoted_line
 from nsctl.engine.runner.batch import BatchItem, Blame, TextBatch
-from nsctl.engine.runner.lines import quoted_line
 from nsctl.engine.runner.result import Result
 
-__all__ = ["IpBatch", "ip_line"]
+__all__ = ["IpBatch", "fits", "ip_line"]
 
+_OBJECTS = frozenset({"link", "addr", "address", "route", "rule", "netns", "neigh"})
+_WORDS = 99
+"""More on one line, and `ip -batch` exits."""
 _DOWN_FIRST = 100
 """Links more than which are set down before they are deleted together."""
 
 
-def ip_line(command: Command) -> str:
+def fits(command: AnyCommand) -> bool:
+    """Whether a command can be a line of a batch."""
+    if isinstance(command, Ip):
+        known = command.object in _OBJECTS and (command.object, command.verb) != ("netns", "exec")
+    else:
+        known = isinstance(command, AddLink | DeleteLink | Announce)
+    return known and len(command.argv) <= _WORDS and is_quotable(*command.argv)
+
+
+def ip_line(command: AnyCommand) -> str:
     """A line for `ip -batch`."""
     return quoted_line(*command.argv[1:])
 
@@ -35,7 +46,7 @@ class IpBatch(TextBatch):
                 Many are set down first: a bridge that is up deals with each port that leaves (of 1,000, 0.2 s in 0.9);
                 with a few that costs more than it saves (45 and 49 ms for two and their bridge).
         """
-        plain = [(ip_line(i.command), [i]) for i in self.items if isinstance(i.command, Command)]
+        plain = [(ip_line(i.command), [i]) for i in self.items]
         doomed = self._deleted_together() if group is not None and self.netns is None else []
         if len(doomed) > 1:
             going = set(map(id, doomed))
@@ -90,11 +101,7 @@ class IpBatch(TextBatch):
 
 
 def _deleted_link(item: BatchItem) -> str | None:
-    match item.command.argv:
-        case ("ip", "link", "del", "dev", name):
-            return name
-        case _:
-            return None
+    return item.command.name if isinstance(item.command, DeleteLink) else None
 
 
 def _failed_lines(stderr: str) -> tuple[set[int], bool]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
-from nsctl.engine.model.plan import Command, Spawn
+from nsctl.engine.model.commands import AnyCommand, Chain, Command, RestoreRules, Rule, is_quotable, quoted_line
 from nsctl.engine.runner.batch import BatchItem, Blame, TextBatch
-from nsctl.engine.runner.lines import quoted_line
 from nsctl.engine.runner.result import Result
 
-__all__ = ["Ip6tablesRestore", "IptablesRestore"]
+__all__ = ["Ip6tablesRestore", "IptablesRestore", "restorer"]
 
-_RESTORERS = ("iptables-restore", "ip6tables-restore")
+_LINE = 8192
+"""A longer line, and `iptables-restore` reads what it has no room for (10,239 bytes) as the next one."""
+
+
+def restorer(command: Chain | Rule | RestoreRules) -> type[IptablesRestore] | None:
+    """The kind of restore that does what a command does; None where its words can't be on a line."""
+    _, lines = _lines(command)
+    if not all(is_quotable(*words) and len(" ".join(words)) < _LINE for words in lines):
+        return None
+    return Ip6tablesRestore if command.family == 6 else IptablesRestore  # noqa: PLR2004 - the family's name
 
 
 class IptablesRestore(TextBatch):
@@ -23,24 +31,15 @@ class IptablesRestore(TextBatch):
 
     def joins(self, item: BatchItem) -> bool:
         """A restore commits one table after the other: what waits for a rule of another table can't be in it."""
-        before = {t for i in self.items if item.after is None or i.key in item.after for t in _tables(i.command)}
-        return before <= set(_tables(item.command))
+        before = {_lines(i.command)[0] for i in self.items if item.after is None or i.key in item.after}
+        return before <= {_lines(item.command)[0]}
 
     def text(self) -> tuple[str, list[str]]:
         """What the process reads, and for each line the key of its step."""
         tables: dict[str, list[tuple[str, str]]] = {}
         for item in self.items:
-            argv = item.command.argv
-            if argv[0] in _RESTORERS:
-                table = ""
-                for line in (getattr(item.command, "stdin", "") or "").split("\n"):
-                    if line.startswith("*"):
-                        table = line[1:]
-                    elif line and line != "COMMIT" and not line.startswith("#"):
-                        tables.setdefault(table, []).append((line, item.key))
-                continue
-            # `-N` stays as it is: the usual `:CHAIN - [0:0]` would flush a chain of that name, whoever made it.
-            tables.setdefault(argv[3], []).append((quoted_line(*argv[4:]), item.key))
+            table, words = _lines(item.command)
+            tables.setdefault(table, []).extend((quoted_line(*line), item.key) for line in words)
         text: list[str] = []
         owner: list[str] = []
         for table, lines in tables.items():
@@ -75,10 +74,14 @@ class Ip6tablesRestore(IptablesRestore):
     tool = "ip6tables-restore"
 
 
-def _tables(command: Command | Spawn) -> list[str]:
-    if command.argv[0] not in _RESTORERS:
-        return [command.argv[3]]
-    return [line[1:] for line in (getattr(command, "stdin", "") or "").split("\n") if line.startswith("*")]
+def _lines(command: AnyCommand) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    # The table, and the words of each line.
+    if isinstance(command, RestoreRules):
+        return command.table, command.lines
+    if isinstance(command, Chain | Rule):
+        # `-N` stays as it is: the usual `:CHAIN - [0:0]` would flush a chain of that name, whoever made it.
+        return command.table, (command.line,)
+    raise TypeError(f"nothing that a restore does: {command.argv}")
 
 
 def _named_line(stderr: str) -> int:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import re
 
-from nsctl.engine.model.plan import Command
+from nsctl.engine.model.commands import Command, Nft
 from nsctl.engine.runner.batch import BatchItem, Blame, TextBatch
 from nsctl.engine.runner.result import Result
 
-__all__ = ["NftFile", "nft_lines"]
+__all__ = ["NftFile"]
 
 _NAMED_LINE = re.compile(r"^/dev/stdin:([0-9]+):", re.MULTILINE)
-
-
-def nft_lines(command: Command) -> list[str]:
-    """What a command of nft's says, in lines; nothing for one that does not say it in a file or a single word."""
-    match command.argv:
-        case ("nft", "-f", "-") if command.stdin is not None:
-            return command.stdin.splitlines()
-        case ("nft", statement) if command.stdin is None and statement[:1] not in {"", "-"} and "\n" not in statement:
-            return [statement]
-        case _:
-            return []
 
 
 class NftFile(TextBatch):
@@ -31,7 +20,7 @@ class NftFile(TextBatch):
 
     def text(self) -> tuple[str, list[BatchItem]]:
         """What the process reads, and for each of its lines the item."""
-        lines = [(line, i) for i in self.items if isinstance(i.command, Command) for line in nft_lines(i.command)]
+        lines = [(line, i) for i in self.items if isinstance(i.command, Nft) for line in i.command.text.splitlines()]
         return "".join(f"{line}\n" for line, _ in lines), [item for _, item in lines]
 
     def process(self, *, force: bool, group: int | None) -> Command:  # noqa: ARG002 - it is one transaction

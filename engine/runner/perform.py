@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nsctl.engine.model.plan import Spawn, words
+from nsctl.engine.model.commands import Spawn, argv_of
 from nsctl.engine.runner.batch import Batch, BatchItem, Spawned, TextBatch, Writes
 from nsctl.engine.runner.process import Runner
 from nsctl.engine.runner.result import Result
@@ -84,7 +84,7 @@ def _write(batch: Writes, outcome: Outcome, *, force: bool) -> None:
                 if not force:
                     errors.append(e.strerror or str(e))
                     break
-                errors.append(f"{' '.join(words(item.command))}: {e.strerror}")
+                errors.append(f"{' '.join(argv_of(item.command))}: {e.strerror}")
             else:
                 outcome.done.append(item)
     outcome.result = Result(1 if errors else 0, stderr="\n".join(errors))

@@ -14,12 +14,13 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nsctl.engine.host.process import children, command_of
 from nsctl.engine.lazy_imports import import_without
-from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn, words
+from nsctl.engine.model.commands import EXECUTE, NOT_EXECUTED, Command, Spawn, UndoCommand, argv_of
 from nsctl.engine.runner.result import Result
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 
@@ -55,7 +56,7 @@ class Runner:
 
     def run(
         self,
-        command: Command,
+        command: UndoCommand,
         *,
         tools: Mapping[str, str] | None = None,
         timeout: float | None = None,
@@ -73,12 +74,12 @@ class Runner:
         Raises:
             Refused: The tool is missing, or not root's.
         """
-        argv = command.argv if here else words(command)
+        argv = command.argv if here else argv_of(command)
         return self._run(argv, command.stdin, self.timeout if timeout is None else timeout, tools or {})
 
     def read(self, argv: tuple[str, ...], netns: str | None = None) -> tuple[int, str]:
         """Run a command that only looks; its status and its output, all of it."""
-        result = self._run(words(Command(argv, netns=netns)), None, self.timeout, {}, keep=None)
+        result = self._run(argv_of(Command(argv, netns=netns)), None, self.timeout, {}, keep=None)
         return result.status, result.stdout
 
     def spawn(self, spawn: Spawn, *, timeout: float | None = None, here: bool = False) -> Result:
@@ -98,7 +99,7 @@ class Runner:
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         begun = time.monotonic()
-        argv = words(replace(spawn, netns=None))[1:] if here else words(spawn)
+        argv = argv_of(replace(spawn, netns=None))[1:] if here else argv_of(spawn)
         for path in (spawn.ready, spawn.pidfile):
             if path is not None and os.path.lexists(path):
                 os.unlink(path)  # left by an earlier process of ours: it would look like this one's

@@ -15,7 +15,7 @@ from functools import partial
 from threading import Lock
 
 from nsctl.engine.host.process import start_of
-from nsctl.engine.model.plan import Command, Spawn
+from nsctl.engine.model.commands import Announce, AnyCommand, MakeDir, RemoveDir, RemoveFiles, Sysctl, WriteFile
 
 __all__ = ["own_namespaces", "perform", "performing", "processes_in", "stop_and_wait"]
 
@@ -37,7 +37,7 @@ that is set below it.
 
 
 @contextmanager
-def performing(netns: str | None) -> Iterator[Callable[[Command | Spawn], None]]:
+def performing(netns: str | None) -> Iterator[Callable[[AnyCommand], None]]:
     """`perform` for several commands of one namespace, which the calling thread is in all the while."""
     families: dict[str, int] | None = None if netns is None else {}
     try:
@@ -47,7 +47,7 @@ def performing(netns: str | None) -> Iterator[Callable[[Command | Spawn], None]]
             os.close(fd)
 
 
-def perform(command: Command | Spawn, families: dict[str, int] | None = None) -> None:
+def perform(command: AnyCommand, families: dict[str, int] | None = None) -> None:
     """
     Do what the command would do; the calling thread is in its namespace.
 
@@ -59,29 +59,26 @@ def perform(command: Command | Spawn, families: dict[str, int] | None = None) ->
     Raises:
         OSError: It did not work.
     """
-    if isinstance(command, Spawn):
-        raise TypeError(f"not a plain write: {command.argv}")
-    match command.argv:
-        case ("sysctl", "-qw", setting):
-            key, _, value = setting.partition("=")
+    match command:
+        case Sysctl(key=key, value=value):
             fd = _opened(key, families)
             try:
                 os.write(fd, f"{value}\n".encode())
             finally:
                 os.close(fd)
-        case ("ip", "link", "set", "dev", link, "address", mac):
+        case Announce(link=link, mac=mac):
             _announce(link, bytes.fromhex(mac.replace(":", "")))
-        case ("install", "-m", mode, "/dev/stdin", path):
-            _install(path, (command.stdin or "").encode(errors="surrogateescape"), int(mode, 8))
-        case ("mkdir", "-m", mode, path):
+        case WriteFile(path=path, content=content, mode=mode):
+            _install(path, content.encode(errors="surrogateescape"), int(mode, 8))
+        case MakeDir(path=path, mode=mode):
             os.mkdir(path, int(mode, 8))
             os.chmod(path, int(mode, 8))
-        case ("rmdir", path):
+        case RemoveDir(path=path):
             os.rmdir(path)
-        case ("rm", "-f", *paths):
+        case RemoveFiles(paths=paths):
             _remove(paths)
         case _:
-            raise ValueError(f"not a plain write: {command.argv}")
+            raise TypeError(f"not a plain write: {command.argv}")
 
 
 def _opened(key: str, families: dict[str, int] | None) -> int:

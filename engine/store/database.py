@@ -24,7 +24,7 @@ else:
 
 __all__ = ["SCHEMA", "Damaged", "Database", "Elsewhere", "Unwritable"]
 
-SCHEMA = 2
+SCHEMA = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sandboxes(

@@ -9,11 +9,13 @@ the kernel, not the store, says what is left.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
+
+from nsctl.engine.model.commands import WriteFile
 from nsctl.engine.model.effect import FileIs
-from nsctl.engine.model.plan import Command, Step, step_to_json
+from nsctl.engine.model.plan import Step, step_to_text
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Unwritable
 from nsctl.engine.store.home import netns_place
@@ -87,10 +89,10 @@ class Journal(Records):
             TypeError: It makes no file.
         """
         step = row.step
-        if not isinstance(step.effect, FileIs) or not isinstance(step.do, Command):
+        if not isinstance(step.effect, FileIs) or not isinstance(step.do, WriteFile):
             raise TypeError(f"{step.key} makes no file")
-        new = replace(step, do=replace(step.do, stdin=content), effect=FileIs(step.effect.path, content))
-        data = dumps(step_to_json(new))
+        new = replace(step, do=replace(step.do, content=content), effect=replace(step.effect, content=content))
+        data = step_to_text(new)
         self._write(("UPDATE steps SET data = ?, crc = ? WHERE key = ?", [(data, checksum(step.key, data), step.key)]))
 
     def undone(self, keys: Iterable[str]) -> None:

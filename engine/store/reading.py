@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.json import Decoder
+
 from nsctl.engine.model.claims import CLAIM
-from nsctl.engine.model.plan import Step, step_from_json
+from nsctl.engine.model.plan import Step, step_from_text
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged
 from nsctl.engine.store.home import here
 from nsctl.engine.store.rows import StepRow, Transaction
 from nsctl.engine.store.sandboxes import STARTED, Sandboxes
-from nsctl.engine.store.seals import all_loads, checksum, dumps, intact, loads, use_key
+from nsctl.engine.store.seals import checksum, dumps, intact, loads, use_key
 
 __all__ = ["Records"]
 
@@ -163,21 +165,20 @@ class Records(Sandboxes):
         rows = self._step_rows(which, values)
         # A command reads most rows several times; the same seal stands for the same text.
         decoded = [self._known_step(key, crc) for _, key, _, crc, *_ in rows]
-        texts = [
-            ("null" if step else row[2], row[5] or "null", row[6] or "null")
-            for row, step in zip(rows, decoded, strict=True)
-        ]
-        for n, (data, identity, tools) in enumerate(all_loads(texts)):
-            seq, key, _, crc, state, *_ = rows[n]
-            step = decoded[n]
-            if step is None:
-                try:
-                    step = step_from_json(data)
-                except (KeyError, TypeError, ValueError, AttributeError) as e:
-                    raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
-                self._decoded[key] = (crc, step)
-            yield StepRow(seq, step, state, identity or None, tools or {})
+        for row, known in zip(rows, decoded, strict=True):
+            seq, key, data, crc, state, identity, tools, *_ = row
+            try:
+                step = known or step_from_text(data)
+                marks = _IDENTITY.decode(identity) if identity else None
+                used = _TOOLS.decode(tools) if tools else None
+            except ValueError as e:
+                raise Damaged(f"the store's row of step {key!r} is damaged: {e}") from e
+            self._decoded[key] = (crc, step)
+            yield StepRow(seq, step, state, marks or None, used or {})
 
+
+_IDENTITY = Decoder(dict[str, int] | None)
+_TOOLS = Decoder(dict[str, str] | None)
 
 _EMPTY = (
     "DELETE FROM sandboxes",

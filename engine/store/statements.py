@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nsctl.engine.model.plan import Step, step_to_json
+from nsctl.engine.model.plan import Step, step_to_text
 from nsctl.engine.store.rows import DONE, INTENT, SandboxRow
 from nsctl.engine.store.seals import checksum, dumps
 
@@ -25,7 +25,7 @@ def building(
 ) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
     """The statements that write down what will be built, with their values."""
     # A claim is done when it is written down: there is nothing to run.
-    encoded = [(s.key, dumps(step_to_json(s)), DONE if s.is_claim else INTENT) for s in new]
+    encoded = [(s.key, step_to_text(s), DONE if s.is_claim else INTENT) for s in new]
     counts = Counter(key for key, _ in held)
     fresh = {s.key for s in new}
     return (

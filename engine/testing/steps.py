@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from nsctl.engine.executor import Session
+from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.model.errors import NsctlError, StepFailed
 from nsctl.engine.model.mode import Mode, Request
-from nsctl.engine.model.plan import Plan, Spawn, Step
+from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.planner import plan
 from nsctl.engine.testing.lab import Lab
 from nsctl.engine.testing.python import Python
@@ -128,9 +131,9 @@ def _bad(step: Step) -> Iterator[tuple[str, Step, float]]:
         if do.ready is not None:
             yield "never gets ready", replace(step, do=replace(do, argv=("sleep", "1000"))), _HANG
         return
-    yield "fails before it acts", replace(step, do=replace(do, argv=("false",))), 30.0
+    yield "fails before it acts", replace(step, do=Command(("false",), do.stdin, do.netns, do.ok)), 30.0
     wrapped = ("sh", "-c", '"$@"; exit 1', "sh", *do.argv)
-    yield "fails after it has acted", replace(step, do=replace(do, argv=wrapped)), 30.0
+    yield "fails after it has acted", replace(step, do=Command(wrapped, do.stdin, do.netns, do.ok)), 30.0
 
 
 def _differences(lab: Lab, before: Snapshot) -> list[str]:

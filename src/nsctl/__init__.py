@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from nsctl.engine import kit
     from nsctl.engine.model import effects, events
+    from nsctl.engine.model.commands import Command, Spawn
     from nsctl.engine.model.errors import Conflict, Invalid, NsctlError, Refused
     from nsctl.engine.model.facts import Facts, Link, Process, Sandbox
     from nsctl.engine.model.mode import Mode, Request, Steps, opt
-    from nsctl.engine.model.plan import NAMESPACES, Command, Plan, Spawn, Step
+    from nsctl.engine.model.plan import NAMESPACES, Plan, Step
     from nsctl.hooks.spec import hookimpl
 
 __all__ = [
@@ -52,7 +53,8 @@ _HOME = {
     **dict.fromkeys(("Conflict", "Invalid", "NsctlError", "Refused"), "engine.model.errors"),
     **dict.fromkeys(("Facts", "Link", "Process", "Sandbox"), "engine.model.facts"),
     **dict.fromkeys(("Mode", "Request", "Steps", "opt"), "engine.model.mode"),
-    **dict.fromkeys(("NAMESPACES", "Command", "Plan", "Spawn", "Step"), "engine.model.plan"),
+    **dict.fromkeys(("Command", "Spawn"), "engine.model.commands"),
+    **dict.fromkeys(("NAMESPACES", "Plan", "Step"), "engine.model.plan"),
     "hookimpl": "hooks.spec",
 }
 _MODULES = frozenset({"effects", "events", "kit"})

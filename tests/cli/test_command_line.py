@@ -271,8 +271,8 @@ def test_a_fault_of_nsctls_own_is_one_line_and_with_v_a_traceback(
         "[]",
         "{}",
         '{"nsctl_plan": 99}',
-        '{"nsctl_plan": 1}',
-        '{"nsctl_plan": 1, "mode": 1, "steps": [1]}',
+        '{"nsctl_plan": 2}',
+        '{"nsctl_plan": 2, "mode": 1, "steps": [1]}',
         "[" * 10**5,
     ],
 )

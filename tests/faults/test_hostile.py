@@ -131,8 +131,9 @@ def saved(ground: Ground) -> dict[str, Any]:
         (("command",), ["\ud800"]),
         (("isolate",), ["net", "\x1b[2J"]),
         (("nsctl_plan",), "x" * 1_000_000),
-        (("steps", 0, "do", "argv"), ["ip", "x" * 200_000]),
-        (("steps", 0, "do", "ok"), []),
+        (("steps", 0, "do", "words"), ["x" * 200_000]),
+        (("steps", 0, "do", "kind"), "x" * 1_000_000),
+        (("steps", 0, "do"), {"kind": "run", "argv": ["ip"], "ok": []}),
     ],
 )
 def test_a_plan_with_hostile_words_is_refused(ground: Ground, tally: Tally, where: tuple[Any, ...], value: Any) -> None:

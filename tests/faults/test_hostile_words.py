@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from nsctl.engine.app.parsers import environment
+from nsctl.engine.model.commands import Command
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.model.effect import LinkIs
 from nsctl.engine.model.errors import Invalid, NsctlError
 from nsctl.engine.model.facts import Facts, Link, Process, Route, Sandbox
 from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_ifname, check_mac, check_name, display
 from nsctl.engine.model.options import fields_of, from_strings
-from nsctl.engine.model.plan import Command, Plan
+from nsctl.engine.model.plan import Plan
 from nsctl.engine.planning import render
 from nsctl.engine.planning.planner import plan
 from nsctl.engine.runner.batch import BatchItem
@@ -174,7 +176,7 @@ def test_words_of_a_plugins_rules_and_links_stay_words_in_a_batch(tally: Tally) 
     @given(st.lists(st.tuples(kinds, words), min_size=1, max_size=4))
     def test(given_to: list[tuple[tuple[str, ...], list[str]]]) -> None:
         commands = [Command((*kind, *more)) for kind, more in given_to if not any("\0" in w for w in more)]
-        runs_say_what_was_planned([BatchItem(str(n), c, frozenset()) for n, c in enumerate(commands)])
+        runs_say_what_was_planned([BatchItem(str(n), typed(c), frozenset()) for n, c in enumerate(commands)])
 
     hunt(tally, test, "words in batches", 1000)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.model.effect import LinkIs
 from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
-from nsctl.engine.model.plan import Command, Spawn, Step
+from nsctl.engine.model.plan import Step
 from nsctl.hooks import writer
 from nsctl.hooks.audit import AuditTrail, files_of, verify
 from nsctl.hooks.writer import TrailFile

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from nsctl.engine.model.commands import Command
 from nsctl.engine.model.events import PlanFinished, PlanStarted, StepStarted
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.hooks.progress import Progress, wanted
 
 STEP = Step("link/x", "the bridge [bold]\x1b[31m", Command(("ip",)))
@@ -34,7 +35,8 @@ def test_a_short_change_does_not_import_rich() -> None:
     code = (
         "import sys\n"
         "from nsctl.engine.model.events import *\n"
-        "from nsctl.engine.model.plan import Command, Step\n"
+        "from nsctl.engine.model.commands import Command\n"
+        "from nsctl.engine.model.plan import Step\n"
         "from nsctl.hooks.progress import Progress\n"
         "p = Progress(); p.nsctl_event(PlanStarted('t', 'x', 'up', '', ()))\n"
         "p.nsctl_event(StepStarted('t', 'x', Step('a', 'b', Command(('c',))), 1, 2))\n"

@@ -152,7 +152,12 @@ def test_a_namespace_that_the_init_does_not_live_in_is_not_adopted(host: Lab) ->
 def test_what_nothing_tells_of_is_not_adopted(host: Lab) -> None:
     plan = json.loads(show(host, ("none", "--name", "web"), "json"))
     plan["mode"] = "own"
-    extra = {"key": "own/thing", "why": "do a thing", "do": {"argv": ["true"]}, "undo": [{"argv": ["true"]}]}
+    extra = {
+        "key": "own/thing",
+        "why": "do a thing",
+        "do": {"kind": "run", "argv": ["true"]},
+        "undo": [{"kind": "run", "argv": ["true"]}],
+    }
     made_by_script(host, ("none", "--name", "web"))
     plan["steps"].insert(1, extra)
     host.write("/root/plan.json", json.dumps(plan))
@@ -162,7 +167,7 @@ def test_what_nothing_tells_of_is_not_adopted(host: Lab) -> None:
 def test_a_plan_that_holds_what_no_mode_plans_is_not_adopted(host: Lab) -> None:
     plan = json.loads(show(host, ("none", "--name", "web"), "json"))
     made_by_script(host, ("none", "--name", "web"))
-    plan["steps"][0]["undo"].append({"argv": ["rm", "-r", "/srv"]})
+    plan["steps"][0]["undo"].append({"kind": "run", "argv": ["rm", "-r", "/srv"]})
     host.write("/root/plan.json", json.dumps(plan))
     refused(host, "adopt", "/root/plan.json", says="netns/web is nothing that mode 'none' plans")
 

@@ -58,8 +58,7 @@ def test_its_dry_run_shows_it_and_does_nothing(lab: Lab) -> None:
 )
 def test_it_is_refused_where_something_is_in_the_way(lab: Lab, in_the_way: list[str], says: str) -> None:
     plan = saved(lab, *WEB)
-    [bridge] = [step["do"]["argv"] for step in plan["steps"] if step["key"] == "link/nsbr0"]
-    mac = bridge[bridge.index("address") + 1]
+    [mac] = [step["do"]["mac"] for step in plan["steps"] if step["key"] == "link/nsbr0"]
     lab.run([word.format(mac=mac) for word in in_the_way], check=True)
     refused(lab, "apply", FILE, says=says)
 
@@ -122,7 +121,7 @@ def test_a_step_that_fails_is_named_with_its_command_and_everything_is_undone(la
         ("[]", "this is not a plan"),
         ('{"steps": []}', "this is not a plan"),
         ('{"nsctl_plan": 999}', "plan version 999 is not supported"),
-        ('{"nsctl_plan": 1}', "the plan is damaged"),
+        ('{"nsctl_plan": 2}', "the plan is damaged"),
         (b"\xff\xfe", "is not UTF-8 text"),
     ],
 )
@@ -142,8 +141,11 @@ def test_a_file_that_is_not_there_is_refused(lab: Lab) -> None:
     [
         (lambda plan: plan.update(name="../../etc"), "name"),
         (lambda plan: plan["steps"].append(plan["steps"][3]), "its key is there twice"),
-        (lambda plan: plan["steps"][3]["do"].update(argv=[]), "damaged"),
-        (lambda plan: plan["steps"][3]["do"].update(argv=["/run/evil"]), "not the plain name of a tool"),
+        (lambda plan: plan["steps"][3].update(do={"kind": "run", "argv": []}), "damaged"),
+        (
+            lambda plan: plan["steps"][3].update(do={"kind": "run", "argv": ["/run/evil"]}),
+            "not the plain name of a tool",
+        ),
         (lambda plan: plan["steps"][3].pop("undo"), "it has no undo"),
         (lambda plan: plan["steps"][3].update(effect={"kind": "magic"}), "damaged|effect"),
         (lambda plan: plan["steps"][3].update(do="ip netns add web"), "damaged|Command"),

@@ -13,7 +13,6 @@ from tests.system.support import down, said, up
 FORGE = """
 import json, sys
 from pathlib import Path
-from nsctl.engine.model.plan import step_from_json, step_to_json
 from nsctl.engine.store import Journal
 from nsctl.engine.store.seals import checksum, dumps, use_key
 from nsctl.engine.store.files import secret
@@ -26,7 +25,7 @@ data = dumps(json.loads(data) | changes)
 db.execute("UPDATE steps SET data = ?, crc = ? WHERE key = ?", [data, checksum(key, data), key])
 db.commit()
 """
-TOUCH = {"argv": ["touch", "/run/forged"]}
+TOUCH = {"kind": "run", "argv": ["touch", "/run/forged"]}
 
 
 def forge(lab: Lab, key: str, **changes: object) -> None:
@@ -48,7 +47,7 @@ def test_down_does_not_run_what_nsctl_would_not_plan(lab: Lab, options: list[str
     assert lab.nsctl("recover").returncode == 3
     assert not lab.exists("/run/forged")
     assert lab.run(["ip", "netns", "list"]).stdout == ""  # the rest is undone
-    forge(lab, "link/nsbr0", undo=[{"argv": ["ip", "link", "del", "dev", "nsbr0"]}])
+    forge(lab, "link/nsbr0", undo=[{"kind": "run", "argv": ["ip", "link", "del", "dev", "nsbr0"]}])
     lab.nsctl("recover", check=True)
     assert_back(lab, before)
 
@@ -88,8 +87,8 @@ def test_what_a_plugins_mode_planned_is_undone_with_its_own_tools(lab: Lab) -> N
         {
             "key": "theirs",
             "why": "a file of theirs",
-            "do": {"argv": ["touch", "/run/theirs"]},
-            "undo": [{"argv": ["rm", "-f", "/run/theirs"]}],
+            "do": {"kind": "run", "argv": ["touch", "/run/theirs"]},
+            "undo": [{"kind": "run", "argv": ["rm", "-f", "/run/theirs"]}],
         }
     )
     before = snapshot(lab)

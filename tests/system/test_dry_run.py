@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import convert
 
+from nsctl.engine.model.commands import AnyCommand, Spawn
 from tests.lab import Lab, Snapshot, assert_back, assert_same, shim, snapshot
 from tests.system.support import data, down, namespaces, said, unchanged, up
 
@@ -89,8 +91,8 @@ def test_a_script_whose_step_fails_undoes_what_it_did(lab: Lab, position: int) -
     plan = json.loads(show(lab, WEB, "json"))
     lab.write("/run/plan.sh", show(lab, WEB, "sh"))
     before = snapshot(lab)
-    step = changes(plan)[position - 1]["do"]
-    tool = "unshare" if "pidfile" in step else step["argv"][0]
+    step = convert(changes(plan)[position - 1]["do"], AnyCommand)
+    tool = step.tool
     shims = shim(lab, tool)
     lab.run(["sh", "/run/plan.sh"], check=True)
     calls = [index for index, call in enumerate(shims.calls, 1) if _is(call.argv, step, tool)]
@@ -109,8 +111,8 @@ def changes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for step in plan["steps"] if "do" in step]
 
 
-def _is(argv: tuple[str, ...], step: dict[str, Any], tool: str) -> bool:
-    return tool == "unshare" or list(argv[-len(step["argv"]) + 1 :]) == step["argv"][1:]
+def _is(argv: tuple[str, ...], step: AnyCommand, tool: str) -> bool:
+    return tool == "unshare" or tuple(argv[-len(step.argv) + 1 :]) == step.argv[1:]
 
 
 def test_the_text_numbers_the_steps_with_reason_command_and_undo(lab: Lab) -> None:
@@ -124,8 +126,9 @@ def test_the_text_numbers_the_steps_with_reason_command_and_undo(lab: Lab) -> No
     assert numbered == [f"{number}. {step['why']}" for number, step in enumerate(steps, 1)]
     assert text.count("undo:") == len(steps)
     for step in steps:
-        if "netns" not in step["do"] and "pidfile" not in step["do"] and "stdin" not in step["do"]:
-            assert f"\n      {shlex.join(step['do']['argv'])}\n" in text
+        command = convert(step["do"], AnyCommand)
+        if command.netns is None and command.stdin is None and not isinstance(command, Spawn):
+            assert f"\n      {shlex.join(command.argv)}\n" in text
 
 
 def test_what_is_shown_is_to_the_letter_what_the_trail_says_was_run(lab: Lab, wanted: tuple[str, ...]) -> None:
@@ -138,8 +141,9 @@ def test_what_is_shown_is_to_the_letter_what_the_trail_says_was_run(lab: Lab, wa
     assert there <= {"dir//run/nsctl/sandboxes"}  # shared
     for step in changes(plan):
         if step["key"] not in there:
-            assert ran[step["key"]]["argv"] == step["do"]["argv"], step["key"]
-            assert ran[step["key"]].get("netns") == step["do"].get("netns")
+            command = convert(step["do"], AnyCommand)
+            assert tuple(ran[step["key"]]["argv"]) == command.argv, step["key"]
+            assert ran[step["key"]].get("netns") == command.netns
 
 
 def test_the_json_is_what_apply_takes(lab_factory: Callable[..., Lab], wanted: tuple[str, ...]) -> None:

@@ -93,7 +93,7 @@ def test_the_log_as_json_is_the_records_as_they_are(lab: Lab) -> None:
 def test_a_failing_step_is_in_the_log_with_what_the_tool_said(lab: Lab) -> None:
     lab.run(["ip", "netns", "add", "other"], check=True)
     plan = json.loads(said(lab, "up", "none", "--name", "web", "--dry-run", "--format", "json"))
-    plan["steps"][0]["do"]["argv"][-1] = "other"
+    plan["steps"][0]["do"]["words"] = ["other"]
     lab.write("/run/plan.json", json.dumps(plan))
     assert lab.nsctl("apply", "/run/plan.json").returncode == 1
     (failed,) = [record for record in records(lab) if record["event"] == "step_failed"]

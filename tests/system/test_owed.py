@@ -93,8 +93,8 @@ def test_what_a_step_was_built_on_goes_after_it_even_if_only_steps_without_a_com
     route = {
         "key": "route/of-ours",
         "why": "a network behind the bridge",
-        "do": {"argv": ["ip", "route", "add", "10.77.0.0/24", "dev", "nsbr0"]},
-        "undo": [{"argv": ["ip", "route", "del", "10.77.0.0/24", "dev", "nsbr0"]}],
+        "do": {"kind": "run", "argv": ["ip", "route", "add", "10.77.0.0/24", "dev", "nsbr0"]},
+        "undo": [{"kind": "run", "argv": ["ip", "route", "del", "10.77.0.0/24", "dev", "nsbr0"]}],
         "after": ["up/nsbr0"],
     }
     plan["steps"].insert(place + 1, route)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED
+from nsctl.engine.model.commands import EXECUTE, NOT_EXECUTED
 from tests.lab import Lab, ask_tcp, assert_back, snapshot
 from tests.system.support import data, down, eventually, init_of, inside, inspect, said, unchanged, up
 
@@ -158,7 +158,9 @@ def test_that_it_has_ended_is_said(lab: Lab) -> None:
     # A step that comes after it and takes its time: by then `true` is over.
     plan = said(lab, "up", "none", "--dry-run", "--format", "json", "--", "true")
     late = json.loads(plan) | {"mode": "their-own"}
-    late["steps"].append({"key": "z", "why": "wait", "do": {"argv": ["sleep", "0.3"]}, "no_undo": "it only waits"})
+    late["steps"].append(
+        {"key": "z", "why": "wait", "do": {"kind": "run", "argv": ["sleep", "0.3"]}, "no_undo": "it only waits"}
+    )
     done = lab.nsctl("apply", "-", input=json.dumps(late))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "none was made; its command has ended already, see: nsctl logs none\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nsctl.engine import kit
+from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.model.effect import (
     AddrOn,
     ChainIs,
@@ -20,7 +22,7 @@ from nsctl.engine.model.effect import (
     RuleTagged,
     SysctlIs,
 )
-from nsctl.engine.model.plan import Command, Plan, Spawn, Step
+from nsctl.engine.model.plan import Plan, Step
 
 __all__ = [
     "CHAIN",
@@ -236,7 +238,7 @@ def failing(step: Step) -> Step:
         "mkdir": ("mkdir", "-m", "0700", "/run/nope/nope"),
         "install": ("install", "-m", "0644", "/dev/stdin", "/run/nope/nope"),
     }
-    return replace(step, do=replace(do, argv=bad[do.argv[0]]))
+    return replace(step, do=Command(bad[do.tool], do.stdin, do.netns))
 
 
 def half_done(step: Step) -> Step:
@@ -245,4 +247,4 @@ def half_done(step: Step) -> Step:
     assert do is not None
     if isinstance(do, Spawn):  # it lives, but never says that it is ready
         return replace(step, do=replace(do, argv=("sleep", "1000")))
-    return replace(step, do=replace(do, argv=("sh", "-c", '"$@"; exit 3', "sh", *do.argv)))
+    return replace(step, do=Command(("sh", "-c", '"$@"; exit 3', "sh", *do.argv), do.stdin, do.netns))

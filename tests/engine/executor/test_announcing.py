@@ -9,8 +9,9 @@ from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.host import rtnl
 from nsctl.engine.host.netlink import Netlink, socket_in
 from nsctl.engine.kit import announce
+from nsctl.engine.model.commands import Command
 from nsctl.engine.model.effect import LinkUp
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from tests.lab import Lab
 
 UP = Step("up/ns-web", "", Command(("ip", "link", "set", "dev", "ns-web", "up")), effect=LinkUp("ns-web"))

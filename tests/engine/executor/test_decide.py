@@ -26,9 +26,10 @@ import pytest
 
 from nsctl.engine.executor import decide
 from nsctl.engine.executor.decide import Action, Decision
+from nsctl.engine.model.commands import Command
 from nsctl.engine.model.effects import Effect, FileIs, LinkIs, LinkUp, NetnsIs, NftTable, ProcessIs, RuleTagged
 from nsctl.engine.model.observation import Observation, State
-from nsctl.engine.model.plan import Command, Step
+from nsctl.engine.model.plan import Step
 from nsctl.engine.model.progress import DONE
 
 CASES = sorted((Path(__file__).parent / "cases" / "decide").glob("*.json"))

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nsctl.engine.model.effect import CommandSucceeds, LinkSet
 from nsctl.engine.model.plan import Plan, Step

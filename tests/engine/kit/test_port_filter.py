@@ -18,6 +18,7 @@ from nsctl.engine.kit.port_filter import (
     unfiltered,
     without,
 )
+from nsctl.engine.model.commands import Nft
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.plan import Plan
@@ -56,14 +57,15 @@ def test_what_the_table_has_of_a_port_is_taken_away_and_no_more() -> None:
     step = own_addresses("ns-web", MAC, IPv4Address("10.0.3.2"))[1]
     [undo] = without(step, listed=False, macs=(), addresses=("10.0.3.2", "10.0.3.9")).undo
     assert undo.argv[1] == 'delete element bridge nsctl addresses { "ns-web" . 10.0.3.2, "ns-web" . 10.0.3.9 }'
-    assert is_own_nft(undo.argv, None)
+    assert isinstance(undo, Nft)
+    assert is_own_nft(undo)
 
 
 def test_a_table_that_is_made_anew_keeps_its_ports() -> None:
     command = made_anew({"ns-web": (True, (MAC,), ()), "ns-db": (False, (), ("10.0.3.3",))})
     text = command.stdin or ""
     assert text.startswith("delete table bridge nsctl\n" + TABLE)
-    assert is_own_nft(command.argv, command.stdin)
+    assert is_own_nft(command)
     assert text.removeprefix("delete table bridge nsctl\n" + TABLE).splitlines() == [
         'add element bridge nsctl addresses { "ns-db" . 10.0.3.3 }',
         f'add element bridge nsctl ports {{ "ns-web" }}; add element bridge nsctl hardware {{ "ns-web" . {MAC} }}',

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nsctl import Command, Conflict, Facts, Invalid, Mode, Refused, Request, Spawn, Step, Steps, kit
 from nsctl.engine.model.effect import DirIs

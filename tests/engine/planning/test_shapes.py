@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nsctl import Command, Step
 from nsctl.engine.kit.port_filter import TABLE
+from nsctl.engine.model.commands import (
+    AddLink,
+    Chain,
+    Ip,
+    Kill,
+    KillInNetns,
+    KillJoined,
+    MakeDir,
+    Nft,
+    Peer,
+    RemoveDir,
+    RemoveFiles,
+    RenameLink,
+    RestoreRules,
+    Rule,
+    Spawn,
+    Sysctl,
+    UndoCommand,
+    WriteFile,
+)
 from nsctl.engine.model.effect import ProcessIs
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Request
-from nsctl.engine.model.plan import Spawn
 from nsctl.engine.planning.planner import plan as planned
 from nsctl.engine.planning.shapes import BUILT_IN, why_refused
 from nsctl.hooks.manager import entry_points
@@ -60,21 +79,26 @@ def step(*argv: str, stdin: str | None = None, netns: str | None = None) -> Step
     return Step("x", "y", Command(("true",)), (Command(argv, stdin, netns),))
 
 
+def of(command: UndoCommand) -> Step:
+    return Step("x", "y", Command(("true",)), (command,))
+
+
+MARKED = ("-m", "comment", "--comment", "nsctl:x", "-j", "DROP")
 STEPS = planned(none.MODE, Request("web", none.MODE.options(), ("mount", "net"), ("sleep", "1"), {}), Facts()).steps
 INIT = next(s for s in STEPS if isinstance(s.do, Spawn))
 SCRIPT = next(s for s in STEPS if s.key == f"file/{PLACE}/web/init")
 
 
 def other(**changes: Any) -> Step:
-    assert INIT.do is not None
+    assert isinstance(INIT.do, Spawn)
     return replace(INIT, do=replace(INIT.do, **changes))
 
 
 def in_init(old: str, new: str) -> Step:
-    assert isinstance(SCRIPT.do, Command)
-    stdin = (SCRIPT.do.stdin or "").replace(old, new)
-    assert stdin != SCRIPT.do.stdin
-    return replace(SCRIPT, do=replace(SCRIPT.do, stdin=stdin))
+    assert isinstance(SCRIPT.do, WriteFile)
+    content = SCRIPT.do.content.replace(old, new)
+    assert content != SCRIPT.do.content
+    return replace(SCRIPT, do=replace(SCRIPT.do, content=content))
 
 
 def in_words(old: str, new: str) -> Step:
@@ -140,6 +164,33 @@ BAD = {
     "an init that keeps more than it should": in_words("--inh-caps=-all", "--inh-caps=+all"),
     "an init with other words for setpriv": in_words("--no-new-privs", "--securebits=+noroot"),
     "no init": other(argv=("sleep", "1")),
+    "a command of ip's by its fields": of(Ip("netns", "exec", ("web", "touch", "/x"))),
+    "code in the kernel by its fields": of(Ip("link", "set", (), "x", ("xdp", "object", "x.o"))),
+    "another object of ip's": of(Ip("xfrm", "add", ("state",))),
+    "an option of ip's": of(Ip("-batch", "/x")),
+    "an alias that is no alias": of(Ip("link", "set", ("x",), "y", ("alias", ""))),
+    "a link's type by a path": of(AddLink("x", "../x")),
+    "a peer with more words": of(AddLink("x", "veth", peer=Peer("y z", "web"))),
+    "a peer in a namespace by a path": of(AddLink("x", "veth", peer=Peer("y", "/proc/1/ns/net"))),
+    "a name with a line of its own": of(RenameLink("x", "y\nnetns exec web touch /x")),
+    "a name that is nothing": of(RenameLink("x", "")),
+    "a setting with a line of its own": of(Sysctl("net/x", "1\nkernel.core_pattern=|/x")),
+    "a setting that goes up": of(Sysctl("net/../kernel/core_pattern", "|/x")),
+    "a file by its fields": of(WriteFile("/etc/cron.d/x", "* * * * * root touch /x\n")),
+    "a unit with other lines": of(WriteFile("/etc/systemd/system/nsctl-watch.service", "[Service]\nExecStart=/x\n")),
+    "a directory elsewhere": of(MakeDir("/etc/x")),
+    "a directory that goes": of(RemoveDir("/etc")),
+    "files that go": of(RemoveFiles((f"{PLACE}/web/log", "/etc/passwd"))),
+    "a chain in a table of its own": of(Chain("-N", "x\n*nat", "NSCTL-X")),
+    "a rule with a line of its own": of(Rule("-A", "filter", "NSCTL-X\n-F INPUT", MARKED)),
+    "a rule of another's": of(Rule("-D", "filter", "INPUT", ("-j", "DROP"))),
+    "a restored rule of another's": of(RestoreRules("filter", (("-D", "INPUT", "-j", "DROP"),))),
+    "a restored table that ends": of(RestoreRules("filter", (("COMMIT",), ("*nat",)))),
+    "a restore of another table": of(RestoreRules("filter\n*nat", (("-F", "NSCTL-X"),))),
+    "nft's file by its text": of(Nft(TABLE + "include /x\n")),
+    "the end of another's": of(Kill("/run/sshd.pid")),
+    "the end of what another joined": of(KillJoined("/run/sshd.pid")),
+    "the end of all by a path": of(KillInNetns("../x")),
 }
 
 

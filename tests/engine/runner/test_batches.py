@@ -4,19 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsctl.engine.model.commands import Command, Spawn
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.model.effect import LinkUp
-from nsctl.engine.model.plan import Command, Spawn, Step
-from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes, ends_processes
+from nsctl.engine.model.plan import Step
+from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes
 from nsctl.engine.runner.batches import batches_of, do_items, kind_of, undo_items
 from nsctl.engine.runner.ip_batch import IpBatch, ip_line
 from nsctl.engine.runner.iptables_restore import Ip6tablesRestore, IptablesRestore
 from nsctl.engine.runner.nft_file import NftFile
 
+
+def item(key: str, command: Command, after: frozenset[str] | None) -> BatchItem:
+    return BatchItem(key, typed(command), after)
+
+
 FLUSH = "*filter\n-F NSCTL-X\n-X NSCTL-X\nCOMMIT\n"
 
 
 def kind(*argv: str, stdin: str | None = None, netns: str | None = None, ok: tuple[int, ...] = (0,)) -> type[Batch]:
-    return kind_of(Command(argv, stdin, netns, ok))
+    return kind_of(typed(Command(argv, stdin, netns, ok)))
 
 
 # What may be fused.
@@ -138,7 +145,7 @@ def test_a_detached_process_is_by_itself() -> None:
     ],
 )
 def test_commands_that_only_kill_are_known(argv: tuple[str, ...], *, expected: bool) -> None:
-    assert ends_processes(Command(argv)) is expected
+    assert Command(argv).ends_processes is expected
 
 
 # What the fused commands read.
@@ -151,7 +158,7 @@ def test_words_are_quoted_for_a_batch_where_they_have_to_be() -> None:
 
 
 def items(*commands: str, netns: str | None = None) -> list[BatchItem]:
-    return [BatchItem(f"k{n}", Command(tuple(c.split()), netns=netns), frozenset()) for n, c in enumerate(commands, 1)]
+    return [item(f"k{n}", Command(tuple(c.split()), netns=netns), frozenset()) for n, c in enumerate(commands, 1)]
 
 
 def test_a_batch_has_a_line_for_each_item() -> None:
@@ -186,8 +193,8 @@ def test_many_links_are_set_down_before_they_are_deleted() -> None:
 
 def test_a_link_that_waits_for_something_else_in_the_batch_is_not_moved_past_it() -> None:
     one, two = items("ip link del dev a", "ip link set dev eth0 nomaster")
-    three = BatchItem("k3", Command(("ip", "link", "del", "dev", "b")), frozenset({"k2"}))
-    four = BatchItem("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
+    three = item("k3", Command(("ip", "link", "del", "dev", "b")), frozenset({"k2"}))
+    four = item("k4", Command(("ip", "link", "del", "dev", "c")), frozenset())
     text, _ = IpBatch(None, [one, two, three, four]).text(77)
     assert text.splitlines() == [
         *("link set dev a group 77", "link set dev c group 77", "link del group 77"),
@@ -200,13 +207,11 @@ def test_a_link_is_deleted_neither_before_a_barrier_nor_before_what_its_own_step
     one, two = items("ip link del dev a", "ip addr flush dev b")
     barrier, last = (
         BatchItem("k2", two.command, None),
-        BatchItem("k3", Command(("ip", "link", "del", "dev", "b")), after),
+        item("k3", Command(("ip", "link", "del", "dev", "b")), after),
     )
     text, _ = IpBatch(None, [one, barrier, last]).text(77)
     assert text.splitlines() == ["link del dev a", "addr flush dev b", "link del dev b"]
-    own = [
-        BatchItem("k2", Command(("ip", "link", *words.split())), after) for words in ("set dev b nomaster", "del dev b")
-    ]
+    own = [item("k2", Command(("ip", "link", *words.split())), after) for words in ("set dev b nomaster", "del dev b")]
     text, _ = IpBatch(None, [one, *own]).text(77)
     assert text.splitlines() == ["link del dev a", "link set dev b nomaster", "link del dev b"]
 
@@ -216,7 +221,7 @@ def test_a_link_that_waits_for_one_that_stays_behind_stays_behind_too() -> None:
     run = IpBatch(None)
     for key, after in names.items():
         words = ("ip", "addr", "flush", "dev", "l2") if key == "x" else ("ip", "link", "del", "dev", key)
-        run.items.append(BatchItem(key, Command(words), frozenset(after)))
+        run.items.append(item(key, Command(words), frozenset(after)))
     text, _ = run.text(77)
     assert text.splitlines() == [
         *("link set dev l1 group 77", "link set dev l4 group 77", "link del group 77"),
@@ -238,7 +243,7 @@ def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> Non
         "iptables -w -t filter -A NSCTL-X -o br0 -j ACCEPT",
         "iptables -w -t filter -D NSCTL-X -o br1 -j DROP",
     )
-    commands.append(BatchItem("k5", Command(("iptables-restore", "-w", "--noflush"), FLUSH), frozenset()))
+    commands.append(item("k5", Command(("iptables-restore", "-w", "--noflush"), FLUSH), frozenset()))
     text, owners = IptablesRestore(None, commands).text()
     assert list(zip(text.splitlines(), owners, strict=True)) == [
         ("*filter", "k1"),
@@ -255,10 +260,9 @@ def test_a_restore_has_its_tables_in_order_and_knows_whose_each_line_is() -> Non
 
 
 def test_statements_of_nft_are_one_transaction_and_each_line_is_known() -> None:
-    table = BatchItem("table", Command(("nft", "-f", "-"), stdin="table bridge nsctl {\n}\n"), frozenset())
+    table = item("table", Command(("nft", "-f", "-"), stdin="table bridge nsctl {\n}\n"), frozenset())
     first, second = (
-        BatchItem(k, Command(("nft", f"add element bridge nsctl ports {{ {k} }}")), frozenset({"table"}))
-        for k in ("a", "b")
+        item(k, Command(("nft", f"add element bridge nsctl ports {{ {k} }}")), frozenset({"table"})) for k in ("a", "b")
     )
     [run] = batches_of([table, first, second])
     assert isinstance(run, NftFile)
@@ -283,7 +287,7 @@ def test_a_chain_is_made_by_a_line_that_fails_where_it_exists() -> None:
 
 def test_comments_are_quoted_for_a_restore() -> None:
     argv = ("iptables", "-w", "-t", "filter", "-A", "NSCTL-X", "-m", "comment", "--comment", "it's a b", "-j", "ACCEPT")
-    text, _ = IptablesRestore(None, [BatchItem("x", Command(argv), frozenset())]).text()
+    text, _ = IptablesRestore(None, [item("x", Command(argv), frozenset())]).text()
     assert '-A NSCTL-X -m comment --comment "it\'s a b" -j ACCEPT' in text
 
 
@@ -433,8 +437,8 @@ def test_a_barrier_without_a_command_of_its_own_is_still_one() -> None:
 
 
 def test_a_run_that_is_full_is_followed_by_another() -> None:
-    items = [BatchItem(f"k{n}", Command(("ip", "netns", "add", f"k{n}")), frozenset()) for n in range(5)]
-    inner = BatchItem("up", Command(("ip", "link", "set", "dev", "lo", "up"), netns="k0"), frozenset({"k0"}))
+    items = [item(f"k{n}", Command(("ip", "netns", "add", f"k{n}")), frozenset()) for n in range(5)]
+    inner = item("up", Command(("ip", "link", "set", "dev", "lo", "up"), netns="k0"), frozenset({"k0"}))
     runs = batches_of([*items, inner], most=2)
     assert [(len(run.items), run.netns, run.after) for run in runs] == [
         (2, None, set()),

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from nsctl.engine.model.commands import EXECUTE, NOT_EXECUTED, Command, Spawn
 from nsctl.engine.model.errors import Refused
-from nsctl.engine.model.plan import EXECUTE, NOT_EXECUTED, Command, Spawn
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.process import ENVIRONMENT, OUTPUT_MAX, wait_for_exit
 from nsctl.engine.runner.result import Result
@@ -180,7 +180,7 @@ def test_nothing_of_the_environment_reaches_a_command(tmp_path: Path, way: str) 
         "read": "print(Runner().read(('env',))[1])",
         "spawn": f"Runner().spawn({spawn}); print(open({log!r}).read())",
     }
-    code = f"from nsctl.engine.model.plan import *\nfrom nsctl.engine.runner import Runner\n{calls[way]}"
+    code = f"from nsctl.engine.model.commands import *\nfrom nsctl.engine.runner import Runner\n{calls[way]}"
     done = subprocess.run([sys.executable, "-I", "-c", code], env=CANARIES, check=True, capture_output=True, text=True)
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if line)
     for shells in ("PWD", "SHLVL", "_", "OLDPWD"):

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import pytest
 
-from nsctl.engine.model.plan import Command
+from nsctl.engine.model.commands import Command, UndoCommand
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.runner import Runner, workers
 from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
@@ -23,7 +24,7 @@ from tests.lab import Lab, needs, shim
 
 
 def item(key: str, *argv: str, after: Sequence[str] = (), stdin: str | None = None) -> BatchItem:
-    return BatchItem(key, Command(argv, stdin), frozenset(after))
+    return BatchItem(key, typed(Command(argv, stdin)), frozenset(after))
 
 
 def script(key: str, text: str, *after: str) -> BatchItem:
@@ -183,7 +184,7 @@ def test_a_missing_tool_is_a_failure_of_its_item() -> None:
 
 def test_good_statuses_other_than_0_are_good() -> None:
     log = Log()
-    commands = [BatchItem("a", Command(("sh", "-c", "exit 1"), ok=(0, 1)), frozenset())]
+    commands = [BatchItem("a", typed(Command(("sh", "-c", "exit 1"), ok=(0, 1))), frozenset())]
     carried_out(commands, log)
     assert (log.done, log.failed) == (["a"], [])
 
@@ -377,7 +378,8 @@ _INSIDE = """\
 import os, threading
 from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
-from nsctl.engine.model.plan import Command
+from nsctl.engine.model.commands import Command, UndoCommand
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.runner import Runner
 from nsctl.engine.runner.carry_out import carry_out
 def here(): return os.stat("/proc/thread-self/ns/net").st_ino
@@ -437,7 +439,7 @@ class Script(Runner):
 
     def run(
         self,
-        command: Command,
+        command: UndoCommand,
         *,
         tools: Mapping[str, str] | None = None,
         timeout: float | None = None,
@@ -495,7 +497,8 @@ NO_WAY_BACK = """\
 import sys
 from nsctl.engine.runner.batch import BatchItem
 from nsctl.engine.runner.batches import batches_of
-from nsctl.engine.model.plan import Command
+from nsctl.engine.model.commands import Command, UndoCommand
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.runner import Runner, workers, netns
 from nsctl.engine.runner.carry_out import carry_out
 
@@ -508,9 +511,9 @@ def once(fd, kind):
     enter(fd, kind)
 
 netns.setns, netns._ATTEMPTS, workers.WORKERS = once, 2, 1
-inside = BatchItem("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())
+inside = BatchItem("a", typed(Command(("ip", "link", "set", "dev", "lo", "up"), netns="web")), frozenset())
 add = [Command(("ip", "link", "add", "dev", f"d{n}", "type", "bridge")) for n in range(60)]
-runs = batches_of([inside, *(BatchItem(f"d{n}", c, frozenset({"a"})) for n, c in enumerate(add))])
+runs = batches_of([inside, *(BatchItem(f"d{n}", typed(c), frozenset({"a"})) for n, c in enumerate(add))])
 
 for event in carry_out(runs, Runner(20), force=force):
     if hasattr(event, "result"):
@@ -535,5 +538,7 @@ def test_a_thread_that_fails_in_any_way_is_heard_of(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(workers, "entered", entered)
     log = Log()
-    carried_out([BatchItem("a", Command(("ip", "link", "set", "dev", "lo", "up"), netns="web"), frozenset())], log)
+    carried_out(
+        [BatchItem("a", typed(Command(("ip", "link", "set", "dev", "lo", "up"), netns="web")), frozenset())], log
+    )
     assert (log.done, log.failed) == ([], ["a"])

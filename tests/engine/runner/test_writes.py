@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.host.process import start_of
-from nsctl.engine.model.plan import Command, Spawn
+from nsctl.engine.model.commands import Command, RemoveFiles, Spawn, WriteFile
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.runner import Runner
-from nsctl.engine.runner.batch import is_native
+from nsctl.engine.runner.batch import Writes
+from nsctl.engine.runner.batches import kind_of
 from nsctl.engine.runner.writes import perform, processes_in, stop_and_wait
 from tests.lab import Lab
 
@@ -95,18 +97,22 @@ def test_a_plain_write_does_what_its_command_does(tmp_path: Path, name: str, bef
             home.mkdir()
             before(home)
             command = Command(tuple(w.replace("HOME", str(home)) for w in argv), stdin)
-            assert is_native(command)
+            assert is_written(command)
             results.append((carried_out(command, way), tree(home)))
     finally:
         os.umask(old)
     assert results[0] == results[1]
 
 
+def is_written(command: Command) -> bool:
+    return kind_of(typed(command)) is Writes
+
+
 def carried_out(command: Command, way: str) -> bool:
     if way == "command":
         return Runner(20).run(command).status == 0
     try:
-        perform(command)
+        perform(typed(command))
     except OSError:
         return False
     return True
@@ -115,14 +121,14 @@ def carried_out(command: Command, way: str) -> bool:
 def test_a_file_is_not_written_in_place_of_a_directory(tmp_path: Path) -> None:
     a_directory(tmp_path)
     with pytest.raises(OSError, match="directory"):
-        perform(Command(("install", "-m", "0600", "/dev/stdin", str(tmp_path / "x")), "new\n"))
+        perform(WriteFile(str(tmp_path / "x"), "new\n", "0600"))
     assert tree(tmp_path) == {"x": ("drwx--x--x", None)}
 
 
 @pytest.mark.parametrize("command", [Command(("true",)), Command(("rm", "x")), Spawn(("x",), "/p", "/l")])
 def test_anything_else_is_no_plain_write(command: Command | Spawn) -> None:
     with pytest.raises((ValueError, TypeError), match="not a plain write"):
-        perform(command)
+        perform(typed(command))
 
 
 @pytest.mark.system
@@ -140,7 +146,7 @@ def test_anything_else_is_no_plain_write(command: Command | Spawn) -> None:
 )
 def test_a_sysctl_is_written_as_its_command_writes_it(lab_factory: Callable[..., Lab], setting: str) -> None:
     command = Command(("sysctl", "-qw", setting))
-    assert is_native(command)
+    assert is_written(command)
     results = []
     for way in ("native", "command"):
         lab = lab_factory(uplink=False)
@@ -225,13 +231,13 @@ def test_what_can_not_be_removed_does_not_keep_the_rest(tmp_path: Path) -> None:
     files[1].mkdir()
     files[2].touch()
     with pytest.raises(IsADirectoryError):
-        perform(Command(("rm", "-f", *map(str, files))))
+        perform(RemoveFiles(tuple(map(str, files))))
     assert [file.exists() for file in files] == [False, True, False]
 
 
 def test_a_command_that_may_fail_is_run_and_not_written() -> None:
-    assert is_native(Command(("rmdir", "/run/x")))
-    assert not is_native(Command(("rmdir", "/run/x"), ok=(0, 1)))
+    assert is_written(Command(("rmdir", "/run/x")))
+    assert not is_written(Command(("rmdir", "/run/x"), ok=(0, 1)))
 
 
 @pytest.mark.system

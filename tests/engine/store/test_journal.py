@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_everything_that_was_written_is_read_by_the_next_nsctl(state_dir: Path) 
         confirm_by=99.25,
         source="/lab.yaml",
     )
-    kept = [{"plan": Plan("bridge", "old", {}, (step("link/old"),)).to_json()}]
+    kept = [{"plan": json.loads(json.dumps(Plan("bridge", "old", {}, (step("link/old"),)).to_json()))}]
     journal.begin(Transaction("t", "apply", kept), [row], [step("link/br0")], [("link/br0", "web")], ())
     journal.close()
     again = Journal(state_dir)

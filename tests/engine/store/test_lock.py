@@ -14,7 +14,7 @@ _HEAD = """\
 import os, sys, time
 from pathlib import Path
 from nsctl.engine.model.errors import NsctlError
-from nsctl.engine.model.plan import Command, Spawn
+from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.runner import Runner
 from nsctl.engine.store import Lock
 from nsctl.engine.store.lock import LOCK_FD

@@ -138,7 +138,7 @@ RULES = (
     ),
     Rule(
         "what outlives nsctl closes the lock",
-        "engine/model/plan.py",
+        "engine/model/commands/__init__.py",
         "9>&-",
         "",
         "tests/engine/store/test_lock.py::test_a_detached_process_does_not_keep_the_lock",
@@ -212,15 +212,15 @@ RULES = (
     Rule(
         "a rule is removed by its own words",
         "engine/kit/firewall.py",
-        '"-D", chain_name, *words)',
-        '"-D", chain_name, "1")',
+        'Rule("-D", table, chain_name, words, None, family)',
+        'Rule("-D", table, chain_name, ("1",), None, family)',
         "tests/engine/kit/test_kit.py::test_the_undo_of_a_rule_deletes_exactly_this_rule",
     ),
     Rule(
         "only nsctl's own chains are flushed",
         "engine/kit/firewall.py",
-        "\\n-F {name}\\n",
-        "\\n-F\\n",
+        '(("-F", name), ("-X", name))',
+        '(("-F",), ("-X", name))',
         "tests/system/test_bridge_shared.py::test_the_last_one_down_removes_bridge_rules_and_sysctls",
     ),
     Rule(

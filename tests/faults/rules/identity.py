@@ -47,9 +47,9 @@ RULES = (
     ),
     Rule(
         "of a command, only the link's name is replaced",
-        "engine/model/effect_links.py",
-        'argv[argv.index("dev") + 1] = new',
-        "argv = [new if word == old else word for word in argv]",
+        "engine/model/commands/changes.py",
+        "return replace(known, name=new)",
+        'return Ip("link", "del", (new, new))',
         f"{_IDENTITY}::test_a_bridge_may_be_called_what_ip_calls_something_else[dev]",
     ),
     Rule(
