@@ -20,10 +20,11 @@ from nsctl.engine.planning.forecast import extend
 if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
     from nsctl.engine.app.requests import Execution
+    from nsctl.engine.model.commands import AnyCommand
     from nsctl.engine.model.diagnostics import Diagnostic
     from nsctl.engine.model.facts import Facts
     from nsctl.engine.model.mode import Mode
-    from nsctl.engine.model.plan import Command, Plan, Spawn, Step
+    from nsctl.engine.model.plan import Plan, Step
     from nsctl.hooks.manager import Plugins
 
 __all__ = ["Applied", "LabPlan", "PlannedLab", "apply", "plan", "read", "source_of", "undo_commands"]
@@ -164,7 +165,7 @@ def plan(ctx: AppContext, lab: Lab, source: str, plugins: Plugins) -> PlannedLab
     return PlannedLab(change, plans, undone, forecast_promises([one.plan for one in plans], facts, _present(plans)))
 
 
-def undo_commands(steps: Sequence[Step]) -> list[Command | Spawn]:
+def undo_commands(steps: Sequence[Step]) -> list[AnyCommand]:
     """The commands that undo steps, as the executor would run them one by one."""
     from nsctl.engine.runner.batches import undo_items
 
