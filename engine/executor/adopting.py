@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
+from nsctl.engine.executor.new_rows import new_row, tell_sharers
 from nsctl.engine.executor.pending import Pending, gather, may_adopt
 from nsctl.engine.executor.results import Results
-from nsctl.engine.executor.transaction import new_row, tell_sharers
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
 from nsctl.engine.model.commands import Spawn
 from nsctl.engine.model.commands.changes import hardware_addresses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -23,7 +22,7 @@ from nsctl.engine.runner.carry_out import Event, Starting, carry_out
 from nsctl.engine.runner.perform import Outcome
 from nsctl.engine.runner.result import Result
 
-__all__ = ["apply", "interrupted", "now"]
+__all__ = ["apply", "interrupted"]
 
 _POINTING = frozenset(" \t^~")
 NOT_FOUND = 127
@@ -218,8 +217,3 @@ def _not_executed(spawn: Spawn, result: Result) -> str:
     if "/" in program and os.path.exists(program):
         return f"'{program}' can't be executed: its interpreter was not found"
     return f"'{program}' was not found"
-
-
-def now() -> str:
-    """UTC in ISO 8601, for display."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

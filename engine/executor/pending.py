@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     from nsctl.engine.model.values import dataclass
 
-__all__ = ["Pending", "gather", "may_adopt", "prepare"]
+__all__ = ["Pending", "gather", "keep_adopted", "may_adopt", "prepare"]
 
 
 @dataclass(slots=True)
@@ -159,6 +159,12 @@ def _decisions(ctx: Context, pending: Pending, going: Container[str]) -> Iterato
         adoptable=lambda step: may_adopt(ctx, step),
         backend=other_backend,
     )
+
+
+def keep_adopted(ctx: Context, pending: Pending) -> None:
+    """Write down that what is adopted is done, as the other store has it."""
+    if pending.adopted:
+        ctx.journal.done((row.step.key, row.identity, row.tools) for row in pending.adopted)
 
 
 def may_adopt(ctx: Context, step: Step) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
 from nsctl.engine.executor.reading import pid_of
-from nsctl.engine.executor.transaction import restore
+from nsctl.engine.executor.replaced import restore
 from nsctl.engine.executor.undo import tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.effect import NetnsIs

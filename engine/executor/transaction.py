@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from nsctl.engine.executor import confirm_timer
-from nsctl.engine.executor.apply import apply, interrupted, now
-from nsctl.engine.executor.authority import check_kept
+from nsctl.engine.executor.apply import apply, interrupted
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
-from nsctl.engine.executor.inventory import info_of
-from nsctl.engine.executor.jumps import Jumps
-from nsctl.engine.executor.pending import Pending, prepare
+from nsctl.engine.executor.new_rows import new_row, tell_sharers
+from nsctl.engine.executor.pending import Pending, keep_adopted, prepare
 from nsctl.engine.executor.postconditions import all_in_place
-from nsctl.engine.executor.reading import pid_of
+from nsctl.engine.executor.replaced import kept, restore
 from nsctl.engine.executor.undo import Undone, tear_down, undo_rows
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
 from nsctl.engine.model.plan import Plan
-from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.store import Damaged, SandboxRow, StepRow, Transaction, Unwritable
 from nsctl.engine.store.rows import INTENT, STARTED
 
-__all__ = ["confirm", "down", "everything_undone", "left_over", "new_row", "restore", "tell_sharers", "up"]
+__all__ = ["confirm", "down", "everything_undone", "left_over", "up"]
 
 _AS_BEFORE = "everything was undone"
 _SHOWN = 5
@@ -44,7 +40,7 @@ def up(
 ) -> list[SandboxRow]:
     """Carry out plans as one transaction; see `Session.up`."""
     pending = prepare(ctx, plans, replace)
-    opened = Transaction(new_transaction_id(), operation, _kept(ctx, replace))
+    opened = Transaction(new_transaction_id(), operation, kept(ctx, replace))
     owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
     deadline = boot_time() + confirm if confirm is not None else None
     rows = [new_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
@@ -66,7 +62,7 @@ def up(
             ctx.journal.build(rows, pending.written(), pending.held)
         else:
             ctx.journal.begin(opened, rows, pending.written(), pending.held, ())
-        _keep_adopted(ctx, pending)
+        keep_adopted(ctx, pending)
     except (Unwritable, Damaged):
         if replace:
             _roll_back(ctx, opened, [], Pending(), sandbox)
@@ -149,37 +145,6 @@ def confirm(ctx: Context, name: str) -> None:
     ctx.emit_safely(PlanFinished(ident, name, "confirm", "done"))
 
 
-def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> tuple[list[str], list[str]]:
-    """Bring back the sandboxes that a rolled back transaction took down; their names, and what failed."""
-    back, left = [], []
-    present = ctx.journal.sandboxes()
-    for data in kept:
-        plan = Plan.from_json(data["plan"])
-        if plan.name in present:
-            continue
-        row = new_row(plan, owner=None, confirm_by=data.get("confirm_by"), source=data["source"])
-        row.created, row.created_boot = data["created"], data["created_boot"]
-        tell_sharers(ctx, [row])
-        try:
-            check_kept(plan, str(ctx.journal.state_dir))
-            pending = prepare(ctx, [plan])
-            pending.new = list(Jumps(ctx).again(pending.new))  # the host's own rules may be others by now
-            with ctx.undoing(best_effort=False):
-                ctx.journal.build([row], pending.written(), pending.held)
-                _keep_adopted(ctx, pending)
-                apply(ctx, pending.in_order([plan]), transaction, plan.name)
-                all_in_place(ctx, [plan], pending)
-            if row.confirm_by is not None:
-                confirm_timer.start(ctx, plan.name, max(0.0, row.confirm_by - boot_time()))
-        except NsctlError as e:
-            tear_down(ctx, [plan.name], transaction)
-            left.append(f"sandbox {plan.name} could not be brought back: {e}")
-        else:
-            ctx.journal.keep([plan.name])
-            back.append(plan.name)
-    return back, left
-
-
 def _roll_back(ctx: Context, opened: Transaction, names: Sequence[str], pending: Pending, sandbox: str) -> list[str]:
     with ctx.undoing():
         try:
@@ -205,61 +170,3 @@ def _told(error: NsctlError) -> str:
 def _from_memory(ctx: Context, pending: Pending, opened: Transaction, sandbox: str) -> Undone:
     rows = [StepRow(0, step, STARTED if step.key in ctx.begun else INTENT) for step in reversed(pending.new)]
     return undo_rows(ctx, rows, opened.id, sandbox, record=False, planned=True)
-
-
-def _keep_adopted(ctx: Context, pending: Pending) -> None:
-    if pending.adopted:
-        ctx.journal.done((row.step.key, row.identity, row.tools) for row in pending.adopted)
-
-
-def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:
-    """Give those who share a network its addresses, for display."""
-    sharing = [row for row in rows if "shares" in row.info]
-    if not sharing:
-        return
-    known = {**ctx.journal.sandboxes(), **{row.name: row for row in rows}}
-    for row in sharing:
-        target = known.get(row.info["shares"])
-        if target is not None:
-            row.info |= {key: target.info.get(key) for key in ("addresses", "network", "link", "gateway")}
-
-
-def new_row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
-    """The row of a sandbox that a plan makes now."""
-    return SandboxRow(
-        name=plan.name,
-        mode=plan.mode,
-        options=plan.options,
-        isolate=plan.isolate,
-        command=plan.command,
-        settings=plan.settings,
-        info=info_of(plan),
-        created=now(),
-        created_boot=boot_time(),
-        owner=owner,
-        confirm_by=confirm_by,
-        source=source,
-    )
-
-
-def _kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
-    if not names:
-        return []
-    rows = ctx.journal.sandboxes()
-    kept = []
-    for name in Sharing(rows).owners_first(names):
-        row = rows[name]
-        if row.info.get("init") and pid_of(ctx.journal, row) is None:
-            continue  # what had ended is not started again
-        steps = tuple(r.step for r in ctx.journal.steps(name))
-        plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings)
-        kept.append(
-            {
-                "plan": plan.to_json(),
-                "source": row.source,
-                "created": row.created,
-                "created_boot": row.created_boot,
-                "confirm_by": row.confirm_by,
-            }
-        )
-    return kept

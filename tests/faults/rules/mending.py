@@ -50,7 +50,7 @@ RULES = (
     ),
     Rule(
         "what had ended is not started again by a rollback",
-        "engine/executor/transaction.py",
+        "engine/executor/replaced.py",
         'if row.info.get("init") and pid_of(ctx.journal, row) is None:',
         "if False:",
         f"{_MENDING}::test_what_had_ended_is_not_started_again_by_a_replacement_that_fails",
