@@ -31,8 +31,9 @@ def refuse_claimed(ctx: Context, plans: Sequence[Plan], going: Container[str] = 
                 continue
             if first.setdefault(step.key, plan.name) != plan.name:
                 raise is_anothers(step, first[step.key])
-            if step.key not in going and ctx.journal.step(step.key) is not None:
-                raise is_anothers(step, *ctx.journal.holders(step.key)[:1])
+            # One that nobody holds is a row that a full disk did not let go.
+            if step.key not in going and (holders := ctx.journal.holders(step.key)):
+                raise is_anothers(step, holders[0])
             if (held := ctx.others.get(step.key)) is not None:
                 raise is_anothers(step, str(held))
 

@@ -149,16 +149,16 @@ def _listen(plan: dict[int, list[int]]) -> None:
         elif event in CHANGES and not (event == "os.kill" and arguments[0] == os.getpid()):
             tick(f"{event} {arguments!r}")
 
-    import sqlite3
+    import _sqlite3  # as nsctl.engine.store.database does
 
-    connect = sqlite3.connect
+    connect = _sqlite3.connect
 
-    def traced(*arguments: Any, **named: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*arguments, **named)
+    def traced(*arguments: Any, **named: Any) -> Any:
+        connection = connect(*arguments, **named)
         connection.set_trace_callback(statement)
         return connection
 
-    sqlite3.connect = traced  # type: ignore[assignment]
+    _sqlite3.connect = traced
     sys.addaudithook(hook)
 
 

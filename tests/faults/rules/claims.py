@@ -12,7 +12,7 @@ RULES = (
     Rule(
         "a claim has one holder",
         "engine/executor/claims.py",
-        "if step.key not in going and ctx.journal.step(step.key) is not None:",
+        "if step.key not in going and (holders := ctx.journal.holders(step.key)):",
         "if False:",
         f"{_CLAIMS}::test_a_second_holder_is_refused_before_anything_is_changed_with_the_name_of_the_first",
     ),
