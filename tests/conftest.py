@@ -95,7 +95,7 @@ def warm(_labs: None) -> Iterator[Warm]:
 def lab_factory(_labs: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
     """Makes any number of labs (with the arguments of `Lab`) and takes them away after the test."""
     make: Callable[..., Lab] = Lab
-    if request.node.get_closest_marker("warm") or os.environ.get("NSCTL_WARM"):
+    if request.node.get_closest_marker("warm"):
         make = partial(WarmLab, request.getfixturevalue("warm"))
     with ExitStack() as stack:
         yield lambda *, uplink=True: stack.enter_context(make(uplink=uplink))

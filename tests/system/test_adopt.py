@@ -10,7 +10,7 @@ from tests.lab import Lab, assert_same, needs, nsctl_argv, snapshot
 from tests.system.support import data, down, init_of, inside, refused, said, unchanged, up
 from tests.system.test_dry_run import MODES, WEB, prepare, show
 
-pytestmark = [pytest.mark.system, pytest.mark.needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, pytest.mark.needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 SCRIPT = "/root/web.sh"
 LAB = """

@@ -11,6 +11,8 @@ import pytest
 from tests.lab import Lab, Shims, assert_back, shim, snapshot
 from tests.system.support import data, down, refused, said, up
 
+pytestmark = pytest.mark.warm
+
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 FILE = "/var/log/plan.json"
 

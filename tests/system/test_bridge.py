@@ -7,6 +7,8 @@ import pytest
 from tests.lab import HOST_ADDRESS, INTERNET, INTERNET_ADDRESS, Lab, ask_tcp, ask_udp, tcp_server, udp_server
 from tests.system.support import inside, said, unchanged, up
 
+pytestmark = pytest.mark.warm
+
 GATEWAY, WEB, DB = "10.0.3.1", "10.0.3.2", "10.0.3.3"
 SUBNET = ("--subnet", "10.0.3.0/24")
 

@@ -17,7 +17,7 @@ import pytest
 from tests.lab import INTERNET, Lab, ask_tcp, ask_udp, missing, tcp_server, udp_server
 from tests.system.judged import CASES
 
-pytestmark = [pytest.mark.system, pytest.mark.needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, pytest.mark.needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 FAR = "198.51.100.9"
 """An address of both neighbours'."""

@@ -7,6 +7,8 @@ import pytest
 from tests.lab import Lab, needs
 from tests.system.support import refused, up
 
+pytestmark = pytest.mark.warm
+
 BRIDGE = ("up", "bridge", "--name", "web")
 
 

@@ -19,6 +19,8 @@ from tests.system.support import (
     up,
 )
 
+pytestmark = pytest.mark.warm
+
 NET = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 ALONE = ("none", "--name", "web")
 ISOLATED = ["mount,ipc,pid,uts,net", "mount,net", "net"]
