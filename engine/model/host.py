@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from nsctl.engine.model.facts import Link  # which stand above plans, as these above effects
 
-__all__ = ["FirewalldZones", "Host", "Needs", "PortEntry", "PortTable", "Route"]
+__all__ = ["FirewalldZones", "Host", "Needs", "PortEntry", "PortTable", "Route", "Watch"]
 
 
 class Route(Protocol):
@@ -177,3 +177,22 @@ class Needs:
             self.inside.setdefault(netns, []).extend(sysctls)
             if six:
                 self.six.add(netns)
+
+
+class Watch:
+    """What a watcher has to look out for: the changes on the host that can be about effects."""
+
+    def __init__(self) -> None:
+        self.links: set[str] = set()
+        """Links that are made, or of which something is set."""
+        self.settings: set[str] = set()
+        """Links of which a sysctl is set."""
+        self.later_links = False
+        """Whether something is set of links that come later."""
+        self.zoned = False
+        """Whether firewalld's zones matter."""
+        self.namespaces: set[str] = set()
+        self.chains: set[tuple[int, str, str]] = set()
+        """Chains with rules: family (4 or 6), table, chain."""
+        self.tables: set[tuple[str, str]] = set()
+        """Tables of nftables that are nsctl's as a whole: family, name."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from nsctl.engine.model.host import Host, Needs
+from nsctl.engine.model.host import Host, Needs, Watch
 from nsctl.engine.model.observation import Known, Observation, absent, foreign
 
 __all__ = ["UNKNOWN", "EffectBase", "LinkSetting"]
@@ -73,6 +73,9 @@ class EffectBase(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=Tr
     def needs(self, needs: Needs) -> None:
         """Say what `observe` will ask for."""
 
+    def watch(self, watch: Watch) -> None:
+        """Say which changes on the host can be about it; nothing tells of those inside namespaces."""
+
 
 class LinkSetting(EffectBase, frozen=True):
     """
@@ -103,6 +106,11 @@ class LinkSetting(EffectBase, frozen=True):
     def on_link(self, name: str) -> Self:
         """The same setting of the link of another name."""
         raise NotImplementedError(type(self).__name__)
+
+    def watch(self, watch: Watch) -> None:
+        """The link."""
+        if (name := self.host_link) is not None:
+            watch.links.add(name)
 
     def link_identity(self, host: Host) -> dict[str, int] | None:
         """The link's index, while it has this name."""

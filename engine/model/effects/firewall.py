@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nsctl.engine.model.effects.base import UNKNOWN, EffectBase
-from nsctl.engine.model.host import Host
+from nsctl.engine.model.host import Host, Watch
 from nsctl.engine.model.observation import Known, Observation, absent, ours
 
 __all__ = ["ChainIs", "RuleTagged"]
@@ -26,6 +26,11 @@ class ChainIs(EffectBase, frozen=True, tag="chain"):
         """In the back end that it was made in."""
         rules = host.rules(self.table, self.chain, self.family, self.netns, known.backend)
         return ours() if rules is not None else absent()
+
+    def watch(self, watch: Watch) -> None:
+        """The chain."""
+        if self.netns is None:
+            watch.chains.add((self.family, self.table, self.chain))
 
 
 class RuleTagged(EffectBase, frozen=True, tag="rule"):
@@ -53,3 +58,8 @@ class RuleTagged(EffectBase, frozen=True, tag="rule"):
         if rules is None:
             return absent("no such chain")
         return ours() if self.spec in rules else absent()
+
+    def watch(self, watch: Watch) -> None:
+        """The chain."""
+        if self.netns is None:
+            watch.chains.add((self.family, self.table, self.chain))

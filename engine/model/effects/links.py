@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec.structs import replace
 
 from nsctl.engine.model.effects.base import UNKNOWN, EffectBase, LinkSetting
-from nsctl.engine.model.host import Host, Needs
+from nsctl.engine.model.host import Host, Needs, Watch
 from nsctl.engine.model.observation import Known, Observation, absent, foreign, ours
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ class LinkIs(EffectBase, frozen=True, tag="link"):
     def needs(self, needs: Needs) -> None:
         """The link."""
         needs.link(self.name, self.netns)
+
+    def watch(self, watch: Watch) -> None:
+        """The link, which a firewalld that starts may want in a zone."""
+        if self.netns is None:
+            watch.links.add(self.name)
+            watch.zoned = True
 
 
 def _on_another(master: str, index: int, link: Link, host: Host) -> str:

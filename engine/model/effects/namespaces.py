@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nsctl.engine.model.effects.base import UNKNOWN, EffectBase
-from nsctl.engine.model.host import Host, Needs
+from nsctl.engine.model.host import Host, Needs, Watch
 from nsctl.engine.model.observation import Identity, Known, Observation, absent, foreign, ours
 
 __all__ = ["NetnsIs"]
@@ -73,3 +73,7 @@ class NetnsIs(EffectBase, frozen=True, tag="netns"):
     def needs(self, needs: Needs) -> None:
         """The namespace itself, nothing in it."""
         needs.namespaces[self.name] = None
+
+    def watch(self, watch: Watch) -> None:
+        """Its name."""
+        watch.namespaces.add(self.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nsctl.engine.model.effects.base import UNKNOWN, EffectBase
-from nsctl.engine.model.host import Host
+from nsctl.engine.model.host import Host, Watch
 from nsctl.engine.model.observation import Known, Observation, absent, ours
 
 __all__ = ["NftTable", "PortFilter"]
@@ -38,6 +38,10 @@ class NftTable(EffectBase, frozen=True, tag="nft"):
         """The number that stands for its rules: how `nft` compiles them is for its version to say."""
         table = host.nft_table()
         return {"rules": table.rules} if table is not None else None
+
+    def watch(self, watch: Watch) -> None:
+        """The table, with all that is in it."""
+        watch.tables.add((self.family, self.name))
 
 
 class PortFilter(EffectBase, frozen=True, tag="port"):

@@ -8,7 +8,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from nsctl.engine.model.effects.base import LinkSetting
-from nsctl.engine.model.host import Host, Needs
+from nsctl.engine.model.host import Host, Needs, Watch
 from nsctl.engine.model.observation import Observation, State, absent, foreign
 
 __all__ = ["SysctlIs", "key_on_link", "link_in"]
@@ -68,6 +68,13 @@ class SysctlIs(LinkSetting, frozen=True, tag="sysctl"):
     def needs(self, needs: Needs) -> None:
         """The setting, inside; the host's are files of its own /proc."""
         needs.look_into(self.netns, self.key)
+
+    def watch(self, watch: Watch) -> None:
+        """The settings of the link, or what later ones begin with."""
+        if (name := self.host_link) is not None:
+            watch.settings.add(name)
+        elif self.netns is None and link_in(self.key) == "default":
+            watch.later_links = True
 
 
 def link_in(key: str) -> str | None:
