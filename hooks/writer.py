@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from nsctl._version import __version__
+from nsctl.engine.host.caller import parent_of_caller
 from nsctl.engine.model.errors import Refused
 from nsctl.hooks.apart import copy_is_missing, read_copy, read_head, remember_apart, text_of
 from nsctl.hooks.argv import argv_of
@@ -188,7 +189,7 @@ def _identity() -> dict[str, Any]:
     except OSError:
         cwd = None
     login = _line("/proc/self/loginuid")
-    parent = os.getppid()
+    parent = parent_of_caller()
     return {
         "schema": SCHEMA,
         "version": __version__,

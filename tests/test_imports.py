@@ -34,8 +34,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "store": frozenset({"model", "host"}),
     "doctor": frozenset({"model", "kit", "planning", "reach", "runner"}),
     "executor": frozenset({"model", "kit", "planning", "reach", "host", "runner", "store"}),
+    "resident": frozenset({"host"}),
     "app": frozenset("model kit planning labfiles reach host runner store doctor executor hooks".split()),
-    "cli": frozenset("model planning labfiles reach lazy_imports host app hooks".split()),
+    "cli": frozenset("model planning labfiles reach lazy_imports host resident app hooks".split()),
     "testing": frozenset({"model", "kit", "planning", "host", "executor"}),
 }
 
@@ -87,6 +88,10 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl.engine.host*": (
         frozenset({"ctypes", "fcntl", "os", "pathlib", "plumbum", "socket", "threading"}),
         "reads the host: /proc, netlink from a thread in the namespace, the firewall's rules; setns(2)",
+    ),
+    "nsctl.engine.resident*": (
+        frozenset("_socket ctypes fcntl io os resource select signal socket".split()),
+        "a fork for who asks on a socket: descriptors, signals, limits and priorities as the caller has them",
     ),
     "nsctl.engine.runner*": (
         frozenset(

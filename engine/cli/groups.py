@@ -27,7 +27,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look": ("ls", "networks", "inspect", "logs", "log"),
     "Work inside": ("exec", "shell"),
     "Check and mend": ("check", "repair", "recover"),
-    "Host": ("doctor", "watch", "systemd"),
+    "Host": ("doctor", "watch", "systemd", "resident"),
     "Reference": ("modes", "schema", "completion"),
 }
 """Heading → commands, in the order of the help."""
@@ -61,6 +61,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--verify",
         "--acknowledge",
     ),
+    "Host": ("--foreground",),
 }
 """Heading → options by their first long name, in the order of the help."""
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "confirm": ("maintenance:confirm", "keep a sandbox made with --confirm"),
     "watch": ("watch:watch", "follow the kernel, and put back at once what is flushed"),
     "systemd": ("systemd:systemd", "install, or take away, units for a watcher and for labs at boot"),
+    "resident": ("resident:resident", "a process that stays, so that commands start at once"),
     "logs": ("logs:logs", "what the workload of a sandbox printed"),
     "log": ("log:log", "read, follow or verify the audit trail"),
     "schema": ("labs:schema", "print the JSON schema of lab files"),

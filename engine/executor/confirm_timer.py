@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nsctl.engine.executor.context import Context
+from nsctl.engine.host.caller import group_of_caller
 from nsctl.engine.host.process import command_of, pid_in, start_of
 from nsctl.engine.model.commands import Spawn
 
@@ -68,7 +69,7 @@ def stop(state_dir: Path, name: str) -> None:
         return
     try:
         # Nor what runs this: a watcher's `recover` is a child of it.
-        if os.getpgrp() != pid and _is_watcher(pid, name):
+        if group_of_caller() != pid and _is_watcher(pid, name):
             os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass

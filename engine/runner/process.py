@@ -27,7 +27,7 @@ from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
 if TYPE_CHECKING:
     from subprocess import Popen
 
-__all__ = ["ENVIRONMENT", "Runner", "wait_for_exit"]
+__all__ = ["ENVIRONMENT", "Runner", "load_plumbum", "wait_for_exit"]
 
 ENVIRONMENT = {"PATH": ":".join(TOOL_PATH), "LC_ALL": "C"}
 """All that a command gets: XTABLES_LIBDIR, LD_* and the like are ways in."""
@@ -205,7 +205,7 @@ class Runner:
         if executable is None:
             raise missing_tool(argv[0])
         if self._machine is None:
-            self._machine = _plumbum()
+            self._machine = load_plumbum()
         null = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if isinstance(stdin, str) else -1
         try:
             # By its path as it is: asked by name, plumbum looks for the working directory, which may be gone.
@@ -255,7 +255,8 @@ def _has_exited(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _plumbum() -> Any:
+def load_plumbum() -> Any:
+    """Plumbum's local machine, which hands no variables on."""
     # urllib.request (28 of plumbum's 43 ms) is for remote paths, which nsctl never has.
     # platform.uname() would run `uname -p`, found by the user's own PATH, as root; plumbum takes the first item only.
     import platform

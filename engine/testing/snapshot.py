@@ -27,7 +27,7 @@ from nsctl.engine.testing.lab import ENVIRONMENT, Lab
 from nsctl.engine.testing.namespaces import NEWNET, setns
 from nsctl.engine.testing.network import Section
 
-KEPT = ("lock", "watch.lock", "state.db*", "ballast", "key", "stores", "trail-*.head")
+KEPT = ("lock", "watch.lock", "resident.*", "state.db*", "ballast", "key", "stores", "trail-*.head")
 """Files in nsctl's state directory that stay by design."""
 
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+__all__ = ["main", "run"]
+
+_INTERRUPTED = 130
+
 
 def main() -> NoReturn:
+    """Have the resident process run the command line, or run it, and end the process."""
+    from nsctl.engine.resident.client import asked
+
+    try:
+        status = asked(sys.argv)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    os._exit(run() if status is None else status)
+
+
+def run() -> int:
     """
-    Run the command line, and end the process.
+    Run the command line, up to what is left of the process; the exit status.
 
     What plugins have registered for the end, and threads they left behind, get their time as ever. What the
     interpreter does after that, taking every module apart, is left out: it is a sixth of a command's time.
     """
+    import atexit
+    from contextlib import suppress
+
     from nsctl.engine.cli import main as command_line
 
     status = command_line()
@@ -33,7 +49,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what of it mattered was told by then, see out.close
             stream.flush()
-    os._exit(status)
+    return status
 
 
 if __name__ == "__main__":

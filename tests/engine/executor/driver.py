@@ -27,14 +27,14 @@ from nsctl.engine.executor import Session
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.events import Event
 from nsctl.engine.model.plan import Plan
-from nsctl.engine.runner.process import _plumbum
+from nsctl.engine.runner.process import load_plumbum
 from nsctl.engine.store import Journal, Unwritable
 
 STATE_DIR = Path("/run/nsctl")
 
 
 def main() -> None:
-    _plumbum()  # once for all
+    load_plumbum()  # once for all
     for line in sys.stdin:
         request = json.loads(line)
         reading, writing = os.pipe()

@@ -327,8 +327,8 @@ RULES = (
     Rule(
         "signals stay held to the end of the process",
         "src/nsctl/__main__.py",
-        "    os._exit(status)",
-        "    sys.exit(status)",
+        "    os._exit(run() if status is None else status)",
+        "    sys.exit(run() if status is None else status)",
         f"{_LATE}::test_from_its_first_line_on_signals_change_nothing",
     ),
     Rule(
