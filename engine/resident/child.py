@@ -61,6 +61,7 @@ def attend(server: Server, connection: socket.socket) -> NoReturn:
     try:
         connection = _apart(connection)
         try:
+            _greet(connection)
             request = received(connection)
             if request.groups[:1] == [[wire.STATUS]]:
                 _tell_status(server, connection)
@@ -93,6 +94,13 @@ def _apart(connection: socket.socket) -> socket.socket:
     own.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     own.settimeout(_PATIENCE)
     return own
+
+
+def _greet(connection: socket.socket) -> None:
+    """Say that somebody is here, and who: what is sent to a server that is stopped would be stuck with it."""
+    own = os.pidfd_open(os.getpid())
+    socket.send_fds(connection, [wire.joined([[wire.HELLO]])], [own])
+    os.close(own)
 
 
 def _tell_status(server: Server, connection: socket.socket) -> None:
@@ -204,10 +212,7 @@ def _take(ticket: int) -> None:
 
 def _run(server: Server, connection: socket.socket) -> int:
     connection.settimeout(None)
-    own = os.pidfd_open(os.getpid())
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, own.to_bytes(4, sys.byteorder))]
-    connection.sendmsg([wire.joined([[wire.BEGUN]])], rights)
-    os.close(own)
+    connection.send(wire.joined([[wire.BEGUN]]))
     try:
         status = server.main()
     except SystemExit as e:

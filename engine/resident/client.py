@@ -59,8 +59,8 @@ def asked(argv: list[str]) -> int | None:
     except _NotAskedError as e:
         reason = str(e)
     except (OSError, ValueError) as e:
-        if client is not None and client.begun:
-            raise
+        if client is not None and not client.taken_back():
+            return _die(_signal.SIGKILL)  # what it said makes no sense, and it may have begun
         reason = getattr(e, "strerror", None) or str(e)
     finally:
         if client is not None:
@@ -99,6 +99,8 @@ class _Client:
         self._blocked = sorted(_signal.pthread_sigmask(_signal.SIG_BLOCK, ()))
         self._ignored = [n for n in range(1, _SIGNALS) if _signal.getsignal(n) is _signal.SIG_IGN]
         self._child: int | None = None
+        self._argv: list[str] = []
+        self._serving = 0
         self._pending: list[int] = []
         self._poll = select.poll()
         self._until: float | None = None
@@ -126,7 +128,7 @@ class _Client:
         if server == 1 or user != 0:  # systemd listens until the server does
             raise _NotAskedError("it is only being started")
         self._hold()
-        self._ask(argv, server)
+        self._argv, self._serving = argv, server
         self._until = time.monotonic() + PATIENCE
         return self._wait()
 
@@ -145,6 +147,7 @@ class _Client:
                 _signal.signal(signum, _nothing)
 
     def _ask(self, argv: list[str], server: int) -> None:
+        """Send the request, with the command's descriptors; only to somebody who is awake, for they are held there."""
         streams = [word for s in (sys.stdin, sys.stdout, sys.stderr) for word in (s.encoding, s.errors or "")]
         called = sys._xoptions.get("nsctl")  # noqa: SLF001 - documented under -X, and has no other name
         message = wire.joined(
@@ -205,7 +208,7 @@ class _Client:
                 status = self._given_up()
             if status is not None:
                 return status
-            while self._child is not None and self._pending:
+            while self.begun and self._pending:
                 self._pass_on(self._pending.pop(0))
 
     def _answered(self) -> int | None:
@@ -213,10 +216,13 @@ class _Client:
         word, values, child = self._heard()
         if word == wire.ECHO:
             self._socket.sendmsg([wire.joined([[word, *values]])])
-        elif word == wire.BEGUN and child is not None:
-            self.begun, self._child, self._until = True, child, None
-            self._poll.register(child, select.POLLIN)
-        elif self._taken_back():
+        elif word == wire.HELLO and child is not None and self._child is None:
+            self._child = child
+            self._ask(self._argv, self._serving)
+        elif word == wire.BEGUN and self._child is not None:
+            self.begun, self._until = True, None
+            self._poll.register(self._child, select.POLLIN)
+        elif self.taken_back():
             raise _NotAskedError(b" ".join(values).decode(errors="backslashreplace") or "it has gone")
         elif word == wire.ENDED:
             return int(values[0])
@@ -225,9 +231,11 @@ class _Client:
         return None
 
     def _given_up(self) -> int | None:
-        if self._child is not None:
+        if self.begun:
             return _die(_signal.SIGKILL)
-        if self._taken_back():
+        if self.taken_back():
+            if self._child is not None:  # else it would hold the command's descriptors until it goes on
+                _signal.pidfd_send_signal(self._child, _signal.SIGKILL)
             raise _NotAskedError("it does not answer")
         self._until = None  # it is begun, and about to say so
         return None
@@ -245,7 +253,7 @@ class _Client:
         word, *values = wire.parted(message)[0] if message else [b""]
         return word, values, child
 
-    def _taken_back(self) -> bool:
+    def taken_back(self) -> bool:
         """Whether the command was not begun, and can't be any more."""
         if self.begun:
             return False
@@ -259,7 +267,7 @@ class _Client:
     def _pass_on(self, signum: int) -> None:
         """A signal, to who runs the command; one that stops it stops this process, too, as a shell expects."""
         child = self._child
-        if child is None or signum not in self._before:
+        if child is None or signum not in self._before:  # of no account for the command
             return
         stops = signum == _signal.SIGTSTP and not _catches(child, signum)
         try:

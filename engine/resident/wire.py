@@ -14,6 +14,7 @@ __all__ = [
     "ECHO",
     "ENDED",
     "FORWARDED",
+    "HELLO",
     "MOST",
     "MOST_FILES",
     "REFUSED",
@@ -31,8 +32,8 @@ COMMANDS = frozenset({"up", "down", "apply", "check", "repair", "recover", "ls"}
 
 RUN, STATUS = b"run", b"status"
 """What is asked."""
-ECHO, REFUSED, BEGUN, ENDED, DIED = b"echo", b"refused", b"begun", b"ended", b"died"
-"""What is answered: send this back; no, because; the ticket is taken; the exit status; the signal that ended it."""
+HELLO, ECHO, REFUSED, BEGUN, ENDED, DIED = b"hello", b"echo", b"refused", b"begun", b"ended", b"died"
+"""What is answered: a child is there; send this back; no, because; the ticket is taken; the exit status; a signal."""
 
 MOST = 1 << 20
 """Bytes of a message; the kernel's limit is lower."""

@@ -56,7 +56,7 @@ def _again(liar: Liar, argv: list[str]) -> int:
         os._exit(0 if second == first else 1)
     server, _ = liar._server()
     liar._hold()
-    liar._ask(argv, server)
+    liar._argv, liar._serving = argv, server
     liar._until = time.monotonic() + 5
     return liar._wait()
 

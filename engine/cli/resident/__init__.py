@@ -213,6 +213,7 @@ def _asked_for_status() -> list[bytes] | None:
         s.settimeout(1.0)
         try:
             s.connect(wire.SOCKET)
+            s.recv(4096)  # its hello
             s.sendall(wire.joined([[wire.STATUS]]))
             words = wire.parted(s.recv(4096))[0]
         except (OSError, ValueError, IndexError):
