@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from nsctl.engine.app.resident import prepare
 from nsctl.engine.cli import out
-from nsctl.engine.cli.context import need_root
 from nsctl.engine.model.errors import Conflict, Refused
 from nsctl.engine.resident import wire
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.context import AppContext
+    from nsctl.engine.app.context import AppContext
 
 __all__ = ["resident"]
 
@@ -53,11 +53,8 @@ def start(
 
     Who calls from other namespaces, with other rights, or with other code, has the command run as ever.
     """
-    world: AppContext = ctx.obj
-    need_root(world)
-    from nsctl.engine.store.files import HOST_DIR, ensure_private_dir
-
-    ensure_private_dir(HOST_DIR)
+    context: AppContext = ctx.obj
+    prepare(context)
     listening, by_systemd = _passed_on()
     lock = _only_one(by_systemd=by_systemd)
     if listening is None:
@@ -85,8 +82,8 @@ def start(
 @resident.command()
 def status(ctx: typer.Context) -> int:
     """Show whether it runs, since when, and how often it was asked."""
-    world: AppContext = ctx.obj
-    need_root(world)
+    context: AppContext = ctx.obj
+    context.need_root()
     holder = _holder()
     if holder is None:
         out.done("no resident process runs; start one: nsctl resident start")
@@ -98,15 +95,15 @@ def status(ctx: typer.Context) -> int:
         return NOT_RUNNING
     since = strftime("%Y-%m-%d %H:%M:%S", localtime(float(told[1])))
     where = ", started by systemd" if by_systemd else ""
-    out.data(f"PID {pid}{where}, since {since}, {int(told[2])} requests")
+    out.data(f"PID {pid}{where}, since {since}, requests: {int(told[2])}")
     return 0
 
 
 @resident.command()
 def stop(ctx: typer.Context) -> int:
     """End it. What it has begun goes on to its end; commands run without it from then on."""
-    world: AppContext = ctx.obj
-    need_root(world)
+    context: AppContext = ctx.obj
+    context.need_root()
     holder = _holder()
     if holder is None:
         out.done("no resident process runs")

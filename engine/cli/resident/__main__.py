@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
+from nsctl.engine.app.resident import load_libraries
 from nsctl.engine.resident import wire
 from nsctl.engine.resident.child import Server
 from nsctl.engine.resident.code import PACKAGE
@@ -51,11 +52,7 @@ def load() -> dict[str, str | None]:
             importlib.import_module(name)
     finally:
         os.environ.__class__ = kind
-    from nsctl.engine.runner.process import load_plumbum
-    from nsctl.hooks.lean import load_structlog
-
-    load_structlog()  # it asks about colours, for a console that nsctl does not have
-    load_plumbum()  # it copies all variables, and is made to forget them whenever it is used
+    load_libraries()
     return asked
 
 
