@@ -20,10 +20,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from nsctl.engine.lazy_imports import load_structlog
 from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepStarted
 from nsctl.hooks.apart import copy_is_missing, copy_name, read_copy, read_head
-from nsctl.hooks.lean import load_structlog
 from nsctl.hooks.logs import files_of, read_lines
 from nsctl.hooks.records import UNDOING, record_of
 from nsctl.hooks.spec import hookimpl

@@ -79,7 +79,10 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"os", "pathlib", "signal", "threading"}),
         "holds signals while steps run; two workers",
     ),
-    "nsctl.engine.lazy_imports": (frozenset({"importlib", "pathlib"}), "imports libraries without their heavy parts"),
+    "nsctl.engine.lazy_imports": (
+        frozenset({"importlib", "os", "pathlib", "plumbum"}),
+        "imports libraries without their heavy parts",
+    ),
     "nsctl.engine.host.setns": (
         frozenset({"_socket", "ctypes", "os"}),
         "setns(2), before Python 3.12 through libc; a namespace's cookie, by a socket in it",
@@ -107,7 +110,6 @@ SHELL: dict[str, tuple[frozenset[str], str]] = {
     "nsctl.hooks.apart": (frozenset({"os"}), "the head of the audit log, and its copy"),
     "nsctl.hooks.audit": (frozenset({"os"}), "reads the head of the audit log"),
     "nsctl.hooks.writer": (frozenset({"fcntl", "os"}), "appends to the audit log, and names the host in it"),
-    "nsctl.hooks.lean": (frozenset({"importlib"}), "imports structlog without its heavy parts"),
     "nsctl.hooks.logs": (frozenset({"os"}), "reads the audit log, and the rotated ones"),
     "nsctl.hooks.manager": (frozenset({"importlib", "os", "pathlib"}), "finds plugins by their entry points"),
     "nsctl.hooks.progress": (frozenset({"os"}), "asks whether there is a terminal"),

@@ -25,8 +25,8 @@ def prepare(context: AppContext) -> None:
 
 def load_libraries() -> None:
     """Load what commands import when they first need it."""
+    from nsctl.engine.lazy_imports import load_structlog
     from nsctl.engine.runner.process import load_plumbum
-    from nsctl.hooks.lean import load_structlog
 
     load_structlog()  # it asks about colours, for a console that nsctl does not have
     load_plumbum()  # it copies all variables, and is made to forget them whenever it is used

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nsctl.engine.lazy_imports import load_pathlib
+from nsctl.engine.lazy_imports import load_msgspec, load_pathlib
 from nsctl.engine.model.errors import Interrupted, NsctlError
 
 __all__ = ["main"]
@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         done = plain(words)
         if done is None:
+            load_msgspec()
             from nsctl.engine.cli.root import run
 
             done = run(words)

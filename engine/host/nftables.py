@@ -7,7 +7,6 @@ The layout of messages is that of linux/netfilter/nf_tables.h.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from struct import Struct
@@ -17,6 +16,7 @@ from nsctl.engine.host.firewall import TOOL_PATH
 from nsctl.engine.host.netlink import Netlink, attributes
 from nsctl.engine.kit.port_filter import FILTERED_PORTS
 from nsctl.engine.model.errors import NsctlError
+from nsctl.engine.model.hashing import sha256
 
 if TYPE_CHECKING:
     import socket
@@ -112,7 +112,7 @@ def read() -> BridgeTable | None:
         *(b"".join(r.get(n, b"-") for n in (2, 4)) for r in rules),  # as they stand in their chains
         *sorted(b"".join(s.get(n, b"-") for n in (2, 3, 4, 5)) for s in sets),
     ]
-    return BridgeTable(int.from_bytes(hashlib.sha256(b"\0".join(parts)).digest()[:_DIGEST]))
+    return BridgeTable(int.from_bytes(sha256(b"\0".join(parts)).digest()[:_DIGEST]))
 
 
 def _unreadable(error: OSError) -> NsctlError:

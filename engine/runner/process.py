@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nsctl.engine import lazy_imports
 from nsctl.engine.host.process import children, command_of
-from nsctl.engine.lazy_imports import import_without
 from nsctl.engine.model.commands import EXECUTE, NOT_EXECUTED, Command, Spawn, UndoCommand, argv_of
 from nsctl.engine.runner.result import Result
 from nsctl.engine.runner.tools import TOOL_PATH, find_tool, missing_tool
@@ -257,18 +257,7 @@ def _has_exited(pid: int) -> bool:
 
 def load_plumbum() -> Any:
     """Plumbum's local machine, which hands no variables on."""
-    # urllib.request (28 of plumbum's 43 ms) is for remote paths, which nsctl never has.
-    # platform.uname() would run `uname -p`, found by the user's own PATH, as root; plumbum takes the first item only.
-    import platform
-
-    known = platform.uname_result(*os.uname())
-    vars(known)["processor"] = ""
-    # Complete all the same: another thread may be importing something that asks (the progress display does).
-    uname, platform.uname = platform.uname, lambda: known
-    try:
-        machine = import_without("plumbum.machines.local", "urllib.request")
-    finally:
-        platform.uname = uname
+    machine = lazy_imports.load_plumbum()
     machine.local.env.clear()  # what is left here, plumbum hands to every command
     return machine
 

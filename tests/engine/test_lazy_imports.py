@@ -78,3 +78,45 @@ def test_many_threads_may_import_at_once() -> None:
         "print(len(found), len(set(map(id, found))), 'urllib.request' in sys.modules)"
     )
     assert python(body) == "8 1 False"
+
+
+def test_what_a_face_hands_on_is_the_real_thing_for_others() -> None:
+    body = (
+        "from nsctl.engine.lazy_imports import load_plumbum\nload_plumbum()\nimport plumbum\n"
+        "before = 'plumbum.machines.ssh_machine' in sys.modules\n"
+        "from plumbum import SshMachine, colors\nimport plumbum.machines\n"
+        "print(before, type(SshMachine).__name__, SshMachine is plumbum.machines.SshMachine, type(colors).__name__)\n"
+    )
+    assert python(body) == "False ABCMeta True StyleFactory"
+
+
+def test_what_a_library_took_and_did_not_load_works_when_it_is_used() -> None:
+    body = (
+        "from nsctl.engine.lazy_imports import load_plumbum\nlocal = load_plumbum().local\n"
+        "print('tempfile' in sys.modules)\nimport os\n"
+        "with local.tempdir() as place: print(os.path.isdir(place))\n"
+        "print(local['printf']['%s', 'x'](), local.path('/a b').as_uri(), local.which('sh').name)\n"
+    )
+    assert python(body) == "False\nTrue\nx file:///a%20b sh"
+
+
+def test_msgspec_without_backports_decodes_encodes_and_has_its_schemas() -> None:
+    body = (
+        "from nsctl.engine.lazy_imports import load_msgspec\nload_msgspec()\nimport msgspec, typing, uuid, platform\n"
+        "print([name for name in ('typing_extensions', 'msgspec.inspect', 'textwrap') if name in sys.modules])\n"
+        "class Row(msgspec.Struct):\n  name: str\n  who: typing.Annotated[int, msgspec.Meta(ge=0)] = 0\n"
+        "print(msgspec.json.decode(msgspec.json.encode(Row('a', 3)), type=Row))\n"
+        "print(msgspec.json.schema(Row)['$defs']['Row']['required'], msgspec.inspect.type_info(Row).cls is Row)\n"
+        "print(bool(platform.version()), msgspec.convert(str(uuid.UUID(int=7)), uuid.UUID) == uuid.UUID(int=7))\n"
+        "import typing_extensions\nprint(typing_extensions.Self is typing.Self)\n"
+    )
+    assert python(body) == "[]\nRow(name='a', who=3)\n['name'] True\nTrue True\nTrue"
+
+
+def test_nothing_asks_the_callers_path_what_machine_this_is() -> None:
+    body = (
+        "import os, subprocess\nfrom nsctl.engine.lazy_imports import load_plumbum, load_msgspec\n"
+        "def refuse(*args, **kwargs): raise AssertionError(args)\n"
+        "subprocess.check_output = os.popen = refuse\nload_msgspec(); load_plumbum()\nprint('done')"
+    )
+    assert python(body) == "done"

@@ -50,11 +50,10 @@ def main() -> None:
     for name in MODULES:
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
-    from nsctl.engine.lazy_imports import import_without
-    from nsctl.hooks.lean import load_structlog
+    from nsctl.engine.lazy_imports import load_plumbum, load_structlog
 
     load_structlog()
-    import_without("plumbum.machines.local", "urllib.request")
+    load_plumbum()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as server:

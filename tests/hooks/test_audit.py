@@ -535,7 +535,7 @@ def test_structlog_is_loaded_without_its_heavy_parts() -> None:
     heavy = ("asyncio", "rich", "structlog.dev", "pydantic", "urllib.request", "ssl", "concurrent.futures")
     code = (
         "import sys\n"
-        "from nsctl.hooks.lean import load_structlog\n"
+        "from nsctl.engine.lazy_imports import load_structlog\n"
         "structlog = load_structlog()\n"
         f"print([m for m in {heavy} if m in sys.modules])\n"
         "structlog.get_logger().info('by its defaults', number=7)\n"
@@ -551,7 +551,7 @@ def test_structlog_is_loaded_without_its_heavy_parts() -> None:
 
 def test_structlogs_methods_that_need_asyncio_still_find_it() -> None:
     code = (
-        "from nsctl.hooks.lean import load_structlog\n"
+        "from nsctl.engine.lazy_imports import load_structlog\n"
         "structlog = load_structlog()\n"
         "import asyncio\n"
         "asyncio.run(structlog.get_logger().ainfo('hello'))\n"
