@@ -20,6 +20,11 @@ __all__ = ["Drift", "Session"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nsctl.engine.executor import drift, session
+    # Each alone: who makes or takes down sandboxes does not load what compares and repairs.
+    if name == "Session":
+        from nsctl.engine.executor.session import Session
 
-    return session.Session if name == "Session" else drift.Drift
+        return Session
+    from nsctl.engine.executor.drift import Drift
+
+    return Drift

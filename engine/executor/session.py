@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nsctl.engine.executor import drift, orphans, recovery, repair, transaction
+from nsctl.engine.executor import recovery, transaction
 from nsctl.engine.executor.apply import interrupted
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.facts import facts_of
-from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.reading import Reading
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.host.kernel import Kernel
@@ -25,6 +25,9 @@ from nsctl.engine.store import Damaged, HalfDone, Journal, Lock, Others, Sandbox
 from nsctl.engine.store.files import HOST_DIR, ensure_ballast, ensure_private_dir
 from nsctl.engine.store.lock import LOCK_FD
 from nsctl.engine.store.others import register
+
+if TYPE_CHECKING:
+    from nsctl.engine.executor.drift import Drift
 
 __all__ = ["WATCH", "Session"]
 
@@ -256,7 +259,7 @@ class Session(Reading):
         transaction.down(self.ctx, every, operation=self.operation)
         return every
 
-    def check(self, names: Sequence[str] = (), *, again: bool = True) -> list[drift.Drift]:
+    def check(self, names: Sequence[str] = (), *, again: bool = True) -> list[Drift]:
         """
         What is not as it was made.
 
@@ -267,11 +270,15 @@ class Session(Reading):
         Raises:
             Invalid: There is no such sandbox.
         """
+        from nsctl.engine.executor import drift
+
         self._known(names)
         return drift.check(self.ctx, names, again=again)
 
     def guests(self, names: Sequence[str] = ()) -> list[str]:
         """What is not nsctl's, and would not outlive these sandboxes (all, if none is named): a line for each kind."""
+        from nsctl.engine.executor.guests import guests_of
+
         rows = self.ctx.journal.held_only_by(names or self.sandboxes())
         return guests_of(self.ctx, rows, {row.step.key for row in rows})
 
@@ -288,6 +295,8 @@ class Session(Reading):
             Invalid: There is no such sandbox.
             StepFailed: A step failed; what was mended before it stays.
         """
+        from nsctl.engine.executor import repair
+
         self._known(names)
         return repair.repair(self.ctx, names, dry_run=dry_run, operation=self.operation, ended=ended)
 
@@ -308,6 +317,8 @@ class Session(Reading):
             left, self.ctx.warnings[:] = self.ctx.left, []
             raise transaction.left_over("not everything could be undone", left)
         if scan_host:
+            from nsctl.engine.executor import orphans
+
             lines += orphans.scan(self.ctx, remove=yes)
         return lines
 
