@@ -61,7 +61,7 @@ def spoken(text: str) -> str:
     root = _as_root()
     if root == "nsctl" == program():
         return text
-    from nsctl.engine.cli.root import COMMANDS
+    from nsctl.engine.cli.commands import COMMANDS
 
     names = "|".join(map(re.escape, (*COMMANDS, "help", "--help", "--version")))
     commands = re.compile(rf"(?<![\w/.-])(sudo )?((?:[A-Z_]+=\S+ )*)nsctl (?=(?:-v )?({names})(?![\w-])([^;\n]*))")

@@ -11,6 +11,7 @@ from nsctl.engine.app.requests import DownRequest, Execution
 from nsctl.engine.cli import out
 from nsctl.engine.cli.command import NoBatch, StepTimeout
 from nsctl.engine.cli.complete import lab_files, sandbox_names
+from nsctl.engine.cli.taking_down import nothing, take_down
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_name
 
@@ -58,14 +59,7 @@ def down(
     if not ways:
         raise Invalid("which sandboxes?", hint="nsctl down NAME..., nsctl down --all, or nsctl down --file FILE")
     request = DownRequest(chosen, None if file is None else _source(file), every, force)
-    if dry_run:
-        return _show(context, request)
-    gone = app.down(context, request, how)
-    for name in gone:
-        out.done(f"{name} is down")
-    if not gone:
-        out.done(_nothing(request))
-    return 0
+    return _show(context, request) if dry_run else take_down(context, request, how)
 
 
 def _source(file: str) -> str:
@@ -74,16 +68,12 @@ def _source(file: str) -> str:
     return source_of(file)
 
 
-def _nothing(request: DownRequest) -> str:
-    return "nothing is up" if request.source is None else "nothing is up that this file made"
-
-
 def _show(context: AppContext, request: DownRequest) -> int:
     from nsctl.engine.planning.render import shell_of
 
     names, steps = app.plan_down(context, request)
     if not names:
-        out.done(_nothing(request))
+        out.done(nothing(request))
     going = {step.key for step in steps}
     for number, step in enumerate((step for step in steps if not step.is_claim), 1):
         undo = () if step.removed_with in going else step.undo

@@ -9,8 +9,8 @@ import typer
 
 from nsctl.engine.app import labs
 from nsctl.engine.cli import out
+from nsctl.engine.cli.common_options import RESERVED
 from nsctl.engine.cli.complete import choices
-from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.present import made_and_ended
 from nsctl.engine.labfiles import Difference, Lab
 from nsctl.engine.labfiles import schema as lab_schema

@@ -4,49 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from nsctl.engine.app.context import AppContext
 from nsctl.engine.cli import out
+from nsctl.engine.cli.common_options import RESERVED, SHORT, Common
 from nsctl.engine.cli.foreign_words import ALWAYS_SO, about_option
+from nsctl.engine.cli.loading import load
 from nsctl.engine.cli.mode_first import mode_first
-from nsctl.engine.cli.parameters import RESERVED, SHORT, Common, command_function
-from nsctl.engine.cli.root import Leaf
+from nsctl.engine.cli.parameters import command_function
+from nsctl.engine.cli.root import Leaf, words_after_dashes
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.mode import Mode
-from nsctl.engine.model.names import check_name, display
-from nsctl.engine.model.options import Field, fields_of, nearest
+from nsctl.engine.model.names import check_name
+from nsctl.engine.model.options import Field, fields_of
 from nsctl.hooks.manager import Plugins, entry_points
 
-__all__ = ["load", "mode_group"]
+__all__ = ["mode_group"]
 
 HELP = ("--help", "-h")
-Call = Callable[[Plugins, Mode, typer.Context, dict[str, Any]], int]
-
-
-def load(name: str) -> tuple[Plugins, Mode]:
-    """
-    A mode, and the plugins that have a say.
-
-    Raises:
-        Invalid: There is no such mode (the nearest is named), or its plugin is broken.
-    """
-    plugins = Plugins.load(name, reserved=RESERVED)
-    found = plugins.modes().get(name)
-    if found is not None:
-        return plugins, found.mode
-    for broken in plugins.broken:
-        if broken.name == name:
-            raise Invalid(f"mode '{name}' can't be used: {broken.reason}", hint=f"it came with {broken.distribution}")
-    known = [*plugins.modes(), *(p.name for p in entry_points() if p.built_in)]
-    meant = nearest(name, known)
-    listed = ", ".join(sorted(set(known)))
-    raise Invalid(
-        f"there is no mode '{display(name)}'", hint=f"did you mean '{meant}'?" if meant else f"the modes are: {listed}"
-    )
+Call = Callable[[AppContext, Plugins, Mode, tuple[str, ...], dict[str, Any]], int]
+"""What a group does: with the context, the plugins, the mode, what follows `--`, and the options that were given."""
 
 
 class Modes(TyperGroup):
@@ -92,8 +73,12 @@ class Modes(TyperGroup):
         app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
         text = mode.summary[:1].upper() + mode.summary[1:].rstrip(".") + "."
         example = f"For example: {mode.example}" if mode.example else ""
+
+        def does(ctx: typer.Context, given: dict[str, Any]) -> int:
+            return self.call(ctx.obj, plugins, mode, words_after_dashes(ctx), given)
+
         app.command(cmd_name, cls=Leaf, help=text, short_help=mode.summary, epilog=example)(
-            command_function(mode.options, self.common, partial(self.call, plugins, mode))
+            command_function(mode.options, self.common, does)
         )
         command = typer.main.get_command(app)
         command.own_heading = f"Mode {mode.name}"  # type: ignore[attr-defined]  # a Leaf's
@@ -150,7 +135,7 @@ def mode_group(name: str, text: str, common_type: type[Common], does: Call) -> t
         name: The group's name.
         text: What stands at the top of its help.
         common_type: The options that all modes have in it.
-        does: What is called with the plugins, the mode, the context and what was given.
+        does: What is called; see `Call`.
     """
     app = typer.Typer(
         name=name,

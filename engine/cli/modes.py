@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nsctl.engine.cli import out
+from nsctl.engine.cli.common_options import RESERVED
 from nsctl.engine.cli.complete import mode_names
-from nsctl.engine.cli.parameters import RESERVED
 from nsctl.engine.cli.tables import table
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display

@@ -1,14 +1,16 @@
 """
-The commands that people wait for most, in their plain forms, without typer: it takes longer to load than they run.
+The commands that people wait for most, in their plain forms, without typer: it takes longer to load than most run.
 
 What stands here has to mean what it means there: `tests/cli/test_plain.py` holds both side by side. Whatever is not
-one of these forms to the letter (an option, a wrong name, a word too many) is for typer to read, and to refuse.
+one of these forms to the letter (another option, a wrong name, a word too many) is for typer to read, and to refuse.
 """
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from nsctl.engine.lazy_imports import load_msgspec
 
 if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
@@ -55,7 +57,42 @@ def plain(words: list[str]) -> int | None:
             from nsctl.engine.cli.entering import enter
 
             done = enter(_context(words), name, (program, *rest))
+        case ["down", *names] if names and all(map(_is_name, names)):
+            done = _down(words, tuple(names))
+        case ["up" | "run" as command, mode, *rest] if _is_name(mode):
+            done = _make(words, command, mode, rest)
     return done
+
+
+def _down(words: list[str], names: tuple[str, ...]) -> int:
+    load_msgspec()
+    from nsctl.engine.app.requests import DownRequest, Execution
+    from nsctl.engine.cli.taking_down import take_down
+
+    return take_down(_context(words), DownRequest(names), Execution())
+
+
+def _make(words: list[str], command: str, name: str, rest: list[str]) -> int | None:
+    cut = rest.index("--") if "--" in rest else len(rest)
+    program = tuple(rest[cut + 1 :])
+    if not program and (cut < len(rest) or command == "run"):
+        return None  # which is refused, and not here
+    load_msgspec()
+    from nsctl.engine.cli import making
+    from nsctl.engine.cli.common_options import Common, UpCommon
+    from nsctl.engine.cli.loading import load
+    from nsctl.engine.cli.plain_options import plain_options
+    from nsctl.engine.model.errors import Invalid
+    from nsctl.engine.model.options import fields_of
+
+    context = _context(words)
+    try:
+        plugins, mode = load(name)
+    except Invalid:
+        return None
+    common, does = (UpCommon, making.up) if command == "up" else (Common, making.run)
+    given = plain_options(rest[:cut], [*fields_of(mode.options), *fields_of(common)])
+    return None if given is None else does(context, plugins, mode, program, given)
 
 
 def _is_name(word: str) -> bool:

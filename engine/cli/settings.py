@@ -9,7 +9,7 @@ from nsctl.engine.app.parsers import capabilities, check_capabilities, environme
 from nsctl.engine.app.settings import network_settings
 
 if TYPE_CHECKING:
-    from nsctl.engine.cli.parameters import Common
+    from nsctl.engine.cli.common_options import Common
 
 __all__ = ["of_command_line"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nsctl import __version__
-from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.cli.root import COMMANDS
+from nsctl.engine.cli.commands import COMMANDS
+from nsctl.engine.cli.common_options import UpCommon
 from nsctl.engine.model.options import fields_of
 from nsctl.engine.model.plan import Plan
 from nsctl.hooks.manager import Plugins

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from nsctl.engine.cli.commands import COMMANDS
 from nsctl.engine.cli.completion import SCRIPTS
-from nsctl.engine.cli.root import COMMANDS, Root
+from nsctl.engine.cli.root import Root
 from tests.cli.conftest import Nsctl
 from tests.lab import Lab
 

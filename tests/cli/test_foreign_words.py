@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import nsctl
+from nsctl.engine.cli.commands import COMMANDS
 from nsctl.engine.cli.foreign_words import ALWAYS_SO, OPTIONS, PREFIXES, about_command, about_option
 from nsctl.engine.cli.foreign_words import COMMANDS as FOREIGN
-from nsctl.engine.cli.root import COMMANDS
 from tests.cli.conftest import Nsctl
 from tests.docs.generated import modes, options_of
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from nsctl import Mode, opt
+from nsctl.engine.cli.commands import COMMANDS
+from nsctl.engine.cli.common_options import UpCommon
 from nsctl.engine.cli.groups import COMMAND_GROUPS, OPTION_GROUPS, grouped
-from nsctl.engine.cli.mode_group import load
-from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.cli.root import COMMANDS, command_of
+from nsctl.engine.cli.loading import load
+from nsctl.engine.cli.root import command_of
 from nsctl.engine.model.options import fields_of
 from nsctl.hooks.manager import LoadedMode, Plugins, entry_points
 from tests.cli.conftest import Nsctl

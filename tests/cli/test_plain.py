@@ -7,9 +7,19 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from nsctl.engine.cli.common_options import UpCommon
+from nsctl.engine.cli.loading import load
+from nsctl.engine.cli.parameters import command_function
+from nsctl.engine.cli.plain_options import plain_options
+from nsctl.engine.cli.root import Leaf
+from nsctl.engine.model.options import fields_of
 from tests.lab import ENVIRONMENT, Lab
 
 START = """
@@ -123,3 +133,121 @@ def test_without_root_and_with_a_wrong_place_it_is_the_same(inhabited: Lab, form
         ]
         one, other = (inhabited.run(a, env=ENVIRONMENT) for a in argv)
         assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
+
+
+WITHOUT_TYPER = 'sys.modules["typer"] = None'
+MADE = [
+    "up none --name a",
+    "up none",
+    "up bridge --name=b --isolate net",
+    "up bridge --subnet 10.7.0.0/24 --ip 10.7.0.9 --isolate=net -- sleep 1000",
+    "up none --name c --env A=1 --env B=2 -- sh -c 'echo $A $B >/dev/null; sleep 1000'",
+    "up none --privileged --no-batch --step-timeout 20s",
+    "up none --confirm 60s --name d",
+    "up none --dry-run --name e",
+    "up bridge --dry-run --format json --isolate net",
+    "up none -- /nosuch",
+    "up bridge --ip 10.7.0.300",
+    "up none --name Web",
+    "up none --isolate moon",
+    "up none --confirm soon",
+    "up none --format sh",
+    "up none --user nosuchuser -- true",
+    "up container --target nosuch",
+    "run none -- sh -c 'exit 7'",
+    "run none --isolate net --name r -- sh -c 'echo $HOSTNAME; pwd'",
+    "run bridge --isolate net -- ip -4 -o address show dev eth0",
+    "run none -- nosuchprogram",
+    "run none --workdir /nowhere -- true",
+    "down kept",
+    "down kept nosuch",
+    "down nosuch",
+    "down kept kept",
+]
+REFUSED = [
+    "up",
+    "up nosuch",
+    "up Web",
+    "up none --",
+    "up none word",
+    "up none --nosuch 1",
+    "up none --name",
+    "up none --name= ",
+    "up none --name -x",
+    "up none --name a --name b",
+    "up none --privileged=yes --name a",
+    "up none -e A=1 --dry-run",
+    "up --name a none --dry-run",
+    "up none --rm --dry-run",
+    "up bridge --no-nat --dry-run",
+    "up none --help",
+    "-v up none --name a",
+    "run none",
+    "run none --",
+    "run none --confirm 5s -- true",
+    "run --rm -it none -- true",
+    "down",
+    "down Web",
+    "down --all kept",
+    "down --dry-run kept",
+    "down -- kept",
+]
+
+
+@pytest.fixture(scope="module")
+def host(_labs: None) -> Iterator[Lab]:
+    with Lab() as lab:
+        keep(lab)
+        yield lab
+
+
+def keep(lab: Lab) -> str:
+    """A host with one sandbox on it, as `ls` shows it."""
+    lab.nsctl("down", "--all", check=True)
+    lab.nsctl("up", "none", "--name", "kept", "--isolate", "net", check=True)
+    return listed(lab)
+
+
+def listed(lab: Lab) -> str:
+    rows = (re.sub(r" +[0-9]+ +", " PID ", line) for line in lab.nsctl("ls").stdout.splitlines())
+    return re.sub(r"\([0-9]+s left\)", "", AGE.sub("", "\n".join(rows)))
+
+
+def made(lab: Lab, form: str, how: str) -> tuple[tuple[int, str, str], str]:
+    """What a command says and leaves, beside a sandbox that was there; the host is as it was again."""
+    found, left = said(lab, form, how), listed(lab)
+    if [line.split()[0] for line in left.splitlines()] != ["NAME", "kept"]:
+        keep(lab)
+    return found, left
+
+
+@pytest.mark.parametrize("form", MADE)
+def test_what_is_made_plainly_is_made_without_typer_as_with_it(host: Lab, form: str) -> None:
+    assert made(host, form, WITHOUT_TYPER) == made(host, form, FULLY)
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_what_is_not_written_plainly_is_made_or_refused_by_typer(host: Lab, form: str) -> None:
+    assert made(host, form, "") == made(host, form, FULLY)
+    assert "internal error" in said(host, form, WITHOUT_TYPER)[2]
+
+
+WORDS = (
+    "--name --name=a --name= a b --isolate net --env A=1 --env=B --privileged --dry-run --format json --dns --ip "
+    "--ip=10.7.0.9 --no-nat --subnet -e -u -h --help -v --rm word --no-privileged --privileged=1 - --- --=x"
+).split()
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from([*WORDS, ""]), max_size=7))
+def test_options_are_read_as_typer_reads_them_or_left_to_it(words: list[str]) -> None:
+    _, mode = load("bridge")
+    plainly = plain_options(words, [*fields_of(mode.options), *fields_of(UpCommon)])
+    if plainly is None:
+        return
+    read: list[dict[str, Any]] = []
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command("bridge", cls=Leaf)(command_function(mode.options, UpCommon, lambda _, found: read.append(found)))
+    typer.main.get_command(app).main(words, prog_name="nsctl", standalone_mode=False)
+    assert read == [plainly]
+    assert list(read[0]) == list(plainly)

@@ -14,8 +14,9 @@ from typing import Any
 import nsctl
 from nsctl.engine import kit
 from nsctl.engine.cli import foreign_words as foreign
-from nsctl.engine.cli.parameters import RESERVED, SHORT, UpCommon
-from nsctl.engine.cli.root import COMMANDS, command_of
+from nsctl.engine.cli.commands import COMMANDS
+from nsctl.engine.cli.common_options import RESERVED, SHORT, UpCommon
+from nsctl.engine.cli.root import command_of
 from nsctl.engine.model import facts
 from nsctl.engine.model.effects import EFFECTS
 from nsctl.engine.model.options import Field, fields_of

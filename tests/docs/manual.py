@@ -15,8 +15,9 @@ from typing import Any
 import typer
 
 import nsctl
+from nsctl.engine.cli.commands import COMMANDS
 from nsctl.engine.cli.groups import COMMAND_GROUPS, OPTION_GROUPS, OTHER_COMMANDS, OTHER_OPTIONS, grouped
-from nsctl.engine.cli.root import COMMANDS, EPILOG, HELP, root_command
+from nsctl.engine.cli.root import EPILOG, HELP, root_command
 from tests.docs.generated import command, modes
 from tests.docs.pages import ROOT
 

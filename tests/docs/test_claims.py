@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import nsctl
+from nsctl.engine.cli.commands import COMMANDS
+from nsctl.engine.cli.common_options import UpCommon
 from nsctl.engine.cli.foreign_words import ALWAYS_SO
-from nsctl.engine.cli.parameters import UpCommon
-from nsctl.engine.cli.root import COMMANDS, HELP
+from nsctl.engine.cli.root import HELP
 from nsctl.engine.model.options import fields_of
 from tests.docs.generated import modes, options_of
 from tests.docs.pages import PAGES, ROOT, anchor, blocks, headings, links, name_of, prose

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from nsctl.engine.cli.root import COMMANDS
+from nsctl.engine.cli.commands import COMMANDS
 from tests.docs.generated import command, modes
 from tests.docs.manual import FOLDER, pages
 

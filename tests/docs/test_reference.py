@@ -11,7 +11,7 @@ import pytest
 
 from nsctl.engine import cli
 from nsctl.engine.cli import log, maintenance
-from nsctl.engine.cli.root import COMMANDS
+from nsctl.engine.cli.commands import COMMANDS
 from nsctl.engine.labfiles.file import COMMON
 from nsctl.engine.model import errors
 from tests.docs.generated import SECTIONS, hooks, modes, regenerated, sections_in

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from nsctl import Facts, Plan, Refused, Request
-from nsctl.engine.cli.parameters import RESERVED
+from nsctl.engine.cli.common_options import RESERVED
 from nsctl.engine.model.options import from_strings
 from nsctl.engine.planning.planner import plan
 from nsctl.hooks.manager import EntryPoint, Plugins
