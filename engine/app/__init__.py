@@ -155,7 +155,9 @@ def plan_up(ctx: AppContext, request: UpRequest, plugins: Plugins) -> Planned:
     with ctx.open_readonly() as session:
         facts = ctx.facts(session)
         plan = plan_of(ctx, with_free_name(ctx, session, request, facts), facts, plugins)
-    return Planned(plan, facts, forecast_promises([plan], facts, facts.steps))
+        # While the store is open: the facts read it when they are asked.
+        present = frozenset(step.key for step in plan.steps if step.key in facts.steps)
+        return Planned(plan, present, forecast_promises([plan], facts, present))
 
 
 def _up_already(session: Session, row: SandboxRow, request: UpRequest) -> Up:

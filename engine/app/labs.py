@@ -162,7 +162,8 @@ def plan(ctx: AppContext, lab: Lab, source: str, plugins: Plugins) -> PlannedLab
             facts = session.facts(without=[*going, *(n for n in session.sandboxes() if n not in up)])
             undone = session.plan_down(going, force=True) if going else []
         plans = _plans(ctx, lab, change, facts, plugins)
-    return PlannedLab(change, plans, undone, forecast_promises([one.plan for one in plans], facts, _present(plans)))
+        lacking = forecast_promises([one.plan for one in plans], facts, _present(plans))
+        return PlannedLab(change, plans, undone, lacking)
 
 
 def undo_commands(steps: Sequence[Step]) -> list[AnyCommand]:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nsctl.engine.model.diagnostics import Diagnostic
-    from nsctl.engine.model.facts import Facts
     from nsctl.engine.model.mode import Mode, Request
     from nsctl.engine.model.plan import Plan
     from nsctl.engine.store import SandboxRow
@@ -74,12 +73,12 @@ class Planned(NamedTuple):
 
     Args:
         plan: The plan.
-        facts: The facts that it was made from; the keys of the steps in place are among them.
+        present: The keys of its steps that are in place already.
         diagnostics: What the sandbox would lack of what it is promised.
     """
 
     plan: Plan
-    facts: Facts
+    present: frozenset[str]
     diagnostics: tuple[Diagnostic, ...]
 
 

@@ -96,7 +96,7 @@ def _show(context: AppContext, plugins: Plugins, request: UpRequest, form: str |
 
     planned = app.plan_up(context, request, plugins)
     shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"]
-    out.data(shown(planned.plan, planned.facts.steps).removesuffix("\n"), exact=form == "sh")
+    out.data(shown(planned.plan, planned.present).removesuffix("\n"), exact=form == "sh")
     for diagnostic in planned.diagnostics:
         out.diagnostic(diagnostic)
     return 0

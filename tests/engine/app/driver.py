@@ -102,7 +102,8 @@ def call_plan_up(
 ) -> Any:
     request, plugins = asked(mode, name, options or {}, more)
     planned = app.plan_up(ctx, request, plugins)
-    return {"plan": planned.plan.to_json(), "diagnostics": plain(planned.diagnostics)}
+    present = sorted(planned.present)
+    return {"plan": planned.plan.to_json(), "present": present, "diagnostics": plain(planned.diagnostics)}
 
 
 def call_down(ctx: AppContext, **request: Any) -> Any:

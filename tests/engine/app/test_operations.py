@@ -93,6 +93,14 @@ def test_a_plan_is_what_apply_carries_out(service: Service, lab: Lab) -> None:
     assert (again.error, again.hint) == ("Conflict", "take it down first: nsctl down web")
 
 
+def test_a_plan_says_what_is_in_place_already(service: Service) -> None:
+    assert service("plan_up", **WEB)["present"] == []
+    shared = {step for step in service("up", **WEB)["steps"] if step == "link/nsbr0"}
+    planned = service("plan_up", **BRIDGE, name="db")
+    assert shared <= set(planned["present"]) < {step["key"] for step in planned["plan"]["steps"]}
+    assert shared == {"link/nsbr0"}
+
+
 def test_down_of_nothing_named_takes_nothing_down(service: Service) -> None:
     service("up", mode="none", name="a")
     assert service("down") == []
