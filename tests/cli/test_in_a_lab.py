@@ -94,7 +94,7 @@ def test_ls_and_inspect_tell_what_is_up(lab: Lab) -> None:
     full = json.loads(lab.nsctl("inspect", "-v", "web", check=True).stdout)
     assert full | {"steps": [], "age_seconds": 0} == found | {"steps": [], "age_seconds": 0}
     assert [s["key"] for s in full["steps"]] == [s["key"] for s in found["steps"]]
-    assert all(s["undo"] or "no_undo" in s for s in full["steps"])
+    assert all("do" not in s or {"undo", "removed_with", "no_undo"} & s.keys() for s in full["steps"])
     assert found["pid"] == int(row.split()[4])
     assert (found["gateway"], found["command"]) == ("10.0.3.1", ["sleep", "3600"])
     assert found["isolate"] == list(NAMESPACES)
