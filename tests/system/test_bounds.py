@@ -7,6 +7,8 @@ import pytest
 from tests.lab import Lab, assert_back, snapshot
 from tests.system.support import down, inside, said, unchanged, up
 
+pytestmark = pytest.mark.warm
+
 KINDS = ("mount,ipc,pid,uts,net", "uts,net", "net")
 OWN = ("/run/nsctl", "/run/netns", "/var/log/nsctl")
 ELSEWHERE = {"NSCTL_STATE_DIR": "/run/far/state", "NSCTL_AUDIT_LOG": "/var/log/far/trail.jsonl"}

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.lab import INTERNET, INTERNET_ADDRESS, Lab, ask_tcp, tcp_server
 from tests.system.support import inside, refused, unchanged, up
+
+pytestmark = pytest.mark.warm
 
 
 def link(lab: Lab, name: str, netns: str | None = None) -> Any:

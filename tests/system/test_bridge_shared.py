@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab import (
     INTERNET,
     INTERNET_ADDRESS,
@@ -14,6 +16,8 @@ from tests.lab import (
     tcp_server,
 )
 from tests.system.support import data, down, refused, up
+
+pytestmark = pytest.mark.warm
 
 SUBNET = ("--subnet", "10.0.3.0/24")
 

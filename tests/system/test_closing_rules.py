@@ -10,7 +10,7 @@ from tests.lab import INTERNET, INTERNET_ADDRESS, Lab, ask_tcp, assert_back, nee
 from tests.system.support import down, said, up
 from tests.system.test_identity import switch
 
-pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 RHEL = """\

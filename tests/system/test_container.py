@@ -23,6 +23,8 @@ from tests.system.support import (
     up,
 )
 
+pytestmark = pytest.mark.warm
+
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 PROBE = ("container", "--name", "probe", "--target", "web")
 

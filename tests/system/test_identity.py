@@ -10,7 +10,7 @@ from nsctl.engine.testing.snapshot import assert_back
 from tests.lab import Lab, needs, snapshot
 from tests.system.support import down, eventually, up
 
-pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 NET = ("--subnet", "10.0.3.0/24")
 FORWARDING = "/proc/sys/net/ipv4/conf/{}/forwarding"

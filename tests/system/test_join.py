@@ -10,6 +10,8 @@ import pytest
 from tests.lab import INTERNET, INTERNET_ADDRESS, Lab, ask_tcp, assert_back, shim, snapshot, tcp_server
 from tests.system.support import data, down, inside, inspect, refused, said, unchanged, up
 
+pytestmark = pytest.mark.warm
+
 LAN = """\
 link set dev eth0 address 02:00:00:00:00:01
 link add name br0 address 52:54:00:00:00:01 type bridge

@@ -9,6 +9,8 @@ import pytest
 from tests.lab import INTERNET_ADDRESS, Lab
 from tests.system.support import data, down, inspect, refused, said, unchanged, up
 
+pytestmark = pytest.mark.warm
+
 
 def reaches(lab: Lab, name: str, address: str) -> bool:
     return lab.nsctl("exec", name, "--", "ping", "-c1", "-W2", address).returncode == 0

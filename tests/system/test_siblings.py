@@ -19,7 +19,7 @@ from tests.system.test_network import python
 from tests.system.test_refusals import cover
 from tests.system.test_stores import OTHER
 
-pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables", "nft")]
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables", "nft"), pytest.mark.warm]
 
 SUBNET = ("--subnet", "10.0.3.0/24")
 WEB, DB, THIRD = "10.0.3.2", "10.0.3.3", "10.0.3.4"
