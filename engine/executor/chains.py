@@ -88,10 +88,9 @@ class OwnRules:
 
     def reordered(self, step: Step, backend: str = "") -> Step | None:
         """The chain's step, to put its misplaced rules at the head, all at once; None where there are none."""
-        misplaced = self.misplaced(step, backend)
-        if not misplaced or not isinstance(step.effect, ChainIs):
-            return None
         effect = step.effect
+        if not isinstance(effect, ChainIs) or not (misplaced := self.misplaced(step, backend)):
+            return None
         first = next(iter(misplaced.values())).do
         if not isinstance(first, Rule):
             return None

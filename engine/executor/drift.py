@@ -13,7 +13,7 @@ from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.late_zones import late_zones
 from nsctl.engine.executor.own_files import stale
 from nsctl.engine.executor.wiring import Wiring
-from nsctl.engine.model.effect import ChainIs, State
+from nsctl.engine.model.effect import ChainIs, RuleTagged, State
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.progress import DONE
 from nsctl.engine.store import SandboxRow, StepRow
@@ -88,6 +88,8 @@ def _in_own_chains(ctx: Context, rows: Sequence[StepRow]) -> Iterator[Drift]:
     own, jumps = OwnRules(ctx, (row.step for row in rows)), Jumps(ctx)
     for row in rows:
         step, backend = row.step, row.tools.get("iptables", "")
+        if not isinstance(step.effect, ChainIs | RuleTagged):
+            continue
         if isinstance(step.effect, ChainIs):
             for spec in own.strange(step, backend):
                 found = f"a rule that is not nsctl's: {' '.join(spec)}"

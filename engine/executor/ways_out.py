@@ -44,8 +44,10 @@ def ways_out(
         backend = ""  # rules of two are not mixed
         steps = list({step.key: step for owner in with_gateway for step in made[owner]}.values())
     else:
-        holders = with_gateway if names else ()
-        held = [row for kind in _KINDS for row in ctx.journal.steps_like(kind, holders)]
+        if names:
+            held = [row for kind in _KINDS for row in ctx.journal.steps_like(kind, with_gateway)]
+        else:  # who asks for all has read all
+            held = [row for row in ctx.journal.steps() if row.step.key.startswith(_KINDS)]
         backend = next((b for row in held if (b := row.tools.get("iptables", ""))), "")
         steps = [row.step for row in held]
     promises = promises_of(steps)

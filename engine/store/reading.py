@@ -117,7 +117,8 @@ class Records(Sandboxes):
     def steps_like(self, beginning: str, names: Collection[str] = ()) -> list[StepRow]:
         """Those of them whose keys begin so."""
         if not names and (self._every is not None or not beginning):  # a look at everything asks several times
-            return [row for row in self._all_steps() if row.step.key.startswith(beginning)]
+            rows = self._all_steps()
+            return [row for row in rows if row.step.key.startswith(beginning)] if beginning else list(rows)
         which, values = "WHERE substr(key, 1, ?) = ?", (len(beginning), beginning)
         if not names:
             return list(self._steps(f"{which} ORDER BY seq", values))
