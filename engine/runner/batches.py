@@ -71,7 +71,7 @@ def undo_items(steps: Sequence[Step], going: Container[str] | None = None) -> li
         for needed in s.after or ():
             if needed in waits:
                 waits[needed] |= before
-        barrier = barrier or s.after is None
+        barrier = barrier or (s.after is None and s.do is not None)  # a claim takes no time
         if commands:
             after = None if barrier else frozenset(waits[s.key])
             items.extend(BatchItem(s.key, typed(c), after) for c in commands)

@@ -461,3 +461,11 @@ def test_a_thousand_sandboxes_are_a_handful_of_runs_and_one_for_each_namespace()
     assert len(runs) == 1001
     assert len(runs[0].items) == 2001
     assert [run.after for run in runs[1:]] == [{0}] * 1000
+
+
+def test_a_claim_between_two_undos_holds_up_neither() -> None:
+    # Else a thousand cables would be taken away one by one, and not at once.
+    undo = (Command(("ip", "link", "del", "dev", "x")),)
+    cables = [Step(f"link/{n}", "", Command(("ip", "link")), undo, after=()) for n in range(3)]
+    steps = [step for n, cable in enumerate(cables) for step in (Step(f"claim/address/{n}", "", None), cable)]
+    assert [item.after for item in undo_items(list(reversed(steps)))] == [frozenset()] * 3
