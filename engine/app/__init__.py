@@ -132,7 +132,7 @@ def with_free_name(ctx: AppContext, session: Session | None, request: UpRequest,
     """The request with a name that is free, where none was chosen."""
     if request.named:
         return request
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from nsctl.engine.app.free_names import first_free, names_in_use
     from nsctl.engine.model.names import check_name

@@ -8,8 +8,8 @@ has no effect of its own and would be undone by a command can't be told, and so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context, new_transaction_id
@@ -28,19 +28,13 @@ from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.store import Damaged, SandboxRow, Unwritable
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["adopt"]
 
 _SHOWN = 3
 """Faults that a refusal names."""
 
 
-@dataclass(slots=True)
-class Stock:
+class Stock(Struct):
     """
     What of the plans is there.
 
@@ -51,8 +45,8 @@ class Stock:
     """
 
     pending: Pending
-    absent: dict[str, str] = field(default_factory=dict)
-    wrong: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = {}
+    wrong: dict[str, str] = {}
 
 
 def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -> list[SandboxRow]:

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import field
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.host.kernel import Kernel
@@ -18,16 +18,10 @@ from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, Others, StepRow
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["Context", "boot_time", "inits_of", "new_transaction_id"]
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """
     Everything that one locked session works with.
 
@@ -54,11 +48,11 @@ class Context:
     signals: HeldSignals
     others: Others
     fuse: bool = True
-    warnings: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    begun: set[str] = field(default_factory=set)
+    warnings: list[str] = []
+    left: list[str] = []
+    begun: set[str] = set()
     looked: list[tuple[StepRow, Observation | None]] | None = None
-    identities: dict[str, dict[str, int]] = field(default_factory=dict)
+    identities: dict[str, dict[str, int]] = {}
 
     @contextmanager
     def undoing(self, *, best_effort: bool = True) -> Iterator[None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nsctl.engine.executor import confirm_timer, decide
 from nsctl.engine.executor.chains import OwnRules
@@ -18,16 +19,10 @@ from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.progress import DONE
 from nsctl.engine.store import SandboxRow, StepRow
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["Drift", "check", "chosen", "observations"]
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """
     Something is not as it was made.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace as with_fields
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec.structs import replace as with_fields
 
 from nsctl.engine.executor.inventory import described
 from nsctl.engine.host.facts import gather

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import field
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nsctl.engine.executor import decide
 from nsctl.engine.executor.chains import OwnRules
@@ -21,16 +21,10 @@ from nsctl.engine.model.progress import INTENT
 from nsctl.engine.runner import find_tool, iptables_backend, missing_tool
 from nsctl.engine.store import StepRow, can_be_shared
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["Pending", "gather", "keep_adopted", "may_adopt", "prepare"]
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """
     What several plans amount to, once what is there already is taken out.
 
@@ -42,11 +36,11 @@ class Pending:
         adopted: What another store of this host has made already, and both hold from now on.
     """
 
-    new: list[Step] = field(default_factory=list)
-    mend: list[Step] = field(default_factory=list)
-    held: list[tuple[str, str]] = field(default_factory=list)
-    rows: dict[str, StepRow] = field(default_factory=dict)
-    adopted: list[StepRow] = field(default_factory=list)
+    new: list[Step] = []
+    mend: list[Step] = []
+    held: list[tuple[str, str]] = []
+    rows: dict[str, StepRow] = {}
+    adopted: list[StepRow] = []
 
     def adopt(self, rows: Sequence[StepRow]) -> None:
         """Hold, too, what another store has made; who lets go last undoes it."""

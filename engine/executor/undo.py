@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from nsctl.engine.executor import confirm_timer, decide
@@ -33,11 +33,6 @@ from nsctl.engine.model.plan import Step
 from nsctl.engine.runner.carry_out import Waiting
 from nsctl.engine.runner.perform import Outcome
 from nsctl.engine.store.rows import INTENT, STARTED, StepRow
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Undone", "tear_down", "undo_rows"]
 
@@ -64,8 +59,7 @@ FEW = 1000
 """Steps of which the events come in the order of undoing; of more, they come as they are known."""
 
 
-@dataclass(slots=True)
-class Undone:
+class Undone(Struct):
     """
     What came of undoing.
 
@@ -73,7 +67,7 @@ class Undone:
         left: The steps that could not be undone, with the reason.
     """
 
-    left: list[tuple[StepRow, str]] = field(default_factory=list)
+    left: list[tuple[StepRow, str]] = []
 
     @property
     def lines(self) -> list[str]:

@@ -7,18 +7,13 @@ what was read for the effects anyway.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from msgspec import Struct
 
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.link import inner_end
 from nsctl.engine.model.commands import Ip
 from nsctl.engine.model.effect import AddrOn, LinkIs, LinkUp
 from nsctl.engine.model.plan import Step
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Fault", "Wiring"]
 
@@ -27,8 +22,7 @@ _DISABLED, _FORWARDING = 0, 3
 _HOST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """
     Something that is not as it was when the step was done.
 

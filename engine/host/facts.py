@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from nsctl.engine.host import firewall, nftables, process
 from nsctl.engine.host.content import sysctl

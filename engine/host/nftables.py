@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nsctl.engine.host.firewall import TOOL_PATH
 from nsctl.engine.host.netlink import Netlink, attributes
 from nsctl.engine.kit.port_filter import FILTERED_PORTS
@@ -20,9 +22,6 @@ from nsctl.engine.model.hashing import sha256
 
 if TYPE_CHECKING:
     import socket
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["BridgeTable", "Entry", "read", "why_lacking"]
 
@@ -43,8 +42,7 @@ _GZIP = 31
 _DIGEST = 6  # bytes: JSON's numbers hold no more
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """
     What the sets have of a port.
 

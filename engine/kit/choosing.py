@@ -6,9 +6,8 @@ It is meant by a name, a bridge, a subnet, or an address of it; without any of t
 
 from __future__ import annotations
 
-from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from nsctl.engine.kit.claims import claimed
 from nsctl.engine.kit.networks import free_bridge, is_internal, network_named, unnamed_network
@@ -18,19 +17,13 @@ from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname, check_network, network_bridge
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["Asked", "Network", "choose_network"]
 
 PORTS = 1023
 """The most ports a bridge of the kernel's has (BR_MAX_PORTS - 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """
     What is asked for; None where it may be anything.
 
@@ -51,12 +44,11 @@ class Asked:
     gateway: IPv4Address | None = None
     ip: IPv4Address | None = None
     mtu: int | None = None
-    internal: bool = field(default=False)
-    allow_overlap: bool = field(default=False)
+    internal: bool = False
+    allow_overlap: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """
     What the sandboxes on a bridge share.
 

@@ -7,8 +7,8 @@ whoever runs it to say.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import TYPE_CHECKING
 
 from nsctl.engine.kit.choosing import PORTS
 from nsctl.engine.kit.claims import claimed
@@ -16,11 +16,6 @@ from nsctl.engine.kit.subnets import check_subnet, host_addresses
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts, Link
 from nsctl.engine.model.names import check_ifname, derived_mac, display
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Joined", "choose_joined"]
 

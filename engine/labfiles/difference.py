@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from nsctl.engine.labfiles.file import Lab, Wanted
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.planning.comparison import Made, differences
 from nsctl.engine.planning.sharing import Sharing
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["STDIN", "Difference", "Present", "compare"]
 
@@ -33,8 +29,7 @@ class Present(Made, Protocol):
     confirm_by: float | None
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(Struct):
     """
     What `apply` has to do.
 
@@ -45,10 +40,10 @@ class Difference:
         same: Sandboxes that are left as they are.
     """
 
-    new: list[Wanted] = field(default_factory=list)
-    changed: list[tuple[Wanted, str]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    same: list[str] = field(default_factory=list)
+    new: list[Wanted] = []
+    changed: list[tuple[Wanted, str]] = []
+    gone: list[str] = []
+    same: list[str] = []
 
     @property
     def nothing(self) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct
 
 from nsctl.engine.labfiles.text import Source
 from nsctl.engine.model.errors import Invalid
@@ -20,11 +21,6 @@ from nsctl.engine.model.names import check_name, display, said_by
 from nsctl.engine.model.options import check_plain, fields_of, from_plain, nearest, to_plain
 from nsctl.engine.model.plan import NAMESPACES
 from nsctl.engine.planning.sharing import in_order
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["COMMON", "COUNT_MAX", "Lab", "Wanted", "read_lab"]
 
@@ -60,8 +56,7 @@ SANDBOXES_MAX = 10_000
 """In one file; one network namespace and a dozen steps each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """
     A sandbox that the file wants.
 
@@ -84,8 +79,7 @@ class Wanted:
         return chosen.partition("/")[0] if isinstance(chosen, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lab:
+class Lab(Struct, frozen=True):
     """
     A lab file.
 
@@ -95,7 +89,7 @@ class Lab:
     """
 
     source: Source
-    sandboxes: tuple[Wanted, ...] = field(default=())
+    sandboxes: tuple[Wanted, ...] = ()
 
 
 def read_lab(
@@ -153,8 +147,7 @@ def _tables(source: Source, kind: str) -> dict[str, dict[str, Any]]:
     return tables
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """
     Reads the tables of a file, networks first.
 
@@ -166,7 +159,7 @@ class _Reader:
     mode_of: Callable[[str], Mode | None]
     modes: Callable[[], list[str]]
     settings_of: Callable[[Mapping[str, Any]], dict[str, Any]]
-    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    networks: dict[str, dict[str, Any]] = {}
 
     def read_network(self, name: str, table: dict[str, Any]) -> None:
         """A network, which is checked whether or not a sandbox names it."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from msgspec import Struct
 
 from nsctl.engine.model.plan import Step
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Event", "PlanFinished", "PlanStarted", "StepDone", "StepFailed", "StepStarted", "StepUndone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """
     The common part.
 
@@ -28,8 +22,7 @@ class Event:
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStarted(Event):
+class PlanStarted(Event, frozen=True):
     """
     The steps are in the journal; nothing has run.
 
@@ -46,8 +39,7 @@ class PlanStarted(Event):
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted(Event):
+class StepStarted(Event, frozen=True):
     """A step is about to run, for the progress display."""
 
     step: Step
@@ -55,8 +47,7 @@ class StepStarted(Event):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone(Event):
+class StepDone(Event, frozen=True):
     """
     A step is done, or was in place already.
 
@@ -77,8 +68,7 @@ class StepDone(Event):
     stderr: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepFailed(Event):
+class StepFailed(Event, frozen=True):
     """
     A step failed.
 
@@ -95,8 +85,7 @@ class StepFailed(Event):
     duration: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class StepUndone(Event):
+class StepUndone(Event, frozen=True):
     """
     A step's result is gone, or its undo failed.
 
@@ -113,8 +102,7 @@ class StepUndone(Event):
     duration: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFinished(Event):
+class PlanFinished(Event, frozen=True):
     """
     The end.
 

@@ -8,24 +8,18 @@ The mappings may be lazy (the probe reads a link or a sysctl when it is asked fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from ipaddress import IPv4Interface, IPv4Network
-from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nsctl.engine.model.claims import Claims
 from nsctl.engine.model.places import HIDDEN, HOST_DIR
 from nsctl.engine.model.plan import Step
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["HIDDEN", "HOST_DIR", "Facts", "Firewall", "Link", "Process", "Route", "Sandbox"]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """
     A link of the host.
 
@@ -50,8 +44,7 @@ class Link:
     group: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """
     An IPv4 route of the host's.
 
@@ -70,8 +63,7 @@ class Route:
     mtu: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """
     A process that a `container` sandbox wants to join.
 
@@ -87,8 +79,7 @@ class Process:
     netns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Firewall:
+class Firewall(Struct, frozen=True):
     """
     Which iptables the host uses.
 
@@ -104,13 +95,12 @@ class Firewall:
 
     backend: str = "nft"
     mixed: str = ""
-    chains: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
-    policies: Mapping[str, str] = field(default_factory=dict)
-    managers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    chains: Mapping[str, Sequence[tuple[str, ...]]] = {}
+    policies: Mapping[str, str] = {}
+    managers: Mapping[str, Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True):
     """
     A sandbox that is up.
 
@@ -128,7 +118,7 @@ class Sandbox:
 
     name: str
     mode: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = {}
     addresses: tuple[str, ...] = ()
     network: str | None = None
     netns: bool = True
@@ -137,8 +127,7 @@ class Sandbox:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """
     What modes may know of the host.
 
@@ -169,24 +158,24 @@ class Facts:
         resolv_conf: The content a sandbox should see as /etc/resolv.conf, None where the host has none.
     """
 
-    links: Mapping[str, Link] = field(default_factory=dict)
+    links: Mapping[str, Link] = {}
     routes: tuple[Route, ...] = ()
     uplinks: tuple[str, ...] = ()
     route_mtu: int | None = None
     outer: tuple[str, ...] = ()
     way_back: tuple[Step, ...] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = {}
     netns: frozenset[str] = frozenset()
-    sandboxes: Mapping[str, Sandbox] = field(default_factory=dict)
-    steps: Mapping[str, Step] = field(default_factory=dict)
-    networks: Mapping[str, IPv4Interface] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    claims: Claims = field(default_factory=dict)
+    sandboxes: Mapping[str, Sandbox] = {}
+    steps: Mapping[str, Step] = {}
+    networks: Mapping[str, IPv4Interface] = {}
+    names: Mapping[str, str] = {}
+    claims: Claims = {}
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
-    fixed_macs: Mapping[str, bool] = field(default_factory=dict)
-    processes: Mapping[int, Process] = field(default_factory=dict)
+    fixed_macs: Mapping[str, bool] = {}
+    processes: Mapping[int, Process] = {}
     firewall: Firewall = field(default_factory=Firewall)
-    lacks: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = {}
     state_dir: str = HOST_DIR
     hidden: tuple[str, ...] = HIDDEN
     hosts: str = "127.0.0.1\tlocalhost\n"

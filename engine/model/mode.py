@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct
 
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.plan import NAMESPACES, Step
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
 
 __all__ = ["Mode", "Request", "Steps", "opt"]
 
@@ -20,8 +17,7 @@ Steps = Iterable["Step | Iterable[Step] | None"]
 """What a mode yields: steps, tuples of steps, and None where there is nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """
     What the user asked a mode for.
 
@@ -37,11 +33,10 @@ class Request:
     options: Any
     isolate: tuple[str, ...] = NAMESPACES
     command: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """
     A mode.
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
+from msgspec import Struct
 
 __all__ = ["Identity", "Known", "Observation", "State", "absent", "foreign", "ours"]
 
@@ -27,8 +24,7 @@ class State(Enum):
     """Something else is in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """
     What was found where an effect should be.
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Interface
 from typing import TypeVar, cast
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING

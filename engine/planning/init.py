@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
+
+from msgspec.structs import replace
 
 from nsctl.engine.kit.process import sandbox_dir
 from nsctl.engine.model.facts import HOST_DIR, Facts

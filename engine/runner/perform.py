@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
-from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nsctl.engine.model.commands import Spawn, argv_of
 from nsctl.engine.runner.batch import Batch, BatchItem, Spawned, TextBatch, Writes
@@ -12,19 +12,13 @@ from nsctl.engine.runner.process import Runner
 from nsctl.engine.runner.result import Result
 from nsctl.engine.runner.writes import performing
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["Outcome", "perform_batch"]
 
 _PER_ITEM = 0.1
 """Seconds more for each item of a batch: many lines may take longer than one."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """
     Result of a batch.
 
@@ -38,7 +32,7 @@ class Outcome:
     """
 
     batch: Batch
-    done: list[BatchItem] = field(default_factory=list)
+    done: list[BatchItem] = []
     failed: BatchItem | None = None
     guessed: bool = False
     result: Result = field(default_factory=lambda: Result(0))

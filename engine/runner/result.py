@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
+from msgspec import Struct
 
 __all__ = ["Result"]
 
 
-@dataclass(slots=True)
-class Result:
+class Result(Struct):
     """
     What came of a command.
 

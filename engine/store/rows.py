@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct
 
 from nsctl.engine.model.plan import Step
 from nsctl.engine.model.progress import DONE, INTENT, STARTED
 from nsctl.engine.store.sandboxes import SandboxRow
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass
-else:
-    from nsctl.engine.model.values import dataclass
-
 __all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "StepRow", "Transaction"]
 
 
-@dataclass(slots=True)
-class StepRow:
+class StepRow(Struct):
     """
     A step in the journal.
 
@@ -34,11 +29,10 @@ class StepRow:
     step: Step
     state: str = INTENT
     identity: dict[str, int] | None = None
-    tools: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = {}
 
 
-@dataclass(slots=True)
-class Transaction:
+class Transaction(Struct):
     """
     What is under way; there is at most one, since the lock is exclusive.
 
@@ -48,4 +42,4 @@ class Transaction:
 
     id: str
     operation: str
-    restore: list[dict[str, Any]] = field(default_factory=list)
+    restore: list[dict[str, Any]] = []

@@ -26,10 +26,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.facts import Facts, Firewall, Link, Process, Route

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -104,7 +103,9 @@ def effects() -> str:
 def known_facts() -> str:
     """What facts hold, in the words of their docstring."""
     said = dict(re.findall(r"^ {4}(\w+): (.+)$", inspect.getdoc(facts.Facts) or "", re.MULTILINE))
-    return table(("fact", "what it is"), ((f"`facts.{f.name}`", said[f.name].rstrip(".")) for f in fields(facts.Facts)))
+    return table(
+        ("fact", "what it is"), ((f"`facts.{name}`", said[name].rstrip(".")) for name in facts.Facts.__struct_fields__)
+    )
 
 
 def command(name: str) -> Any:

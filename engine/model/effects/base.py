@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from nsctl.engine.model.host import Host, Needs, Watch
 from nsctl.engine.model.observation import Known, Observation, absent, foreign

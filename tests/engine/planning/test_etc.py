@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Interface
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nsctl import Facts, Invalid, Request
 from nsctl.engine.model.effect import FileIs

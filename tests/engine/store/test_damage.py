@@ -3,10 +3,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nsctl.engine.store import Damaged, Journal, SandboxRow, StepRow, Transaction, Unwritable, quarantine
 from tests.engine.store.conftest import bring_up, step, take_down
