@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from nsctl.engine.app.owned import others_could_write
 from nsctl.engine.model.errors import Conflict, Refused
 from nsctl.engine.model.names import display
-from nsctl.engine.planning.systemd import UNITS, WATCH, as_written, install_steps, path_of, uninstall_steps, units
+from nsctl.engine.planning.systemd import (
+    MANAGED,
+    RESIDENT,
+    UNITS,
+    as_written,
+    install_steps,
+    path_of,
+    uninstall_steps,
+    units,
+)
 
 if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
@@ -40,19 +49,22 @@ class Uninstall(NamedTuple):
     kept: Sequence[str]
 
 
-def plan_install(variables: Mapping[str, str]) -> Sequence[Step]:
+def plan_install(variables: Mapping[str, str], *, resident: bool = False) -> Sequence[Step]:
     """
     The steps that install the units; none where all of it is installed.
 
     Args:
         variables: The environment that the units give nsctl.
+        resident: Whether the resident process is wanted, too; once it is there it is kept up to date.
 
     Raises:
         Refused: Systemd is not in charge, or others than root could change what it would run.
     """
     _need_systemd()
     _nobody_elses()
-    return install_steps(units(sys.executable, variables), _there(), enabled=_is("enabled"), active=_is("active"))
+    there = _there()
+    wanted = units(sys.executable, variables, resident=resident or RESIDENT in there)
+    return install_steps(wanted, there, enabled=_which("enabled"), active=_which("active"))
 
 
 def install(ctx: AppContext, steps: Sequence[Step]) -> None:
@@ -86,7 +98,7 @@ def plan_uninstall() -> Uninstall:
             hint=f"end that first: systemctl disable --now {' '.join(labs)}",
         )
     own = {name: content for name, content in there.items() if as_written(content)}
-    steps = uninstall_steps(own, enabled=_is("enabled"), active=_is("active"))
+    steps = uninstall_steps(own, enabled=_which("enabled"), active=_which("active"))
     return Uninstall(steps, bool(own), [path_of(name) for name in there.keys() - own])
 
 
@@ -159,10 +171,12 @@ def _there() -> dict[str, str]:
     return found
 
 
-def _is(state: str) -> bool:
+def _which(state: str) -> list[str]:
+    """The units of `MANAGED` whose state that is."""
     from nsctl.engine.runner import Runner
 
-    return Runner().read(("systemctl", f"is-{state}", "--quiet", WATCH), None)[0] == 0
+    there = [unit for unit in MANAGED if os.path.exists(path_of(unit))]
+    return [unit for unit in there if Runner().read(("systemctl", f"is-{state}", "--quiet", unit), None)[0] == 0]
 
 
 def _labs() -> list[str]:

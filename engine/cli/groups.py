@@ -61,7 +61,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "--verify",
         "--acknowledge",
     ),
-    "Host": ("--foreground",),
+    "Host": ("--foreground", "--resident"),
 }
 """Heading → options by their first long name, in the order of the help."""
 

@@ -46,13 +46,20 @@ def install(
             autocompletion=choices("text", "sh"),
         ),
     ] = "text",
+    resident: Annotated[
+        bool, typer.Option("--resident", help="The resident process, too.", show_default=False)
+    ] = False,
 ) -> int:
-    """Write nsctl-watch.service and nsctl-lab@.service, and have the watcher run, now and after each boot."""
+    """
+    Write nsctl-watch.service and nsctl-lab@.service, and have the watcher run, now and after each boot.
+
+    With --resident, nsctl-resident.socket and its service likewise: see nsctl resident.
+    """
     context: AppContext = ctx.obj
     if form not in {"text", "sh"}:
         raise Invalid(f"there is no form '{display(form)}'", hint="--format is one of: text, sh")
     variables = {name: os.path.normpath(os.environ[name]) for name in _VARIABLES if os.environ.get(name)}
-    steps = units.plan_install(variables)
+    steps = units.plan_install(variables, resident=resident)
     if dry_run:
         _show(steps, form)
         return 0

@@ -8,7 +8,7 @@ hash of all others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from nsctl.engine.model.commands import Command, RemoveFiles, UndoCommand, WriteFile
 from nsctl.engine.model.effect import CommandSucceeds, FileIs
@@ -17,13 +17,28 @@ from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Step
 
-__all__ = ["LAB", "LABS", "UNITS", "WATCH", "as_written", "install_steps", "path_of", "uninstall_steps", "units"]
+__all__ = [
+    "LAB",
+    "LABS",
+    "MANAGED",
+    "RESIDENT",
+    "UNITS",
+    "WATCH",
+    "as_written",
+    "install_steps",
+    "path_of",
+    "uninstall_steps",
+    "units",
+]
 
 _DIRECTORY = "/etc/systemd/system"
 LABS = "/etc/nsctl/labs"
 """Where `nsctl-lab@NAME.service` finds NAME.toml."""
 WATCH, LAB = "nsctl-watch.service", "nsctl-lab@.service"
-UNITS = (WATCH, LAB)
+RESIDENT, RESIDENT_SERVICE = "nsctl-resident.socket", "nsctl-resident.service"
+UNITS = (WATCH, LAB, RESIDENT, RESIDENT_SERVICE)
+MANAGED = {WATCH: "the watcher", RESIDENT: "the socket of the resident process"}
+"""Units that are started, now and at each boot."""
 _STAMP = re.compile(r"# Written by `nsctl systemd install`; sha256 of the other lines: ([0-9a-f]{64})\n")
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]*")
 """A path without anything that systemd.syntax(7) gives a meaning."""
@@ -82,14 +97,41 @@ ExecStop={nsctl} down --file {labs}/%i.toml
 WantedBy=multi-user.target
 """
 
+_RESIDENT_UNIT = """\
+[Unit]
+Description=Where nsctl asks the process that has its code loaded
 
-def units(python: str, environment: Mapping[str, str]) -> dict[str, str]:
+[Socket]
+ListenSequentialPacket=/run/nsctl/resident.sock
+SocketMode=0600
+DirectoryMode=0700
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+"""
+
+_RESIDENT_SERVICE_UNIT = """\
+[Unit]
+Description=Runs nsctl's commands for root
+Requires={resident}
+
+[Service]
+ExecStart={nsctl} resident start --foreground
+# A command that it has begun is its caller's: it goes on when this process ends.
+KillMode=process
+# It works only for callers with the same rights and namespaces: whatever is taken from it here turns it off.
+"""
+
+
+def units(python: str, environment: Mapping[str, str], *, resident: bool = False) -> dict[str, str]:
     """
     The units by name, each with its stamp.
 
     Args:
         python: The interpreter that nsctl runs with; absolute.
         environment: Variables for nsctl: where its state and its trail are.
+        resident: Whether those of the resident process are among them.
 
     Raises:
         Invalid: A path has characters that mean something to systemd.
@@ -98,8 +140,11 @@ def units(python: str, environment: Mapping[str, str]) -> dict[str, str]:
         if not _PLAIN.fullmatch(value):
             raise Invalid(f"{what} is '{display(value)}', and systemd takes some of these characters for its own")
     told = "".join(f"Environment={name}={value}\n" for name, value in sorted(environment.items()))
-    values = {"nsctl": f"{python} -I -m nsctl", "environment": told, "labs": LABS, "watch": WATCH}
-    return {WATCH: _stamped(_WATCH_UNIT.format(**values)), LAB: _stamped(_LAB_UNIT.format(**values))}
+    values = {"nsctl": f"{python} -I -m nsctl", "environment": told, "labs": LABS, "watch": WATCH, "resident": RESIDENT}
+    texts = {WATCH: _WATCH_UNIT, LAB: _LAB_UNIT}
+    if resident:
+        texts |= {RESIDENT: _RESIDENT_UNIT, RESIDENT_SERVICE: _RESIDENT_SERVICE_UNIT}
+    return {name: _stamped(text.format(**values)) for name, text in texts.items()}
 
 
 def _stamped(text: str) -> str:
@@ -121,15 +166,17 @@ def path_of(unit: str) -> str:
     return f"{_DIRECTORY}/{unit}"
 
 
-def install_steps(wanted: Mapping[str, str], there: Mapping[str, str], *, enabled: bool, active: bool) -> list[Step]:
+def install_steps(
+    wanted: Mapping[str, str], there: Mapping[str, str], *, enabled: Collection[str], active: Collection[str]
+) -> list[Step]:
     """
-    The steps from what is there to units that are installed, and a watcher that runs, now and after each boot.
+    The steps from what is there to units that are installed, and those of `MANAGED` that run, now and after each boot.
 
     Args:
         wanted: The units.
         there: The content of those whose files are there.
-        enabled: Whether the watcher is started at boot already.
-        active: Whether it runs.
+        enabled: Those that are started at boot already.
+        active: Those that run.
 
     Raises:
         Conflict: A file is there that nsctl did not write, or that was changed since.
@@ -143,34 +190,32 @@ def install_steps(wanted: Mapping[str, str], there: Mapping[str, str], *, enable
                 hint=f"move it away; what you changed goes on in a drop-in: systemctl edit {name}",
             )
         if old != content:
-            steps.append(_file(name, content, old, restart=active and name == WATCH))
-    changed = WATCH in wanted and there.get(WATCH) != wanted[WATCH]
+            steps.append(_file(name, content, old, restart=name in active))
     if steps:
         steps.append(
             Step(
                 "systemd/reload", "have systemd read its units", _RELOAD, no_undo="done again by the undo of each file"
             )
         )
-    if not enabled:
-        steps.append(_enable())
-    if not active or changed:
-        steps.append(_start(running=active))
-    return steps
+    own = [name for name in MANAGED if name in wanted]
+    steps += [_enable(name) for name in own if name not in enabled]
+    changed = [name for name in own if name not in active or there.get(name) != wanted[name]]
+    return steps + [_start(name, running=name in active) for name in changed]
 
 
-def uninstall_steps(there: Mapping[str, str], *, enabled: bool, active: bool) -> list[Step]:
+def uninstall_steps(there: Mapping[str, str], *, enabled: Collection[str], active: Collection[str]) -> list[Step]:
     """
     The steps, as `install` did them, whose undo takes the units away again.
 
     Args:
         there: The content of those that are there as nsctl wrote them.
-        enabled: Whether the watcher is started at boot.
-        active: Whether it runs.
+        enabled: Those that are started at boot.
+        active: Those that run.
     """
     steps = [_file(name, content, None, restart=False) for name, content in there.items()]
-    if WATCH in there:
-        steps += [_enable()] * enabled + [_start(running=False)] * active
-    return steps
+    own = [name for name in MANAGED if name in there]
+    steps += [_enable(name) for name in own if name in enabled]
+    return steps + [_start(name, running=False) for name in own if name in active]
 
 
 def _file(name: str, content: str, old: str | None, *, restart: bool) -> Step:
@@ -186,23 +231,25 @@ def _write(path: str, content: str) -> WriteFile:
     return WriteFile(path, content)
 
 
-def _enable() -> Step:
+def _enable(unit: str) -> Step:
     return Step(
-        f"systemd/enabled/{WATCH}",
-        "have the watcher started at each boot",
-        Command(("systemctl", "enable", "--quiet", WATCH)),
-        (Command(("systemctl", "disable", "--quiet", WATCH)),),
-        CommandSucceeds(("systemctl", "is-enabled", "--quiet", WATCH)),
+        f"systemd/enabled/{unit}",
+        f"have {MANAGED[unit]} started at each boot",
+        Command(("systemctl", "enable", "--quiet", unit)),
+        (Command(("systemctl", "disable", "--quiet", unit)),),
+        CommandSucceeds(("systemctl", "is-enabled", "--quiet", unit)),
     )
 
 
-def _start(*, running: bool) -> Step:
-    undo = () if running else (Command(("systemctl", "stop", WATCH)),)
+def _start(unit: str, *, running: bool) -> Step:
+    # Who stops the socket alone leaves the process that listens on it.
+    more = (RESIDENT_SERVICE,) if unit == RESIDENT else ()
+    undo = () if running else (Command(("systemctl", "stop", unit, *more)),)
     return Step(
-        f"systemd/active/{WATCH}",
-        "start the watcher",
-        Command(("systemctl", "restart", WATCH)),
+        f"systemd/active/{unit}",
+        f"start {MANAGED[unit]}",
+        Command(("systemctl", "restart", unit)),
         undo,
-        CommandSucceeds(("systemctl", "is-active", "--quiet", WATCH)),
+        CommandSucceeds(("systemctl", "is-active", "--quiet", unit)),
         no_undo="it ran before" if running else "",
     )

@@ -22,7 +22,6 @@ _SAME = (
     "verbose",
     "bytes_warning",
     "dev_mode",
-    "utf8_mode",
     "warn_default_encoding",
     "int_max_str_digits",
 )

@@ -52,6 +52,17 @@ def stop(unit):
 
 
 def start(unit):
+    if unit.endswith(".socket"):  # with its service, at the first connection
+        place, = re.findall(r"^ListenSequentialPacket=(.*)$", open(f"{UNITS}/{unit}").read(), re.M)
+        line, = re.findall(r"^ExecStart=(.*)$", open(f"{UNITS}/{unit[:-6]}service").read(), re.M)
+        waiting = ["systemd-socket-activate", "--seqpacket", "-l", place, *line.split()]
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(waiting, start_new_session=True, umask=0o177, stdin=null, stdout=null, stderr=null)
+        with open(f"{RUN}/{unit}", "w") as file:
+            file.write(str(process.pid))
+        while not os.path.exists(place):
+            time.sleep(0.01)
+        return
     text = open(f"{UNITS}/{unit}").read()
     values = lambda key: re.findall(rf"^{key}=(.*)$", text, re.M)
     caps = [cap.removeprefix("CAP_").lower() for line in values("CapabilityBoundingSet") for cap in line.split()]

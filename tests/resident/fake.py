@@ -17,6 +17,11 @@ LATE = 1.0
 
 
 def main() -> None:
+    sleeper = os.fork()
+    if sleeper == 0:
+        os.closerange(0, 10)
+        time.sleep(60)
+        os._exit(0)
     listening = _bound()
     sys.stdout.write("listens\n")
     sys.stdout.flush()
@@ -28,10 +33,6 @@ def main() -> None:
         return
     if WHAT == "is silent":
         time.sleep(60)
-    sleeper = os.fork()
-    if sleeper == 0:
-        time.sleep(60)
-        os._exit(0)
     shown = os.getpid() if WHAT == "greets and is silent" else sleeper  # whom the client kills where it gives up
     socket.send_fds(connection, [wire.joined([[wire.HELLO]])], [os.pidfd_open(shown)])
     if WHAT == "greets and is silent":

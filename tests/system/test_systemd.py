@@ -77,6 +77,20 @@ def test_what_is_installed_watches_and_goes_without_a_trace(host: Lab) -> None:
     }
 
 
+def test_the_resident_process_is_started_by_the_first_who_asks_and_goes_with_the_units(host: Lab) -> None:
+    plain, managed = host.nsctl("systemd", "install", check=True), "nsctl-resident.socket"
+    assert managed not in plain.stdout + " ".join(units(host))
+    host.nsctl("systemd", "install", "--resident", check=True)
+    assert f"sockets.target.wants/{managed}" in units(host)
+    said(host, "ls", "--quiet")  # without it, for it is only being started
+    assert eventually(lambda: "started by systemd" in host.nsctl("resident", "status").stdout)
+    assert "resident" not in host.nsctl("-v", "ls").stderr
+    refused(host, "resident", "stop", says="systemd starts it again", hint="systemctl stop nsctl-resident.socket")
+    assert said(host, "systemd", "uninstall") == "the units are gone\n"
+    assert units(host) == []
+    assert host.nsctl("resident", "status").returncode == 4
+
+
 def test_the_dry_run_changes_nothing_and_is_what_runs(host: Lab) -> None:
     before = snapshot(host)
     text = said(host, "systemd", "install", "--dry-run")
