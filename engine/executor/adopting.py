@@ -14,7 +14,7 @@ from msgspec import Struct
 from nsctl.engine.executor.claims import refuse_claimed
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.jumps import Jumps
-from nsctl.engine.executor.new_rows import new_row, tell_sharers
+from nsctl.engine.executor.new_rows import attached, new_row, tell_sharers
 from nsctl.engine.executor.pending import Pending, gather, may_adopt
 from nsctl.engine.executor.results import Results
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
@@ -63,7 +63,9 @@ def adopt(ctx: Context, plans: Sequence[Plan], *, operation: str, source: str) -
     ident = new_transaction_id()
     ctx.emit(PlanStarted(ident, sandbox, operation, mode, tuple(pending.new)))
     try:
-        ctx.journal.adopt(rows, [*(row.step for row in pending.adopted), *pending.new], pending.held, done)
+        ctx.journal.adopt(
+            rows, [*(row.step for row in pending.adopted), *pending.new], pending.held, done, attached(plans)
+        )
     except (Unwritable, Damaged):
         ctx.emit_safely(PlanFinished(ident, sandbox, operation, "refused"))
         raise

@@ -33,7 +33,9 @@ def refused(ctx: Context, step: Step, commands: Iterable[AnyCommand]) -> str:
         return ""
     try:
         sandboxes = ctx.journal.sandboxes()
-        held_by = [sandboxes[name].mode for name in ctx.journal.holders(step.key) if name in sandboxes]
+        holders = ctx.journal.held_by(step.key)
+        held_by = [sandboxes[name].mode for name in holders if name in sandboxes]
+        held_by += [one.attachment.mode for one in ctx.journal.attachments() if one.attachment.name in holders]
     except NsctlError:  # of a store that can't be read nothing is taken on trust
         held_by = []
     return "" if any(mode not in BUILT_IN for mode in held_by) else f"it was not run, since {why}"
@@ -46,8 +48,9 @@ def check_kept(plan: Plan, state_dir: str) -> None:
     Raises:
         Refused: It says that it is a built-in mode's, and holds what no built-in mode plans.
     """
+    others = {key for one in plan.attachments if one.mode not in BUILT_IN for key in one.steps}
     for step in plan.steps if plan.mode in BUILT_IN else ():
-        if why := why_refused(step, step.commands, state_dir):
+        if step.key not in others and (why := why_refused(step, step.commands, state_dir)):
             raise Refused(
                 f"{display(step.key)} is nothing that mode '{plan.mode}' plans: {why}",
                 hint="make the plan again with this nsctl; one of your own needs the name of a mode of your own",

@@ -47,6 +47,6 @@ def kept_claims(ctx: Context, rows: Sequence[StepRow], left: Sequence[StepRow]) 
         rows: The steps that were to be undone.
         left: Those of them that could not be.
     """
-    stuck = {name for row in left for name in ctx.journal.holders(row.step.key)}
+    stuck = {name for row in left for name in ctx.journal.held_by(row.step.key)}
     claims = [row.step.key for row in rows if row.step.is_claim] if stuck else []
-    return {key for key in claims if not stuck.isdisjoint(ctx.journal.holders(key))}
+    return {key for key in claims if not stuck.isdisjoint(ctx.journal.held_by(key))}

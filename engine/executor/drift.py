@@ -68,7 +68,7 @@ def check(ctx: Context, names: Sequence[str], *, again: bool = True) -> list[Dri
         if key not in known:
             files.append(Drift(key, f"its own /etc/{one.name}", one.found, tuple(ctx.journal.holders(key)), "changed"))
     late = [
-        Drift(one.step.key, one.step.why, "firewalld runs by now, and has it in no zone", one.holders, "absent")
+        Drift(one.step.key, one.step.why, "firewalld runs by now, and has it in no zone", one.sandboxes, "absent")
         for one in late_zones(ctx, rows)
     ]
     return [*drifts, *files, *_in_own_chains(ctx, rows), *late, *_unwatched(ctx, names)]

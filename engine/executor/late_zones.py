@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.zones import FIREWALLD, zone
+from nsctl.engine.model.attachment import sandbox_of
 from nsctl.engine.model.effect import LinkIs, RuleTagged
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.facts import Facts, Firewall
@@ -24,11 +25,16 @@ class LateZone(NamedTuple):
 
     Args:
         step: The step.
-        holders: The sandboxes that need it.
+        holders: The sandboxes and attachments that need it.
     """
 
     step: Step
     holders: tuple[str, ...]
+
+    @property
+    def sandboxes(self) -> tuple[str, ...]:
+        """The sandboxes that need it, themselves or by an attachment."""
+        return tuple(sorted({sandbox_of(holder) for holder in self.holders}))
 
 
 def late_zones(ctx: Context, rows: Sequence[StepRow]) -> Iterator[LateZone]:
@@ -60,7 +66,7 @@ def late_zones(ctx: Context, rows: Sequence[StepRow]) -> Iterator[LateZone]:
             continue
         step = zone(bridge, facts)
         if step is not None:
-            yield LateZone(step, tuple(ctx.journal.holders(key)))
+            yield LateZone(step, tuple(ctx.journal.held_by(key)))
 
 
 def hold(ctx: Context, late: Sequence[LateZone]) -> None:

@@ -1,16 +1,17 @@
-"""The rows of sandboxes that plans make."""
+"""The rows of sandboxes and attachments that plans make."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nsctl.engine.executor.context import Context, boot_time
 from nsctl.engine.executor.inventory import info_of
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.plan import Plan
 from nsctl.engine.store import SandboxRow
 
-__all__ = ["new_row", "tell_sharers"]
+__all__ = ["attached", "new_row", "tell_sharers"]
 
 
 def new_row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | None, source: str) -> SandboxRow:
@@ -29,6 +30,11 @@ def new_row(plan: Plan, *, owner: tuple[int, int] | None, confirm_by: float | No
         confirm_by=confirm_by,
         source=source,
     )
+
+
+def attached(plans: Iterable[Plan]) -> list[Attachment]:
+    """The attachments that plans make."""
+    return [attachment for plan in plans for attachment in plan.attachments]
 
 
 def tell_sharers(ctx: Context, rows: Sequence[SandboxRow]) -> None:

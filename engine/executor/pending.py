@@ -31,7 +31,7 @@ class Pending(Struct):
     Args:
         new: The steps that are not in the store.
         mend: The steps that are in the store, but whose effect is gone: they are done again.
-        held: Pairs of key and sandbox name: who will hold what.
+        held: Pairs of key and holder, a sandbox or an attachment: who will hold what.
         rows: The rows of held steps that exist.
         adopted: What another store of this host has made already, and both hold from now on.
     """
@@ -81,8 +81,8 @@ def gather(ctx: Context, plans: Sequence[Plan], going: Container[str] = ()) -> P
     wanted: dict[str, Step] = {}
     owner: dict[str, str] = {}
     for plan in plans:
+        pending.held += plan.held()
         for step in plan.steps:
-            pending.held.append((step.key, plan.name))
             first = wanted.get(step.key)
             if first is None:
                 wanted[step.key] = step
@@ -113,6 +113,7 @@ def prepare(ctx: Context, plans: Sequence[Plan], leaving: Iterable[str] = ()) ->
     """
     going = {row.step.key for row in ctx.journal.held_only_by(leaving)} if leaving else set()
     refuse_claimed(ctx, plans, going)
+    _sandboxes_are_there(ctx, plans)
     pending = gather(ctx, plans, going)
     _tools_are_there(pending.every())
     ctx.kernel.forget()
@@ -175,6 +176,21 @@ def _other_work(there: Step, wanted: Step, holders: Sequence[str]) -> Conflict:
         f"{wanted.key} is held by {', '.join(holders[:5])} with other settings: wanted {what}",
         hint=f"use the same settings, another name, or take down first: nsctl down {holders[0]}",
     )
+
+
+def _sandboxes_are_there(ctx: Context, plans: Sequence[Plan]) -> None:
+    # To which attachments are to be added.
+    for plan in plans:
+        if not plan.existing:
+            continue
+        row = ctx.journal.sandboxes().get(plan.name)
+        if row is None or row.state != "up":
+            raise Conflict(f"there is no sandbox '{plan.name}' that is up", hint="see what is: nsctl ls")
+        there = {each.attachment.name for each in ctx.journal.attachments(plan.name)}
+        if taken := next((a for a in plan.attachments if a.name in there), None):
+            raise Conflict(
+                f"'{plan.name}' has an attachment '{taken.interface}' already", hint="choose another name for it"
+            )
 
 
 def _tools_are_there(steps: Iterable[Step]) -> None:

@@ -25,6 +25,8 @@ from nsctl.engine.store.files import remove_tree
 
 __all__ = ["clear_stale", "recover"]
 
+_UNFINISHED = {"building": "rolled back: the nsctl that was making it died", "removing": "taken down completely"}
+
 
 def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> list[str]:
     """
@@ -47,6 +49,9 @@ def recover(ctx: Context, *, thorough: bool = False, starts: bool = True) -> lis
         ctx.left = ["what a killed nsctl was replacing, and has to be brought back"]
         return []
     reasons = {name: reason for name, row in rows.items() if (reason := _reason(ctx, row, thorough=thorough))}
+    for each in journal.attachments():
+        if each.state != "up" and each.attachment.sandbox not in reasons:
+            reasons[each.attachment.name] = _UNFINISHED[each.state]
     if opened is None and not reasons:
         return []
     # Their processes live in a namespace that is taken away.
@@ -83,7 +88,7 @@ def _watch_again(ctx: Context, rows: Iterable[SandboxRow]) -> None:
 
 def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
     if row.state != "up":
-        return "rolled back: the nsctl that was making it died" if row.state == "building" else "taken down completely"
+        return _UNFINISHED[row.state]
     if row.owner is not None and start_of(row.owner[0]) != row.owner[1]:
         return "taken down: its `nsctl run` died"
     if row.confirm_by is not None and boot_time() >= row.confirm_by:

@@ -33,10 +33,12 @@ def kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
         if row.info.get("init") and pid_of(ctx.journal, row) is None:
             continue  # what had ended is not started again
         steps = tuple(r.step for r in ctx.journal.steps(name))
-        plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings)
+        cables = tuple(each.attachment for each in ctx.journal.attachments(name))
+        plan = Plan(row.mode, name, row.options, steps, row.isolate, row.command, row.settings, cables)
         out.append(
             {
                 "plan": plan.to_json(),
+                "held": ctx.journal.held(name),
                 "source": row.source,
                 "created": row.created,
                 "created_boot": row.created_boot,
@@ -60,9 +62,10 @@ def restore(ctx: Context, kept: Sequence[dict[str, Any]], transaction: str) -> t
         try:
             check_kept(plan, str(ctx.journal.state_dir))
             pending = prepare(ctx, [plan])
+            pending.held = [(key, holder) for key, holder in data["held"]]
             pending.new = list(Jumps(ctx).again(pending.new))  # the host's own rules may be others by now
             with ctx.undoing(best_effort=False):
-                ctx.journal.build([row], pending.written(), pending.held)
+                ctx.journal.build([row], pending.written(), pending.held, plan.attachments)
                 keep_adopted(ctx, pending)
                 apply(ctx, pending.in_order([plan]), transaction, plan.name)
                 all_in_place(ctx, [plan], pending)

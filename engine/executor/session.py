@@ -15,6 +15,7 @@ from nsctl.engine.executor.facts import facts_of
 from nsctl.engine.executor.reading import Reading
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.host.kernel import Kernel
+from nsctl.engine.model.attachment import sandbox_of
 from nsctl.engine.model.errors import Busy, Conflict, Invalid, NsctlError, Refused, RollbackFailed
 from nsctl.engine.model.events import Event
 from nsctl.engine.model.facts import Facts
@@ -224,7 +225,7 @@ class Session(Reading):
         Carry out plans as one transaction.
 
         Args:
-            plans: The plans, each for a sandbox that is not there (or is replaced).
+            plans: The plans, each for a sandbox that is not there (or is replaced), or for attachments to one that is.
             replace: Sandboxes that are taken down first, and brought back if anything fails.
             ephemeral: They end with this nsctl, however it ends.
             confirm: Seconds in which `confirm` must come, or they are taken down.
@@ -247,7 +248,7 @@ class Session(Reading):
 
     def down(self, names: Sequence[str], *, force: bool = False) -> list[str]:
         """
-        Take sandboxes down; the names, those of sharers included.
+        Take sandboxes, or attachments of them, down; the names, those of sharers included.
 
         Raises:
             Invalid: There is no such sandbox.
@@ -333,21 +334,25 @@ class Session(Reading):
         Raises:
             Invalid: There is no such sandbox.
         """
-        self._known([name])
-        waiting = self.sandboxes()[name].confirm_by is not None
+        waiting = self._known([name])[name].confirm_by is not None
         transaction.confirm(self.ctx, name)
         return waiting
 
     def _known(self, names: Sequence[str]) -> dict[str, SandboxRow]:
         rows = self.sandboxes()
         for name in names:
-            if name not in rows:
+            if name not in rows and name not in self._attachments(name):
                 from difflib import get_close_matches
 
                 near = get_close_matches(name, rows, 1)
                 hint = f"did you mean '{near[0]}'?" if near else "see what is up: nsctl ls"
                 raise Invalid(f"there is no sandbox '{name}'", hint=hint)
         return rows
+
+    def _attachments(self, name: str) -> set[str]:
+        # `web/eth1` is one of web's.
+        sandbox = sandbox_of(name)
+        return {each.attachment.name for each in self.ctx.journal.attachments(sandbox)} if name != sandbox else set()
 
     def _named(self, names: Sequence[str], *, force: bool) -> list[str]:
         rows = self._known(names)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from nsctl.engine.executor import confirm_timer
 from nsctl.engine.executor.apply import apply, interrupted
 from nsctl.engine.executor.context import Context, boot_time, new_transaction_id
-from nsctl.engine.executor.new_rows import new_row, tell_sharers
+from nsctl.engine.executor.new_rows import attached, new_row, tell_sharers
 from nsctl.engine.executor.pending import Pending, keep_adopted, prepare
 from nsctl.engine.executor.postconditions import all_in_place
 from nsctl.engine.executor.replaced import kept, restore
 from nsctl.engine.executor.undo import Undone, tear_down, undo_rows
 from nsctl.engine.host.process import start_of
+from nsctl.engine.model.attachment import sandbox_of
 from nsctl.engine.model.errors import Interrupted, NsctlError, Refused, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed
@@ -43,10 +44,10 @@ def up(
     opened = Transaction(new_transaction_id(), operation, kept(ctx, replace))
     owner = (os.getpid(), start_of(os.getpid()) or 0) if ephemeral else None
     deadline = boot_time() + confirm if confirm is not None else None
-    rows = [new_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans]
-    names = [p.name for p in plans]
+    rows = [new_row(p, owner=owner, confirm_by=deadline, source=source) for p in plans if not p.existing]
+    names = [name for p in plans for name in ([a.name for a in p.attachments] if p.existing else [p.name])]
     tell_sharers(ctx, rows)
-    sandbox = names[0] if len(names) == 1 else ""
+    sandbox = plans[0].name if len(plans) == 1 else ""
     todo = pending.in_order(plans)
     if ctx.signals.caught is not None:
         raise interrupted(ctx.signals.caught)
@@ -59,9 +60,9 @@ def up(
                 left = undone.lines
                 ctx.emit_safely(PlanFinished(opened.id, sandbox, operation, "left", tuple(left)))
                 raise left_over(f"{', '.join(replace)} could not be taken down completely", left)
-            ctx.journal.build(rows, pending.written(), pending.held)
+            ctx.journal.build(rows, pending.written(), pending.held, attached(plans))
         else:
-            ctx.journal.begin(opened, rows, pending.written(), pending.held, ())
+            ctx.journal.begin(opened, rows, pending.written(), pending.held, (), attached(plans))
         keep_adopted(ctx, pending)
     except (Unwritable, Damaged):
         if replace:
@@ -97,11 +98,11 @@ def _finish(ctx: Context, names: Sequence[str], transaction: str, confirm: float
 
 
 def down(ctx: Context, names: Sequence[str], *, operation: str) -> None:
-    """Take sandboxes down, as one transaction that only goes forward."""
+    """Take sandboxes, or attachments, down, as one transaction that only goes forward."""
     opened = Transaction(new_transaction_id(), operation)
     rows = ctx.journal.held_only_by(names)
     steps = tuple(row.step for row in rows)
-    sandbox = names[0] if len(names) == 1 else ""
+    sandbox = sandbox_of(names[0]) if len(names) == 1 else ""
     # An undo is never stopped by an audit trail that can't be written.
     ctx.emit_safely(PlanStarted(opened.id, sandbox, operation, "", steps))
     with ctx.undoing():

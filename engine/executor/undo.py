@@ -25,6 +25,7 @@ from nsctl.engine.executor.guests import guests_of
 from nsctl.engine.executor.inhabitants import exorcise, inhabitant
 from nsctl.engine.executor.port_filters import as_it_is
 from nsctl.engine.executor.undoing import undoing
+from nsctl.engine.model.attachment import sandbox_of
 from nsctl.engine.model.commands.changes import hardware_addresses, on_link
 from nsctl.engine.model.effect import ChainIs, LinkIs, State
 from nsctl.engine.model.events import StepUndone
@@ -77,11 +78,11 @@ class Undone(Struct):
 
 def tear_down(ctx: Context, names: Sequence[str], transaction: str, rows: Sequence[StepRow] | None = None) -> Undone:
     """
-    Take sandboxes down: undo, last applied first, what nobody else holds, and forget them.
+    Take sandboxes, or attachments, down: undo, last applied first, what nobody else holds, and forget them.
 
     Args:
         ctx: The session's context.
-        names: The sandboxes.
+        names: The sandboxes and attachments; a sandbox's name stands for its attachments, too.
         transaction: For the events.
         rows: What nobody else holds, if the caller has read it already.
     """
@@ -92,9 +93,9 @@ def tear_down(ctx: Context, names: Sequence[str], transaction: str, rows: Sequen
         for name in names:
             confirm_timer.stop(ctx.journal.state_dir, name)
         rows = ctx.journal.held_only_by(names) if rows is None else rows
-        result = undo_rows(ctx, rows, transaction, names[0] if len(names) == 1 else "")
+        result = undo_rows(ctx, rows, transaction, sandbox_of(names[0]) if len(names) == 1 else "")
         left = {row.step.key for row, _ in result.left}
-        kept = {name for key in left for name in ctx.journal.holders(key)}
+        kept = {name for key in left for holder in ctx.journal.held_by(key) for name in (holder, sandbox_of(holder))}
         ctx.journal.removed([n for n in names if n not in kept])
         _settle(ctx, [row for row in ctx.journal.unsettled() if row.step.key not in left])
     return result

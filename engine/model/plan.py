@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import DecodeError, Struct, convert, field, to_builtins
 from msgspec.json import Decoder, encode
 
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.commands import AnyCommand, Rule, UndoCommand
 from nsctl.engine.model.effects import Effect
 from nsctl.engine.model.errors import Invalid
@@ -100,6 +101,8 @@ class Plan(Struct, frozen=True):
         isolate: The kinds of namespaces that the sandbox has of its own.
         command: The workload, or nothing.
         settings: What else was asked for (`caps`, `env`, …), as plain data.
+        attachments: Its cables: each holds some of the steps, and what none of them holds is the sandbox's own.
+        existing: The sandbox is up already: it gets these attachments, and nothing else.
     """
 
     mode: str
@@ -109,10 +112,20 @@ class Plan(Struct, frozen=True):
     isolate: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = field(default=())
+    existing: bool = field(default=False)
+
+    def held(self) -> list[tuple[str, str]]:
+        """Who will hold what: pairs of a step's key and the name of the sandbox, or of one of its attachments."""
+        attached = [(key, attachment.name) for attachment in self.attachments for key in attachment.steps]
+        keys = {key for key, _ in attached}
+        return [*attached, *((step.key, self.name) for step in self.steps if step.key not in keys)]
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain, versioned data."""
-        return {"nsctl_plan": PLAN_VERSION} | {name: to_builtins(getattr(self, name)) for name in _IN_PLAN}
+        made = {name: to_builtins(getattr(self, name)) for name in _IN_PLAN}
+        made |= {name: to_builtins(value) for name in _IF_ANY if (value := getattr(self, name))}
+        return {"nsctl_plan": PLAN_VERSION} | made | {"steps": to_builtins(self.steps)}
 
     @classmethod
     def from_json(cls, data: object) -> Plan:
@@ -131,14 +144,16 @@ class Plan(Struct, frozen=True):
                 hint="make the plan again with this nsctl",
             )
         try:
-            return convert({name: data[name] for name in _IN_PLAN}, cls)
+            return convert({n: data[n] for n in (*_IN_PLAN, "steps")} | {n: data[n] for n in _IF_ANY if n in data}, cls)
         except (KeyError, ValueError) as e:
             what = f"it has no {e}" if isinstance(e, KeyError) else said_by(e)
             raise Invalid(f"the plan is damaged: {what}", hint="make the plan again") from e
 
 
-_IN_PLAN = ("mode", "name", "options", "isolate", "command", "settings", "steps")
-"""The fields of a plan, in the order in which they are read best."""
+_IN_PLAN = ("mode", "name", "options", "isolate", "command", "settings")
+"""The fields of a plan before its steps, in the order in which they are read best."""
+_IF_ANY = ("attachments", "existing")
+"""Those that are left out where there is nothing in them."""
 _decoder = Decoder(Step)
 
 

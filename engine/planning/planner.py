@@ -6,6 +6,8 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
+from msgspec.structs import replace
+
 from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.model.claims import CLAIM, is_anothers, is_claim_key, place_and_thing
@@ -14,14 +16,14 @@ from nsctl.engine.model.effect import Effect, LinkIs, wrong_field
 from nsctl.engine.model.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request
-from nsctl.engine.model.names import check_name, display, said_by
+from nsctl.engine.model.names import check_ifname, check_name, display, said_by
 from nsctl.engine.model.plan import NAMESPACES, Plan, Step
 from nsctl.engine.planning.forecast import names_of, networks_of
 from nsctl.engine.planning.jumps import anew, is_jump, placed
 from nsctl.engine.planning.sandbox import assemble, steps_of
 from nsctl.engine.planning.settings import FITS
 
-__all__ = ["check_fit", "plan", "validate"]
+__all__ = ["check_fit", "connect", "plan", "validate"]
 
 _TOOL = re.compile(r"[a-z][a-z0-9_.+-]*")
 _EFFECTS = get_args(Effect)
@@ -63,6 +65,31 @@ def plan(mode: Mode, request: Request, facts: Facts) -> Plan:
     _check(mode.name, _faults(made, facts, checked={step.key for step in steps}))
     _check_claims(made, facts)
     return made
+
+
+def connect(mode: Mode, request: Request, facts: Facts) -> Plan:
+    """
+    Plan a further attachment of a sandbox that is up.
+
+    Args:
+        mode: The mode that attaches it.
+        request: What is asked for: the sandbox's name, and the mode's options.
+        facts: The host.
+
+    Raises:
+        Refused: There is no such sandbox, it has no network of its own, or the mode says no.
+    """
+    sandbox = facts.sandboxes.get(request.name)
+    if sandbox is None or not sandbox.netns:
+        raise Invalid(
+            f"there is no sandbox '{request.name}' with a network of its own", hint="see what is up: nsctl ls"
+        )
+    bare = replace(request, isolate=("net",), command=(), settings={})
+    made = plan(mode, bare, facts)
+    if not made.attachments:
+        raise Invalid(f"mode '{mode.name}' makes no interface that could be added", hint="see the modes: nsctl modes")
+    held = {key for attachment in made.attachments for key in attachment.steps}
+    return replace(made, steps=tuple(step for step in made.steps if step.key in held), existing=True)
 
 
 def validate(made: Plan, facts: Facts | None = None) -> None:
@@ -150,6 +177,7 @@ def _faults(made: Plan, facts: Facts | None, checked: Container[str] = ()) -> It
         if kind not in NAMESPACES:
             yield f"'{display(str(kind))}' is not a kind of namespace"
     yield from _faults_asked(made)
+    yield from _faults_of_attachments(made)
     yield from _faults_of_all(made.steps, checked)
     keys: set[str] = set()
     every = {step.key for step in made.steps}
@@ -161,6 +189,25 @@ def _faults(made: Plan, facts: Facts | None, checked: Container[str] = ()) -> It
             for key in (*(step.after or ()), *((step.removed_with,) if step.removed_with else ())):
                 if key not in every and key not in facts.steps:
                     yield f"step {number} ({display(step.key)}): nothing makes '{display(str(key))}'"
+
+
+def _faults_of_attachments(made: Plan) -> Iterator[str]:
+    keys, held = {step.key for step in made.steps}, set[str]()
+    for attachment in made.attachments:
+        try:
+            check_ifname(attachment.interface)
+        except (Invalid, TypeError):
+            yield f"'{display(str(attachment.interface))}' is not the name of an interface"
+        if attachment.sandbox != made.name:
+            yield f"the attachment '{display(attachment.name)}' is another sandbox's"
+        for key in attachment.steps:
+            if key not in keys:
+                yield f"the attachment '{attachment.name}' can't hold '{display(key)}'"
+            held.add(key)
+    if len({attachment.name for attachment in made.attachments}) < len(made.attachments):
+        yield "two attachments have one name"
+    if made.existing and not held.issuperset(keys):
+        yield "a plan for a sandbox that is up has steps of its attachments only"
 
 
 def _faults_asked(made: Plan) -> Iterator[str]:

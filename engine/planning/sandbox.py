@@ -25,6 +25,7 @@ from nsctl.engine.model.mode import Mode, Request
 from nsctl.engine.model.names import check_name, display
 from nsctl.engine.model.options import to_plain
 from nsctl.engine.model.plan import NAMESPACES, Plan, Step
+from nsctl.engine.planning.attachments import attachment_of
 from nsctl.engine.planning.enter import bounded
 from nsctl.engine.planning.etc import hosts, resolv_conf
 from nsctl.engine.planning.init import SCRIPT, TABLE, VARIABLES, script
@@ -100,6 +101,7 @@ def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) 
     name = check_name(request.name)
     _check_namespaces(mode, request, steps, facts)
     check(mode, request, steps, facts)
+    attachment = attachment_of(name, mode.name, to_plain(request.options), steps)
     steps = [*steps, *own_sysctls(mode, request, facts, steps)]
     steps = [*steps, *_own(request, facts, steps)]
     return Plan(
@@ -110,6 +112,7 @@ def assemble(mode: Mode, request: Request, facts: Facts, steps: Sequence[Step]) 
         isolate=tuple(kind for kind in NAMESPACES if kind in request.isolate),
         command=request.command,
         settings=request.settings,
+        attachments=() if attachment is None else (attachment,),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.commands import WriteFile
 from nsctl.engine.model.effect import FileIs
 from nsctl.engine.model.plan import Step, step_to_text
@@ -22,7 +23,7 @@ from nsctl.engine.store.home import netns_place
 from nsctl.engine.store.reading import Records
 from nsctl.engine.store.rows import DONE, STARTED, SandboxRow, StepRow, Transaction
 from nsctl.engine.store.seals import checksum, dumps
-from nsctl.engine.store.statements import building, each, sandbox_values
+from nsctl.engine.store.statements import OF_SANDBOX, building, each, sandbox_values
 
 __all__ = ["Journal"]
 
@@ -40,6 +41,7 @@ class Journal(Records):
         new: Sequence[Step],
         held: Sequence[tuple[str, str]],
         removing: Iterable[str],
+        attachments: Sequence[Attachment] = (),
     ) -> None:
         """
         Everything that is about to happen, in one write.
@@ -48,19 +50,26 @@ class Journal(Records):
             transaction: The transaction.
             rows: The sandboxes that will be built.
             new: The steps that are not in the store yet.
-            held: Pairs of step key and sandbox name.
-            removing: The sandboxes that will be taken down.
+            held: Pairs of step key and holder, a sandbox or an attachment.
+            removing: The sandboxes and attachments that will be taken down.
+            attachments: The attachments that will be built.
         """
         opened = (transaction.id, transaction.operation, dumps(transaction.restore))
         self._write(
             ("INSERT INTO transactions VALUES(?, ?, ?, ?)", [(*opened, checksum(*opened))]),
-            *building(rows, new, held),
-            (_REMOVING, each(removing)),
+            *building(rows, new, held, attachments),
+            *_removing(removing),
         )
 
-    def build(self, rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]) -> None:
+    def build(
+        self,
+        rows: Sequence[SandboxRow],
+        new: Sequence[Step],
+        held: Sequence[tuple[str, str]],
+        attachments: Sequence[Attachment] = (),
+    ) -> None:
         """More sandboxes for the transaction that is open."""
-        self._write(*building(rows, new, held))
+        self._write(*building(rows, new, held, attachments))
 
     def started(self, steps: Iterable[Marked]) -> None:
         """The commands of these steps are about to run: their keys, identities if known before, and tools."""
@@ -77,9 +86,11 @@ class Journal(Records):
         new: Sequence[Step],
         held: Sequence[tuple[str, str]],
         done: Iterable[Marked],
+        attachments: Sequence[Attachment] = (),
     ) -> None:
         """Sandboxes that are up, with steps that are done, in one write: known as a whole or not at all."""
-        self._write(*building(rows, new, held), (_STATE, _states(DONE, done)), (_META, self._first_place()))
+        built = building(rows, new, held, attachments, "up")
+        self._write(*built, (_STATE, _states(DONE, done)), (_META, self._first_place()))
 
     def renew(self, row: StepRow, content: str) -> None:
         """
@@ -111,15 +122,16 @@ class Journal(Records):
             return False
 
     def removing(self, names: Iterable[str]) -> None:
-        """These sandboxes are being taken down."""
-        self._write((_REMOVING, each(names)))
+        """These sandboxes, or attachments, are being taken down."""
+        self._write(*_removing(names))
 
     def removed(self, names: Iterable[str]) -> None:
-        """These sandboxes hold nothing any more."""
+        """These sandboxes, or attachments, hold nothing any more."""
         values = each(names)
         self._write(
-            ("UPDATE steps SET held = held - 1 WHERE key IN (SELECT key FROM holders WHERE name = ?)", values),
-            ("DELETE FROM holders WHERE name = ?", values),
+            (_LET_GO, values),
+            (f"DELETE FROM holders WHERE {OF_SANDBOX}", values),  # noqa: S608
+            (f"DELETE FROM attachments WHERE {OF_SANDBOX}", values),  # noqa: S608
             ("DELETE FROM sandboxes WHERE name = ?", values),
         )
 
@@ -128,13 +140,13 @@ class Journal(Records):
         The transaction is over; these sandboxes are up.
 
         Args:
-            up: The sandboxes.
+            up: The sandboxes, with the attachments that were built.
             transaction: Which; None for all that are open. One that still has something to bring back stays open
                 beside others.
         """
         over = ("DELETE FROM transactions WHERE id = ?1 OR ?1 IS NULL", [(transaction,)])
         self._write(
-            ("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(up)),
+            *_up(up),
             over,
             (_META, self._first_place()),
         )
@@ -148,7 +160,7 @@ class Journal(Records):
 
     def keep(self, names: Iterable[str]) -> None:
         """These sandboxes are up again, within a transaction that goes on."""
-        self._write(("UPDATE sandboxes SET state = 'up' WHERE name = ?", each(names)))
+        self._write(*_up(names))
 
     def confirm(self, name: str) -> None:
         """The sandbox stays."""
@@ -187,4 +199,24 @@ def _states(state: str, steps: Iterable[Marked]) -> list[tuple[Any, ...]]:
 
 _META = "INSERT OR REPLACE INTO meta VALUES(?, ?)"
 _STATE = "UPDATE steps SET state = ?, identity = ?, tools = ?, identity_crc = ? WHERE key = ?"
-_REMOVING = "UPDATE sandboxes SET state = 'removing' WHERE name = ?"
+_HOLD = f"FROM holders WHERE {OF_SANDBOX}"
+_LET_GO = (
+    f"UPDATE steps SET held = held - (SELECT count(*) {_HOLD} AND holders.key = steps.key)"  # noqa: S608
+    f" WHERE key IN (SELECT key {_HOLD})"
+)
+
+
+def _removing(names: Iterable[str]) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    values = each(names)
+    return [
+        ("UPDATE sandboxes SET state = 'removing' WHERE name = ?", values),
+        (f"UPDATE attachments SET state = 'removing' WHERE {OF_SANDBOX}", values),  # noqa: S608
+    ]
+
+
+def _up(names: Iterable[str]) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    values = each(names)
+    return [
+        ("UPDATE sandboxes SET state = 'up' WHERE name = ?", values),
+        (f"UPDATE attachments SET state = 'up' WHERE state = 'building' AND {OF_SANDBOX}", values),  # noqa: S608
+    ]

@@ -8,14 +8,16 @@ from typing import Any
 
 from msgspec.json import Decoder
 
+from nsctl.engine.model.attachment import Attachment, sandbox_of
 from nsctl.engine.model.claims import CLAIM
 from nsctl.engine.model.plan import Step, step_from_text
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Damaged
 from nsctl.engine.store.home import here
-from nsctl.engine.store.rows import StepRow, Transaction
+from nsctl.engine.store.rows import AttachmentRow, StepRow, Transaction
 from nsctl.engine.store.sandboxes import STARTED, Sandboxes
 from nsctl.engine.store.seals import checksum, dumps, intact, loads, use_key
+from nsctl.engine.store.statements import OF_SANDBOX
 
 __all__ = ["Records"]
 
@@ -58,6 +60,7 @@ class Records(Sandboxes):
         self.sandboxes()
         self.steps()
         self.held_only_by(())
+        self.attachments()
         self.transaction()
         return self._db.rows("PRAGMA quick_check") == [("ok",)]
 
@@ -111,7 +114,11 @@ class Records(Sandboxes):
         return [k for (k,) in self._rows("SELECT key FROM steps ORDER BY seq")]
 
     def steps(self, *names: str) -> list[StepRow]:
-        """The steps that some sandboxes hold (all, if none is named), each once, in order of application."""
+        """
+        The steps that some sandboxes, or attachments, hold (all, if none is named), each once, in order of application.
+
+        A sandbox's name stands for its attachments, too.
+        """
         return self.steps_like("", names)
 
     def steps_like(self, beginning: str, names: Collection[str] = ()) -> list[StepRow]:
@@ -122,8 +129,8 @@ class Records(Sandboxes):
         which, values = "WHERE substr(key, 1, ?) = ?", (len(beginning), beginning)
         if not names:
             return list(self._steps(f"{which} ORDER BY seq", values))
-        held = "key IN (SELECT key FROM holders WHERE name IN (SELECT value FROM json_each(?)))"
-        return list(self._steps(f"{which} AND {held} ORDER BY seq", (*values, dumps(list(names)))))
+        chosen = dumps(list(names))
+        return list(self._steps(f"{which} AND key IN ({_HELD_BY}) ORDER BY seq", (*values, chosen, chosen)))
 
     def _all_steps(self) -> list[StepRow]:
         if self._every is None:
@@ -134,29 +141,56 @@ class Records(Sandboxes):
         """The steps whose command may have run, and nobody wrote down how it went."""
         return list(self._steps("WHERE state = ? ORDER BY seq", (STARTED,)))
 
-    def holders(self, key: str) -> list[str]:
-        """Who holds a step."""
-        return [n for (n,) in self._rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,))]
+    def held_by(self, key: str) -> list[str]:
+        """Who holds a step: sandboxes and attachments."""
+        return _texts(self._rows("SELECT name FROM holders WHERE key = ? ORDER BY name", (key,)))
 
-    def claims(self) -> list[tuple[str, str]]:
-        """All claims, each with its holder."""
-        # '0' comes after '/': a range of keys, by their index.
-        rows = self._rows("SELECT key, name FROM holders WHERE key >= ? AND key < ?", (CLAIM, f"{CLAIM[:-1]}0"))
+    def held(self, sandbox: str) -> list[tuple[str, str]]:
+        """What a sandbox and its attachments hold: pairs of a step's key and the holder."""
+        rows = self._rows(f"SELECT key, name FROM holders WHERE {OF_SANDBOX} ORDER BY name, key", (sandbox,))  # noqa: S608
         return [(key, name) for key, name in rows]
 
+    def holders(self, key: str) -> list[str]:
+        """The sandboxes that hold a step, themselves or by an attachment."""
+        return sorted({sandbox_of(name) for name in self.held_by(key)})
+
+    def attachments(self, sandbox: str = "") -> list[AttachmentRow]:
+        """
+        The attachments of a sandbox, or all.
+
+        Raises:
+            Damaged: A row is not as it was written.
+        """
+        which, values = ("WHERE name > ? AND name < ?", (f"{sandbox}/", f"{sandbox}0")) if sandbox else ("", ())
+        rows = self._rows(f"SELECT name, data, state, crc FROM attachments {which} ORDER BY name", values)  # noqa: S608
+        found = []
+        for name, data, state, crc in rows:
+            if not intact(crc, name, data) or state not in ("building", "up", "removing"):
+                raise Damaged(f"the store's row of attachment {name!r} is damaged")
+            try:
+                found.append(AttachmentRow(_ATTACHMENT.decode(data), state))
+            except ValueError as e:
+                raise Damaged(f"the store's row of attachment {name!r} is damaged: {e}") from e
+        return found
+
+    def claims(self) -> list[tuple[str, str]]:
+        """All claims, each with the sandbox that holds it."""
+        # '0' comes after '/': a range of keys, by their index.
+        rows = self._rows("SELECT key, name FROM holders WHERE key >= ? AND key < ?", (CLAIM, f"{CLAIM[:-1]}0"))
+        return [(key, sandbox_of(name)) for (key, _), name in zip(rows, _texts(row[1:] for row in rows), strict=True)]
+
     def held_only_by(self, names: Iterable[str]) -> list[StepRow]:
-        """The steps that nobody but these holds (or nobody at all), last applied first."""
+        """
+        The steps that nobody but these holds (or nobody at all), last applied first.
+
+        A sandbox's name stands for its attachments, too.
+        """
         wanted = set(names)
-        if self._every is not None and wanted.issuperset(n for (n,) in self._rows("SELECT DISTINCT name FROM holders")):
+        if self._every is not None and wanted.issuperset(
+            map(sandbox_of, _texts(self._rows("SELECT DISTINCT name FROM holders")))
+        ):
             return self._every[::-1]
-        chosen = dumps(sorted(wanted))
-        return list(
-            self._steps(
-                "WHERE NOT EXISTS (SELECT 1 FROM holders WHERE holders.key = steps.key"
-                " AND holders.name NOT IN (SELECT value FROM json_each(?))) ORDER BY seq DESC",
-                (chosen,),
-            )
-        )
+        return list(self._steps(f"WHERE NOT EXISTS ({_HELD_BY_OTHERS}) ORDER BY seq DESC", (dumps(sorted(wanted)),)))
 
     def _known_step(self, key: str, crc: object) -> Step | None:
         known = self._decoded.get(key)
@@ -178,11 +212,31 @@ class Records(Sandboxes):
             yield StepRow(seq, step, state, marks or None, used or {})
 
 
+_ATTACHMENT = Decoder(Attachment)
 _IDENTITY = Decoder(dict[str, int] | None)
 _TOOLS = Decoder(dict[str, str] | None)
 
+
+def _texts(rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    # A flipped bit can make something else of a text.
+    found = [name for (name,) in rows]
+    if not all(isinstance(name, str) for name in found):
+        raise Damaged("the store's row of who holds a step is damaged")
+    return found
+
+
+_HELD_BY = (
+    "SELECT holders.key FROM json_each(?) AS chosen CROSS JOIN holders ON name = chosen.value UNION "
+    "SELECT holders.key FROM json_each(?) AS chosen CROSS JOIN holders ON name > chosen.value || '/'"
+    " AND name < chosen.value || '0'"
+)
+_HELD_BY_OTHERS = (
+    "SELECT 1 FROM holders WHERE holders.key = steps.key AND name NOT IN (SELECT value FROM json_each(?1))"
+    " AND substr(name, 1, instr(name || '/', '/') - 1) NOT IN (SELECT value FROM json_each(?1))"
+)
 _EMPTY = (
     "DELETE FROM sandboxes",
+    "DELETE FROM attachments",
     "DELETE FROM steps",
     "DELETE FROM holders",
     "DELETE FROM transactions",

@@ -6,11 +6,25 @@ from typing import Any
 
 from msgspec import Struct
 
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.plan import Step
 from nsctl.engine.model.progress import DONE, INTENT, STARTED
 from nsctl.engine.store.sandboxes import SandboxRow
 
-__all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "StepRow", "Transaction"]
+__all__ = ["DONE", "INTENT", "STARTED", "AttachmentRow", "SandboxRow", "StepRow", "Transaction"]
+
+
+class AttachmentRow(Struct, frozen=True):
+    """
+    An attachment.
+
+    Args:
+        attachment: What it is.
+        state: `building`, `up` or `removing`.
+    """
+
+    attachment: Attachment
+    state: str
 
 
 class StepRow(Struct):

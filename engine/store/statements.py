@@ -6,13 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.json import encode
+
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.plan import Step, step_to_text
 from nsctl.engine.store.rows import DONE, INTENT, SandboxRow
 from nsctl.engine.store.seals import checksum, dumps
 
-__all__ = ["building", "each", "sandbox_values"]
+__all__ = ["OF_SANDBOX", "building", "each", "sandbox_values"]
 
 _FIXED = ("mode", "options", "isolate", "command", "settings", "created", "created_boot", "owner", "source")
+
+
+OF_SANDBOX = "(name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0'))"
+"""The rows of a sandbox and of its attachments, `web` and `web/eth0`; those of one attachment, for its name."""
 
 
 def each(words: Iterable[str]) -> list[tuple[Any, ...]]:
@@ -21,7 +28,11 @@ def each(words: Iterable[str]) -> list[tuple[Any, ...]]:
 
 
 def building(
-    rows: Sequence[SandboxRow], new: Sequence[Step], held: Sequence[tuple[str, str]]
+    rows: Sequence[SandboxRow],
+    new: Sequence[Step],
+    held: Sequence[tuple[str, str]],
+    attachments: Sequence[Attachment] = (),
+    state: str = "building",
 ) -> tuple[tuple[str, list[tuple[Any, ...]]], ...]:
     """The statements that write down what will be built, with their values."""
     # A claim is done when it is written down: there is nothing to run.
@@ -34,8 +45,12 @@ def building(
             [sandbox_values(r) for r in rows],
         ),
         (
+            "INSERT INTO attachments VALUES(?, ?, ?, ?)",
+            [(a.name, data, state, checksum(a.name, data)) for a in attachments for data in (encode(a).decode(),)],
+        ),
+        (
             "INSERT INTO steps(key, data, crc, state, identity_crc, held) VALUES(?, ?, ?, ?, ?, ?)",
-            [(k, data, checksum(k, data), state, checksum(k, "", ""), counts[k]) for k, data, state in encoded],
+            [(k, data, checksum(k, data), now, checksum(k, "", ""), counts[k]) for k, data, now in encoded],
         ),
         ("INSERT OR IGNORE INTO holders VALUES(?, ?)", list(held)),
         (

@@ -103,7 +103,7 @@ def test_the_undo_of_a_dry_run_is_what_the_trail_says_was_run(lab: Lab) -> None:
     records = [
         record
         for record in map(json.loads, said(lab, "log", "--json").splitlines())
-        if record["event"] == "step_undone"
+        if record["event"] == "step_undone" and not record["step"].startswith("claim/")
     ]
     assert [record["step"] for record in records] == planned
 

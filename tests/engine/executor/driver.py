@@ -3,7 +3,8 @@ nsctl's executor on a lab host: each request runs in a process of its own, forke
 
 A line of JSON in, a line of JSON out:
 
-    {"operation": "up" | "down" | "recover" | "check" | "repair" | "confirm" | "list" | "steps" | "look" | "several",
+    {"operation": "up" | "down" | "recover" | "check" | "repair" | "confirm" | "list" | "steps" |
+                   "attachments" | "look" | "several",
      "plans": [...], "names": [...], "replace": [...], "options": {...}, "state_dir": "/run/nsctl",
      "kill": [n, "before" | "after"], "refuse": n, "signal": [n, "INT", m, "TERM", …]}
 
@@ -100,6 +101,7 @@ def perform(session: Session, request: dict[str, Any]) -> Any:
         "check": lambda: [[drift.key, drift.state, drift.found] for drift in session.check(names)],
         "repair": lambda: [step.key for step in session.repair(names)],
         "confirm": lambda: session.confirm(names[0]),
+        "attachments": lambda: {each.attachment.name: each.state for each in session.ctx.journal.attachments()},
         "list": lambda: {name: row.state for name, row in session.sandboxes().items()},
         "several": lambda: [one_of_several(session, each) for each in request["requests"]],
         "steps": lambda: {row.step.key: row.state for row in session.ctx.journal.steps()},

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from nsctl.engine import kit
+from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.model.effect import (
     AddrOn,
@@ -29,6 +30,8 @@ __all__ = [
     "CommandSucceeds",
     "Plan",
     "Step",
+    "attaching",
+    "cable",
     "changed",
     "command",
     "failing",
@@ -213,6 +216,62 @@ def sandbox(name: str, number: int, bridge: str = "br7") -> list[Step]:
             after=(netns, f"dir/{name}", f"route/{name}:default"),
         ),
     ]
+
+
+def cable(name: str, number: int, interface: str, bridge: str = "br7") -> list[Step]:
+    """A further cable of a sandbox that is there."""
+    host, mac, address = f"ns-{name}-{interface}", f"02:00:00:00:03:{number:02x}", f"10.9.7.{number}/24"
+    link, inside = f"link/{host}", (f"addr/{name}:{interface}",)
+    return [
+        kit.claim(f"address/{bridge}", f"10.9.7.{number}"),
+        Step(
+            link,
+            "a cable into it",
+            command(
+                *("ip", "link", "add", "dev", host, "address", mac, "master", bridge, "type", "veth"),
+                *("peer", "name", interface, "netns", name, "address", f"02:00:00:00:04:{number:02x}"),
+            ),
+            (command("ip", "link", "del", "dev", host),),
+            LinkIs(host, mac, "veth", master=bridge),
+            after=(f"netns/{name}", f"sysctl/{name}:no6", f"link/{bridge}"),
+        ),
+        Step(
+            f"up/{host}",
+            "up",
+            command("ip", "link", "set", "dev", host, "up"),
+            effect=LinkUp(host),
+            removed_with=link,
+            after=(link,),
+        ),
+        Step(
+            inside[0],
+            "its address",
+            command("ip", "addr", "add", address, "dev", interface, netns=name),
+            (command("ip", "addr", "del", address, "dev", interface, netns=name),),
+            AddrOn(interface, address, name),
+            removed_with=f"netns/{name}",
+            after=(link,),
+        ),
+        Step(
+            f"up/{name}:{interface}",
+            "up",
+            command("ip", "link", "set", "dev", interface, "up", netns=name),
+            effect=LinkUp(interface, name),
+            removed_with=f"netns/{name}",
+            after=inside,
+        ),
+    ]
+
+
+def attaching(
+    name: str, number: int, interface: str = "eth1", bridge: str = "br8", gateway: str = "10.9.8.1/24"
+) -> Plan:
+    """A plan for a sandbox that is up: a further cable, on a bridge that may be there."""
+    rule = "rule/4/filter/T/1" if bridge == "br7" else f"rule/4/filter/T/{bridge}"
+    shared = [replace(step, key=rule) if step.key.startswith("rule/") else step for step in network(bridge, gateway)]
+    steps = (*shared, *cable(name, number, interface, bridge))
+    one = Attachment(name, interface, "t2", {"number": number}, tuple(step.key for step in steps), link=bridge)
+    return Plan("t2", name, {}, steps, attachments=(one,), existing=True)
 
 
 def plan(name: str = "web", number: int = 2, bridge: str = "br7") -> Plan:

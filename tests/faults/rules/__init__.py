@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.faults.rules import (
     adopting,
+    attachments,
     bounds,
     claims,
     core,
@@ -34,6 +35,7 @@ AREAS: tuple[tuple[Rule, ...], ...] = tuple(
         stores,
         bounds,
         claims,
+        attachments,
         trail,
         network,
         resident,

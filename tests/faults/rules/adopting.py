@@ -48,8 +48,8 @@ RULES = (
     Rule(
         "what is taken over is written down at once, or not at all",
         "engine/store/journal.py",
-        "self._write(*building(rows, new, held), (_STATE, _states(DONE, done)), (_META, self._first_place()))",
-        "self._write(*building(rows, new, held)); self._write((_STATE, _states(DONE, done)))",
+        "self._write(*built, (_STATE, _states(DONE, done)), (_META, self._first_place()))",
+        "self._write(*built); self._write((_STATE, _states(DONE, done)))",
         f"{_TESTS}::test_an_adoption_that_is_killed_is_whole_or_is_not",
     ),
     Rule(

@@ -60,8 +60,8 @@ RULES = (
     Rule(
         "intents are journalled before the first effect",
         "engine/executor/transaction.py",
-        "begin(opened, rows, pending.written(), pending.held, ())",
-        "begin(opened, rows, [], [], ())",
+        "begin(opened, rows, pending.written(), pending.held, (), attached(plans))",
+        "begin(opened, rows, [], [], (), attached(plans))",
         f"{_TRANSACTIONS}::test_up_killed_at_any_write_is_cleaned_up_by_the_next_nsctl[after-fused]",
     ),
     Rule(
@@ -226,8 +226,8 @@ RULES = (
     Rule(
         "steps that others hold stay",
         "engine/store/reading.py",
-        "AND holders.name NOT IN (SELECT value FROM json_each(?))",
-        "AND holders.name NOT IN (SELECT value FROM json_each(?)) AND 0",
+        "holders.key = steps.key AND name NOT IN",
+        "holders.key = steps.key AND 0 AND name NOT IN",
         f"{_TRANSACTIONS}::test_two_sandboxes_share_steps_and_the_last_one_undoes_them",
     ),
     Rule(
