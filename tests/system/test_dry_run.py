@@ -15,6 +15,8 @@ from nsctl.engine.model.commands import AnyCommand, Spawn
 from tests.lab import Lab, Snapshot, assert_back, assert_same, shim, snapshot
 from tests.system.support import data, down, namespaces, said, unchanged, up
 
+pytestmark = pytest.mark.warm
+
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 MODES = {
     "none": ("none", "--name", "web"),

@@ -11,7 +11,7 @@ from nsctl.engine.testing.snapshot import assert_same
 from tests.lab import Lab, assert_back, needs, snapshot
 from tests.system.support import data, down, eventually, init_of, up
 
-pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 NET = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 

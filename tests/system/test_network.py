@@ -12,7 +12,7 @@ from nsctl.engine.model.names import derived_mac
 from tests.lab import INTERNET_ADDRESS, Lab, assert_back, needs, snapshot
 from tests.system.support import data, down, eventually, init_of, refused, up
 
-pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables")]
+pytestmark = [pytest.mark.system, needs("bridge", "veth", "iptables"), pytest.mark.warm]
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 DB = ("bridge", "--name", "db", "--subnet", "10.0.4.0/24")
