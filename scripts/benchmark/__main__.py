@@ -9,15 +9,17 @@ from pathlib import Path
 
 from scripts.benchmark import machine, packages
 from scripts.benchmark.bench import Bench, say
-from scripts.benchmark.phases import bulk, entry, imports, memory, scale, single, start, watching
+from scripts.benchmark.phases import bulk, entry, everyday, imports, memory, scale, single, watching
 from scripts.benchmark.report import Report
+from scripts.benchmark.variants import nsctl
 from tests.lab import missing_for_labs
 
 __all__ = ["main"]
 
-_NAMES = ("nsctl", "script", "cni", "netavark", "podman", "docker", "netlink")
+EVERYDAY = "everyday"
+_NAMES = (EVERYDAY, "nsctl", "script", "cni", "netavark", "podman", "docker", "netlink")
 # Shares of the time limit at which no new round of a phase begins.
-_START, _SINGLE, _RECOVER, _BULK, _BESIDE = 0.05, 0.35, 0.40, 0.95, 1.00
+_EVERYDAY, _SINGLE, _RECOVER, _BULK, _BESIDE = 0.15, 0.38, 0.42, 0.92, 1.00
 _RESERVE, _RESERVE_EACH = 30.0, 0.04
 """Seconds that memory, imports, watching and one more beside all others take, and how much more with each of these."""
 
@@ -37,7 +39,7 @@ def main() -> int:
     say(f"this takes at most about {_minutes(bench.limit)}")
     report = Report(bench, machine.describe())
     try:
-        _measure(bench, report, frozenset(options.only))
+        _measure(bench, report, frozenset(options.only), options.before)
     finally:
         bench.close()
     print("\n\n".join(report.text()), flush=True)
@@ -48,14 +50,17 @@ def main() -> int:
     return 0
 
 
-def _measure(bench: Bench, report: Report, only: frozenset[str]) -> None:
+def _measure(bench: Bench, report: Report, only: frozenset[str], before: str | None) -> None:
     software = packages.unpacked()
     entry.enter(bench, only, software)
     largest = bench.sizes[-1]
     bench.share_out(_RESERVE + _RESERVE_EACH * largest)
-    own = not only or "nsctl" in only
+    own = not only or bool({"nsctl", EVERYDAY} & only)
     if own:
-        start.measure(bench, _START)
+        say("everyday commands")
+        everyday.measure(bench, _EVERYDAY, software, before)
+    if only == {EVERYDAY}:
+        return
     singly = [stand.variant.title for stand in bench.stands if stand.variant.singly]
     say(f"one at a time, {bench.rounds} rounds of {', '.join(singly)}")
     single.measure(bench, _SINGLE)
@@ -89,6 +94,8 @@ def _options() -> argparse.Namespace:
     add("--sizes", type=_numbers, metavar="N,N", help="so many at once (1,10,100,1000; --quick: 10,100)")
     add("--limit", type=float, metavar="MINUTES", help="how long it may take (8; --quick: 1.4; --full: 30)")
     add("--only", type=_words, default=[], metavar="NAME,NAME", help=f"only some of: {', '.join(_NAMES)}")
+    add("--nsctl", metavar="FILE", help="measure an installed nsctl, by its console script (this clone's)")
+    add("--before", metavar="FILE", help="measure another version's everyday commands beside, by its console script")
     add("--install", action="store_true", help=f"first fetch, for labs only: {', '.join(packages.PACKAGES)} (Debian)")
     add("--json", metavar="FILE", help="write everything to FILE")
     add("--svg", metavar="FILE", help="write a picture to FILE")
@@ -102,6 +109,8 @@ def _options() -> argparse.Namespace:
     options.sizes = options.sizes or sizes
     options.limit = options.limit or limit
     options.everybody = everybody
+    if options.nsctl:
+        nsctl.PROGRAM[:] = [options.nsctl]
     return options
 
 

@@ -14,7 +14,8 @@ from scripts.benchmark.bench import say
 
 __all__ = ["PACKAGES", "fetch", "unpacked"]
 
-PACKAGES = ("containernetworking-plugins", "netavark", "podman", "conmon", "crun", "docker.io", "containerd", "runc")
+_ENGINES = ("podman", "conmon", "crun", "docker.io", "containerd", "runc")
+PACKAGES = ("containernetworking-plugins", "netavark", "bubblewrap", *_ENGINES)
 _PLACE = Path(sys.prefix) / "benchmark"
 
 

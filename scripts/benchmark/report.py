@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from scripts.benchmark import picture, table
 from scripts.benchmark.bench import Bench
-from scripts.benchmark.phases import bulk, single, start
+from scripts.benchmark.phases import bulk, everyday, single
 from scripts.benchmark.phases.imports import Imports
 from scripts.benchmark.summary import Row, rows
 from scripts.benchmark.variants import VARIANTS
@@ -42,8 +42,7 @@ class Report:
 
     def sections(self) -> dict[str, list[Row]]:
         """Metric → rows."""
-        start_up = ["python", *(r.variant for r in self.bench.readings if r.metric == start.METRIC)]
-        orders: dict[str, tuple[str, ...]] = {start.METRIC: tuple(dict.fromkeys(start_up))}
+        orders: dict[str, tuple[str, ...]] = dict.fromkeys(everyday.METRICS, everyday.ORDER)
         orders |= dict.fromkeys(single.METRICS, _SINGLY)
         for size in self.bench.sizes:
             orders |= {bulk.up_of(size): _TOGETHER, bulk.down_of(size): _TOGETHER}
@@ -87,6 +86,11 @@ class Report:
         """One sandbox, and the most that all variants made at once."""
         found = self.sections()
         wanted = [
+            ("A command in a sandbox: exec NAME -- true", everyday.EXEC),
+            ("A command in new namespaces: run none -- true", everyday.RUN),
+            ("A list of sandboxes: ls", everyday.LS),
+            ("One sandbox beside another, network only: up", everyday.UP),
+            ("One sandbox beside another, network only: down, until its devices are gone", everyday.DOWN),
             ("One sandbox beside another: up", single.NTH_UP),
             ("One sandbox beside another: down, until its devices are gone", single.NTH_DOWN),
         ]

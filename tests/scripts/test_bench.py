@@ -14,7 +14,7 @@ import pytest
 
 from scripts.benchmark.bench import Bench, Reading
 from scripts.benchmark.cost import Cost, Failed, Work
-from scripts.benchmark.phases import watching
+from scripts.benchmark.phases import everyday, watching
 from scripts.benchmark.phases.imports import read
 from scripts.benchmark.picture import draw
 from scripts.benchmark.summary import Span, rows
@@ -63,7 +63,21 @@ def test_one_command_measures_in_labs_and_writes_table_json_and_picture(tmp_path
     for metric in ("up of 2, each", "down of 2, each"):
         assert {row["variant"] for row in result["milliseconds"][metric]} >= together
     assert all(row["gone"] for row in result["milliseconds"]["down of 2, each"])
-    for metric in ("start-up", "recover after a kill at 2", "one up beside 2", "ls of 3", *WATCH):
+    for metric in everyday.METRICS:
+        own = {row["variant"]: row["ratio"] for row in result["milliseconds"][metric]}
+        assert {"python", "nsctl-command"} <= own.keys(), metric
+        assert own["python"] is None, metric
+        assert own["nsctl-command"], metric
+    for metric in (everyday.LS, everyday.UP, everyday.DOWN):
+        assert "nsctl-resident" in {row["variant"] for row in result["milliseconds"][metric]}
+    for metric in (
+        "check of 2",
+        "repair of 2, nothing to do",
+        "recover after a kill at 2",
+        "one up beside 2",
+        "ls of 3",
+        *WATCH,
+    ):
         assert result["milliseconds"][metric], metric
     assert all(size > 0 for size in result["MiB"].values())
     assert "nsctl" in result["imports"]["packages"]

@@ -11,16 +11,23 @@ from scripts.benchmark.cost import Cost, Failed
 from scripts.benchmark.host import Host
 from scripts.benchmark.variants.nsctl import Nsctl, NsctlLab, nsctl
 
-__all__ = ["KILLED_AT", "beside", "beside_of", "recover", "recovery_of"]
+__all__ = ["KILLED_AT", "beside", "beside_of", "looks_of", "recover", "recovery_of"]
 
 KILLED_AT = 100
 """Sandboxes that a killed nsctl was making."""
 ROUNDS = 5
+FEWER = 100
+"""Sandboxes that are there when one comes, besides none and the most."""
 
 
 def beside_of(there: int) -> tuple[str, str, str]:
     """The metrics' names."""
     return f"one up beside {there}", f"ls of {there + 1}", f"one down beside {there}"
+
+
+def looks_of(there: int) -> tuple[str, str]:
+    """The metrics' names."""
+    return f"check of {there}", f"repair of {there}, nothing to do"
 
 
 def recovery_of(size: int) -> str:
@@ -29,19 +36,21 @@ def recovery_of(size: int) -> str:
 
 
 def beside(bench: Bench, until: float, size: int) -> None:
-    """`up` of one, `ls`, and `down` of it: beside none, and beside `size`."""
+    """`up` of one, `ls`, and `down` of it, `check`, and `repair` with nothing to do: beside none, some, and `size`."""
     lab, one = NsctlLab(), Nsctl()
     bench.titles[one.key] = one.title
     host = Host()
     try:
         lab.prepare(host)
         _more(host, one, 0)  # reads the files for the first time
-        for there in (0, size):
+        for there in sorted({0, min(FEWER, size), size}):
             if there:
-                host.measure(lambda work: lab.up(work, range(1, size + 1)))
+                host.measure(lambda work, there=there: lab.up(work, range(1, there + 1)))  # type: ignore[misc]
             for turn in bench.turns(until, min(bench.rounds, ROUNDS)):
                 for metric, cost in zip(beside_of(there), _more(host, one, there), strict=True):
                     bench.record(metric, one.key, turn, cost)
+                for metric, word in zip(looks_of(there), ("check", "repair"), strict=True):
+                    bench.record(metric, one.key, turn, host.measure(lambda work, word=word: work.run(*nsctl(word))))  # type: ignore[misc]
     except Failed as error:
         say(f"one beside {size} is left out: {error}")
     finally:

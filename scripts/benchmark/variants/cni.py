@@ -10,7 +10,7 @@ from scripts.benchmark.cost import Work
 from scripts.benchmark.host import BENCH
 from scripts.benchmark.variant import BRIDGE, NETWORK, Variant, find_tool, netns
 
-__all__ = ["Cni"]
+__all__ = ["Cni", "CniBridge"]
 
 PLUGINS = "/usr/lib/cni:/opt/cni/bin:/usr/libexec/cni"
 """Where distributions and the project itself put them."""
@@ -38,23 +38,26 @@ class Cni(Variant):
     title = "CNI bridge + portmap"
     note = "portmap is called, as engines do, with no port to map"
     keeps = frozenset({BRIDGE})
+    plugins: tuple[str, ...] = ("bridge", "portmap")
 
     def missing(self) -> str:
         """Whether the plugins are there."""
-        missing = find_tool("bridge", "host-local", "portmap", software=self.software, where=PLUGINS)
+        missing = find_tool("host-local", *self.plugins, software=self.software, where=PLUGINS)
         return f"no CNI plugin {', '.join(missing)} (containernetworking-plugins)" if missing else ""
 
     def up(self, work: Work, numbers: Sequence[int]) -> None:
         """ADD."""
         for number in numbers:
             work.run("ip", "netns", "add", netns(number))
-            self._call(work, "ADD", number, "portmap", self._call(work, "ADD", number, "bridge"))
+            result = ""
+            for plugin in self.plugins:
+                result = self._call(work, "ADD", number, plugin, result)
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
         """DEL, in the opposite order."""
         for number in reversed(numbers):
-            self._call(work, "DEL", number, "portmap")
-            self._call(work, "DEL", number, "bridge")
+            for plugin in reversed(self.plugins):
+                self._call(work, "DEL", number, plugin)
             work.run("ip", "netns", "del", netns(number))
 
     def sweep(self, work: Work) -> None:
@@ -83,3 +86,12 @@ class Cni(Variant):
                 if (root / place.lstrip("/") / plugin).exists():
                     return f"{place}/{plugin}"
         return plugin
+
+
+class CniBridge(Cni):
+    """The one plugin that attaches."""
+
+    key = "cni-bridge"
+    title = "CNI bridge"
+    note = "the plugin bridge alone, and ip netns"
+    plugins = ("bridge",)

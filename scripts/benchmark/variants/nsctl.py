@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from scripts.benchmark.cost import Work
+from scripts.benchmark.cost import Failed, Work
 from scripts.benchmark.host import BENCH, Host
 from scripts.benchmark.variant import NETWORK, Variant, netns
 
-__all__ = ["Nsctl", "NsctlFull", "NsctlLab", "NsctlLabFull", "NsctlLabUnfused", "NsctlUnfused", "nsctl"]
+__all__ = [
+    "Nsctl",
+    "NsctlBefore",
+    "NsctlCommand",
+    "NsctlFull",
+    "NsctlLab",
+    "NsctlLabFull",
+    "NsctlLabUnfused",
+    "NsctlResident",
+    "NsctlUnfused",
+    "nsctl",
+]
+
+PROGRAM = [sys.executable, "-I", str(Path(sys.executable).with_name("nsctl"))]
+"""How `scripts/nsctl` starts it; --nsctl has another one measured."""
 
 
 def nsctl(*words: str) -> tuple[str, ...]:
     """A command line of nsctl's."""
-    return (sys.executable, "-I", "-m", "nsctl", *words)
+    return (*PROGRAM, *words)
 
 
 class Nsctl(Variant):
@@ -28,17 +43,67 @@ class Nsctl(Variant):
     options: tuple[str, ...] = ("--isolate", "net")
     fusing: tuple[str, ...] = ()
 
+    def command(self, *words: str) -> tuple[str, ...]:
+        """A command line."""
+        return nsctl(*words)
+
     def up(self, work: Work, numbers: Sequence[int]) -> None:
         """One command for each."""
+        bridge = ("up", "bridge", "--subnet", str(NETWORK), *self.options, *self.fusing)
         for number in numbers:
-            work.run(
-                *nsctl("up", "bridge", "--name", netns(number), "--subnet", str(NETWORK), *self.options, *self.fusing)
-            )
+            work.run(*self.command(*bridge, "--name", netns(number)))
 
     def down(self, work: Work, numbers: Sequence[int]) -> None:
         """One command for each."""
         for number in reversed(numbers):
-            work.run(*nsctl("down", netns(number), *self.fusing))
+            work.run(*self.command("down", netns(number), *self.fusing))
+
+
+class NsctlCommand(Nsctl):
+    """The same, among the everyday commands."""
+
+    key = "nsctl-command"
+    title = "nsctl"
+
+
+class NsctlResident(Nsctl):
+    """The same commands, carried out by a process that stays."""
+
+    key = "nsctl-resident"
+    title = "nsctl with a resident"
+    note = "nsctl up bridge --isolate net, after nsctl resident start"
+
+    def prepare(self, host: Host) -> None:
+        """Start the process."""
+        host.measure(lambda work: work.run(*nsctl("resident", "start")))
+
+    def check(self, work: Work, number: int) -> None:
+        """Whether it is the resident that did it, too."""
+        super().check(work, number)
+        asked = work.run(*nsctl("resident", "status")).rpartition("requests: ")[2]
+        if int(asked) < number:
+            raise Failed(f"the resident process ran {asked.strip()} commands")
+
+
+class NsctlBefore(Nsctl):
+    """
+    Another version.
+
+    Args:
+        program: Its console script.
+    """
+
+    key = "nsctl-before"
+    title = "nsctl, the other one"
+    note = "what --before names"
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """A command line."""
+        return (self._program, *words)
 
 
 class NsctlUnfused(Nsctl):
