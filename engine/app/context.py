@@ -65,7 +65,7 @@ class AppContext:
         self.state_dir = Path(state_dir)
         self.audit_log = Path(audit_log)
         self.diagnostics: list[Diagnostic] = []
-        """What was reported, where nobody was given to hear it."""
+        """The diagnostics so far, where no `report` was given."""
         self.report: Callable[[Diagnostic], None] = report or self.diagnostics.append
         self.words = words
         self._ends_process = ends_process

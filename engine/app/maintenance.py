@@ -42,7 +42,7 @@ class Checked(NamedTuple):
 
     @property
     def blocked(self) -> dict[Cause, list[str]]:
-        """What is to blame for ways out that are missing, each with the sandboxes that have none by it."""
+        """The causes of missing ways out, each with the sandboxes that it affects."""
         return broken(self.verdicts)
 
 

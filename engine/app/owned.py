@@ -1,5 +1,5 @@
 """
-Files that root reads commands from: nobody else may have been able to write them.
+Files that root reads commands from: only root may be able to write them.
 
 A plan or a lab file says what root runs, as a plugin does, so it has to lie as safely as one.
 """
@@ -51,7 +51,7 @@ def check_owned(path: str, fd: int) -> None:
 
 def others_could_write(paths: Iterable[str]) -> tuple[str, str] | None:
     """
-    The first place on the way to one of these files, itself included, that somebody other than root could write to.
+    The first place on the way to one of these files, itself included, that a user other than root could write to.
 
     Returns:
         The place, and what is wrong with it.

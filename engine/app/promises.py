@@ -29,7 +29,7 @@ __all__ = ["broken_promises", "deaf_resolvers", "forecast", "forecast_promises",
 
 
 def broken_promises(session: Session, plans: Sequence[Plan]) -> tuple[Diagnostic, ...]:
-    """What the sandboxes of these plans, which are up, lack of what they were promised."""
+    """Diagnose ways out and name servers that the sandboxes of these plans, which are up, lack."""
     found: list[Diagnostic] = []
     made = {plan.name: plan.steps for plan in plans if any(map(_leads_out, plan.steps))}
     if made:

@@ -1,4 +1,4 @@
-"""What is asked of the operations, and what comes of it."""
+"""Requests to the operations, and their results."""
 
 from __future__ import annotations
 

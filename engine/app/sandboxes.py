@@ -1,4 +1,4 @@
-"""What is up: for `ls`, `inspect`, `networks` and `logs`. It loads no more than the store."""
+"""The sandboxes that are up, for `ls`, `inspect`, `networks` and `logs`. It loads no more than the store."""
 
 from __future__ import annotations
 

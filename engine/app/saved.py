@@ -43,7 +43,7 @@ def apply(ctx: AppContext, plan: Plan, plugins: Plugins, how: Execution | None =
         how: How steps are carried out.
 
     Raises:
-        Refused: It is no plan of nsctl's, or the host no longer fits it.
+        Refused: It is no plan that nsctl could have made, or the host no longer fits it.
         StepFailed, Interrupted: Everything was undone.
         RollbackFailed: Something is left, for `recover`.
     """
@@ -75,7 +75,7 @@ def adopt(ctx: AppContext, carried: Carried, plugins: Plugins) -> list[Up]:
         plugins: The plugins that were loaded: each may veto a plan.
 
     Raises:
-        Refused: A plan is none of nsctl's, or something of it is missing or is somebody else's: nothing is taken over.
+        Refused: A plan is none that nsctl could have made, or a resource is missing or foreign: nothing is taken over.
         Drifted: It was taken over before, and is not as it was made.
     """
     from nsctl.engine.app.existing import check_as_made, has_ended, up_already

@@ -1,4 +1,4 @@
-"""What a watcher needs: its directories, and a look that puts back what is missing, but for processes."""
+"""For the watcher: its directories, and a look that puts back what is missing, but for processes."""
 
 from __future__ import annotations
 

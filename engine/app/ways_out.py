@@ -32,7 +32,7 @@ def sentence(names: Sequence[str], cause: Cause, *, future: bool = False) -> str
 
 
 def broken(verdicts: Mapping[str, Verdict]) -> dict[Cause, list[str]]:
-    """What is to blame for ways out that are missing, each with the sandboxes that have none by it."""
+    """The causes of missing ways out, each with the sandboxes that it affects."""
     found: dict[Cause, list[str]] = {}
     for name, verdict in verdicts.items():
         for cause in verdict.broken:
@@ -47,12 +47,12 @@ def lacking(verdicts: Mapping[str, Verdict]) -> Iterator[Cause]:
 
 
 def no_further(cause: Cause) -> str:
-    """What it means for sandboxes that the host itself has no way out."""
+    """The consequence for sandboxes of a host that itself has no way out."""
     return f"{cause.what}: sandboxes get no further than the host itself"
 
 
 def details(verdicts: Mapping[str, Verdict]) -> Iterator[Diagnostic]:
-    """What can't be told, a line for each sandbox of which it is not known whether it has a way out."""
+    """A detail for each sandbox of which it is not known whether it has a way out."""
     for name, verdict in verdicts.items():
         if verdict.doubts:
             what = "can't be told" if verdict.reached is None else "is there, as far as can be told"

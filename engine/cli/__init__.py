@@ -130,7 +130,7 @@ def _give_back(before: Mapping[signal.Signals, Any]) -> None:
 
 
 def _open_standard_streams() -> None:
-    """See to it that 0, 1 and 2 are open: else the store's file would become somebody's stdout."""
+    """See to it that 0, 1 and 2 are open: else the store's file would become the stdout of a command."""
     for fd in range(3):
         try:
             os.fstat(fd)

@@ -1,4 +1,4 @@
-"""`adopt`: what a script of nsctl's has made becomes nsctl's."""
+"""`adopt`: take over the resources that a script of --format sh created."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def choices(*words: str) -> Callable[[str], list[str]]:
 
 
 def completer(field: Field) -> Callable[[str], Any] | None:
-    """What completes an option of a mode, by its type or its name; a plugin's like any other."""
+    """The completion of a mode's option, by its type or its name; the same for plugins' modes."""
     if field.choices:
         return choices(*field.choices)
     return _any_file if field.metavar in _OF_A_FILE else _VALUES.get(field.name)

@@ -48,7 +48,7 @@ class Changes:
         Wait for the next change; False when `ends` has come.
 
         Raises:
-            OutputFailedError: Nobody reads stdout any more.
+            OutputFailedError: The reader of stdout is gone.
         """
         ready = dict(self._poll.poll(None if self._fd is not None else NO_INOTIFY * 1000))
         if ready.get(STDOUT, 0) & (select.POLLERR | select.POLLHUP):

@@ -34,7 +34,7 @@ FAILED = 125
 SI_KERNEL = 0x80
 """Where a signal came from: the kernel, because of what was typed, not a process."""
 _TO_ALL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH}
-"""What a terminal sends to its whole foreground group, the command included."""
+"""The signals that a terminal sends to its whole foreground group, the command included."""
 _PASSED = {
     signal.SIGINT,
     signal.SIGQUIT,
@@ -204,7 +204,7 @@ def _stop_with(child: int, terminal: bool) -> None:
 
 
 def _has_shell() -> bool:
-    """Whether somebody is there who notices that this process stopped, and can continue it."""
+    """Whether a shell notices that this process stopped, and can continue it."""
     parent = os.getppid()  # 0 is one outside of this PID namespace
     try:
         return parent != 0 and os.getsid(parent) == os.getsid(0)

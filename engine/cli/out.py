@@ -31,7 +31,7 @@ verbose = 0
 
 
 class OutputFailedError(Exception):
-    """What a command was asked for could not be printed."""
+    """The output of a command could not be written."""
 
 
 def data(text: str, *, exact: bool = False) -> None:
@@ -122,14 +122,14 @@ def diagnostic(found: Diagnostic) -> None:
 
 
 def warnings_of(plugins: Plugins) -> None:
-    """What was wrong with plugins, once."""
+    """Print the warnings of plugins, once."""
     for line in plugins.warnings:
         warning(line)
     plugins.warnings.clear()
 
 
 def problem(text: str, hint: str = "") -> None:
-    """What stopped the command, and what to do next, on stderr."""
+    """Print on stderr why the command failed, and what to do next."""
     _stderr(f"nsctl: {text}")
     if hint:
         _stderr(f"hint: {hint}")

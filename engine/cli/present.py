@@ -11,7 +11,7 @@ __all__ = ["described", "made_and_ended"]
 
 
 def described(done: Up) -> str:
-    """What came of `up`."""
+    """The result of `up`."""
     row = done.row
     if done.ended:
         return made_and_ended(row.name)

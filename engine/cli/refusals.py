@@ -1,4 +1,4 @@
-"""Usage errors in nsctl's words: one line, and a hint that is right."""
+"""Usage errors: one line, and a hint."""
 
 from __future__ import annotations
 

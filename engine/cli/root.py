@@ -43,7 +43,7 @@ class Root(TyperGroup):
         The command, built.
 
         Raises:
-            Invalid: There is none of that name.
+            Invalid: No such command.
         """
         if cmd_name not in COMMANDS:
             if getattr(ctx, "resilient_parsing", False):
@@ -82,7 +82,7 @@ def _plain(words: list[str]) -> list[str]:
 
 
 class Leaf(Command):
-    """A command that takes another command after `--`; what stands there is never read as nsctl's."""
+    """A command that takes another command after `--`; the words there are never read as options of nsctl."""
 
     takes_command = True
 
@@ -102,7 +102,7 @@ class Leaf(Command):
 
 
 def words_after_dashes(ctx: typer.Context) -> tuple[str, ...]:
-    """What followed `--`."""
+    """The words after `--`."""
     found: tuple[str, ...] = ctx.meta.get("nsctl.command", ())
     return found
 

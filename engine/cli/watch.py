@@ -47,7 +47,7 @@ def _only_one(state_dir: Path) -> int:
     The lock of whoever watches over a state directory.
 
     Raises:
-        Conflict: Somebody does.
+        Conflict: Another process has it.
         Refused: It can't be opened.
     """
     path = state_dir / "watch.lock"

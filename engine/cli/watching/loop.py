@@ -156,7 +156,7 @@ class Watch:
         return self._files.follow(_LEGACY_LOCK, use=True) or any(new)
 
     def _concluded(self, look: Look) -> int | None:
-        """What came of a look; an exit status, if it was the first one and was refused."""
+        """Evaluate the result of a look; an exit status, if it was the first one and was refused."""
         said = look.said
         if self._ending:
             return None

@@ -12,7 +12,7 @@ _COUNTER = 24
 
 
 def generation(state_dir: Path) -> str:
-    """What changes whenever a store does; empty where there is none."""
+    """A text that changes whenever the store does; empty where there is none."""
     try:
         with open(state_dir / "state.db", "rb") as f:
             return f"{os.fstat(f.fileno()).st_ino} {f.read(_COUNTER + 4)[_COUNTER:].hex()}"
