@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import MutableMapping
 from importlib import import_module
 from types import ModuleType
 
@@ -128,15 +127,33 @@ def load_msgspec() -> None:
             del sys.modules["typing_extensions"]
 
 
+class _Logger:
+    """A logger of plumbum's: as long as nobody has loaded logging, nobody hears of what it says."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, *args: Any) -> None:
+        """Pass it on."""
+        if "logging" in sys.modules:
+            import_module("logging").getLogger(self._name).debug(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("logging").getLogger(self._name), name)
+
+
 def load_plumbum() -> ModuleType:
     """
-    Import plumbum's local machine without remote ones, colours, daemons and paths as URIs: 15 ms in place of 67.
+    Import plumbum's local machine without remote ones, colours, daemons, logging, paths as URIs: 15 ms in place of 67.
 
     platform.uname() would run `uname -p`, found by the user's own PATH, as root; plumbum takes the first item only.
     """
+    logging = OnDemand("logging")
+    logging.getLogger, logging.DEBUG, logging.INFO = _Logger, 10, 20  # type: ignore[attr-defined]
     return import_without(
         "plumbum.machines.local",
         _platform(),
+        logging,
         *("glob", "shutil", "urllib.parse", "urllib.request"),
         "tempfile:mkdtemp,TemporaryFile",
         "plumbum.colorlib:ansicolors",
@@ -158,36 +175,43 @@ def _platform() -> OnDemand:
 _ABSENT = ("rich", "better_exceptions", "colorama", "twisted")
 
 
-class _Console:
-    """Stands in for structlog's ConsoleRenderer among its defaults."""
+class _LaterClass(_Later):
+    """A class whose objects are functions, and made when they are called."""
 
-    def __init__(self, **options: Any) -> None:
-        self._options = options
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        def made(*called: Any) -> Any:
+            return self.get()(*args, **kwargs)(*called)
 
-    def __call__(self, logger: object, method: str, record: MutableMapping[str, Any]) -> Any:
-        return import_module("structlog.dev").ConsoleRenderer(**self._options)(logger, method, record)
+        return made
 
 
 def load_structlog() -> ModuleType:
     """
-    Import structlog without its developer console (rich's tracebacks) and asyncio: 12 ms in place of 102.
+    Import structlog without its processors, its console (rich's tracebacks) and asyncio: 12 ms in place of 102.
 
+    nsctl's processor is its own; structlog's are among its defaults, as its console is.
     structlog does without what it can't import, and None in `sys.modules` says just that.
-    asyncio, which it touches only in its `a…` methods, and its console are stood in for by modules that fetch the real
-    ones on demand.
+    asyncio, which it touches only in its `a…` methods, is stood in for by a module that fetches the real one on demand,
+    and so are its own.
     Afterwards `sys.modules` is as if nothing had been, so that whoever needs one of these later gets the real one.
     """
     if "structlog" in sys.modules:
         return sys.modules["structlog"]
     absent = [name for name in _ABSENT if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None says that there is no such module
-    console = OnDemand("structlog.dev")
-    # What structlog takes from it at once, for defaults that nsctl does not use.
-    console.ConsoleRenderer, console._has_colors = _Console, False  # type: ignore[attr-defined]  # noqa: SLF001
-    console.set_exc_info = _Later("structlog.dev", "set_exc_info")  # type: ignore[attr-defined]
+    # What structlog takes of these at once, for defaults that nsctl does not use.
+    console = OnDemand("structlog.dev", "set_exc_info")
+    console.ConsoleRenderer = _LaterClass("structlog.dev", "ConsoleRenderer")  # type: ignore[attr-defined]
+    console._has_colors = False  # type: ignore[attr-defined]  # noqa: SLF001
+    processors = OnDemand("structlog.processors", "add_log_level")
+    for name in ("StackInfoRenderer", "TimeStamper"):
+        setattr(processors, name, _LaterClass("structlog.processors", name))
+    others = ("structlog.stdlib", "structlog.tracebacks", "asyncio", "datetime", "uuid", "pickle:PicklingError")
     try:
-        return import_without("structlog", "asyncio", "datetime", "uuid", "pickle:PicklingError", console)
+        return import_without("structlog", console, processors, *others)
     finally:
         for name in absent:
             sys.modules.pop(name, None)
-        del console.ConsoleRenderer, console._has_colors, console.set_exc_info  # noqa: SLF001
+        for module in (console, processors):
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                delattr(module, name)

@@ -8,6 +8,7 @@ learns from a frame or passes it on. It has few rules, the same for all, and set
 from __future__ import annotations
 
 import re
+from functools import cache
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
@@ -83,7 +84,11 @@ _MAC = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 _IP = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _ELEMENT = rf"{PORT}(?: \. (?:{_MAC}|{_IP}))?"
 _ELEMENTS = rf"(?:add|delete) element bridge nsctl (?:ports|hardware|addresses) \{{ {_ELEMENT}(?:, {_ELEMENT})* \}}"
-_STATEMENT = re.compile(rf"{_ELEMENTS}(?:; {_ELEMENTS})*")
+
+
+@cache
+def _statements() -> re.Pattern[str]:
+    return re.compile(rf"{_ELEMENTS}(?:; {_ELEMENTS})*")  # takes a millisecond, and only who judges commands needs it
 
 
 def filters_ports(facts: Facts) -> bool:
@@ -186,9 +191,9 @@ def _statement(verb: str, port: str, macs: tuple[str, ...], addresses: tuple[str
 def is_own_nft(command: Nft) -> bool:
     """Whether a command of nft's is one that these functions make."""
     if "\n" not in command.text:
-        return command.text == _DELETE or _STATEMENT.fullmatch(command.text) is not None
+        return command.text == _DELETE or _statements().fullmatch(command.text) is not None
     head, table, rest = command.text.partition(TABLE)
-    return bool(table) and head in {"", _AGAIN} and all(map(_STATEMENT.fullmatch, rest.splitlines()))
+    return bool(table) and head in {"", _AGAIN} and all(map(_statements().fullmatch, rest.splitlines()))
 
 
 def unfiltered(plan: Plan, facts: Facts) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 
 from nsctl.engine.kit.firewall import FORWARD
@@ -81,24 +82,22 @@ _SETPRIV = re.compile(
 )
 _PATH = r"(?:'(?:[^']|'\"'\"')*'|[A-Za-z0-9_@%+=:,./-]+)+"
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-_LINES = [
-    re.compile(line.replace("PATH", f"(?P<own>{_PATH})").replace("TOLD", f"(?P<told>{_PATH})").replace("MASKED", _PATH))
-    for line in (
-        r"exec 3>PATH",
-        rf"exec {VARIABLES}<PATH",
-        r"echo [a-z][a-z0-9_-]* >/proc/sys/kernel/hostname",
-        r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| echo PATH /etc/(?P=name) none bind",
-        r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| printf \"%s /etc/(?P=name) none bind\\n\" TOLD",
-        r"(?:\[ ! -d MASKED \] \|\| )?echo nsctl:[a-z][a-z0-9_-]*:\$id MASKED tmpfs ro,size=4k,mode=000",
-        r"(?:\[ ! -d MASKED \] \|\| )?printf \"nsctl:[a-z][a-z0-9_-]*:\$id %s tmpfs ro,size=4k,mode=000\\n\" MASKED",
-        r"\[ ! -d MASKED \] \|\| mount -t tmpfs -o ro,size=4k,mode=000 nsctl:[a-z][a-z0-9_-]* MASKED",
-        r"\} >PATH",
-        r"mount --all --fstab PATH",
-        r"etc=/etc/netns/[a-z][a-z0-9_-]*",
-        r"chown [0-9]+ PATH",
-        r"export HOME=MASKED(?: USER=MASKED LOGNAME=MASKED)? LANG=C\.UTF-8",
-    )
-]
+_LINES = (
+    r"exec 3>PATH",
+    rf"exec {VARIABLES}<PATH",
+    r"echo [a-z][a-z0-9_-]* >/proc/sys/kernel/hostname",
+    r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| echo PATH /etc/(?P=name) none bind",
+    r"\[ ! -e /etc/(?P<name>[a-z.]+) \] \|\| printf \"%s /etc/(?P=name) none bind\\n\" TOLD",
+    r"(?:\[ ! -d MASKED \] \|\| )?echo nsctl:[a-z][a-z0-9_-]*:\$id MASKED tmpfs ro,size=4k,mode=000",
+    r"(?:\[ ! -d MASKED \] \|\| )?printf \"nsctl:[a-z][a-z0-9_-]*:\$id %s tmpfs ro,size=4k,mode=000\\n\" MASKED",
+    r"\[ ! -d MASKED \] \|\| mount -t tmpfs -o ro,size=4k,mode=000 nsctl:[a-z][a-z0-9_-]* MASKED",
+    r"\} >PATH",
+    r"mount --all --fstab PATH",
+    r"etc=/etc/netns/[a-z][a-z0-9_-]*",
+    r"chown [0-9]+ PATH",
+    r"export HOME=MASKED(?: USER=MASKED LOGNAME=MASKED)? LANG=C\.UTF-8",
+)
+"""Of the init's script, where PATH, TOLD and MASKED are paths."""
 
 
 def why_refused(step: Step, commands: Iterable[AnyCommand], state_dir: str) -> str:
@@ -251,8 +250,15 @@ def _is_init(script: str, place: str) -> bool:
     return all(line in fixed_lines() or line.startswith("#") or _is_line(line, place) for line in script.split("\n"))
 
 
+@cache
+def _lines() -> list[re.Pattern[str]]:
+    # Not at import: compiling takes a millisecond, and a sandbox without an init has no such line.
+    own, told = f"(?P<own>{_PATH})", f"(?P<told>{_PATH})"
+    return [re.compile(line.replace("PATH", own).replace("TOLD", told).replace("MASKED", _PATH)) for line in _LINES]
+
+
 def _is_line(line: str, place: str) -> bool:
-    for pattern in _LINES:
+    for pattern in _lines():
         found = pattern.fullmatch(line)
         if found:
             words = found.groupdict()

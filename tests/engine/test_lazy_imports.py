@@ -120,3 +120,27 @@ def test_nothing_asks_the_callers_path_what_machine_this_is() -> None:
         "subprocess.check_output = os.popen = refuse\nload_msgspec(); load_plumbum()\nprint('done')"
     )
     assert python(body) == "done"
+
+
+def test_plumbum_logs_to_whoever_has_loaded_logging() -> None:
+    body = (
+        "from nsctl.engine.lazy_imports import load_plumbum\nlocal = load_plumbum().local\n"
+        "local['true']()\nprint('logging' in sys.modules)\n"
+        "import logging\nlogging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\nlocal['true']()\n"
+        "from plumbum.machines.local import logger\nlogger.warning('real: %s', logger.isEnabledFor(10))\n"
+    )
+    loaded, *heard, last = python(body).splitlines()
+    assert loaded == "False"
+    assert [line.partition(" ")[0] for line in heard] == ["DEBUG:plumbum.local:Running"]
+    assert last == "WARNING:plumbum.local:real: True"
+
+
+def test_structlogs_parts_that_were_stood_in_for_are_real_for_others() -> None:
+    body = (
+        "from nsctl.engine.lazy_imports import load_structlog\nstructlog = load_structlog()\n"
+        "print([one for one in ('logging', 'structlog.processors', 'structlog.stdlib') if one in sys.modules])\n"
+        "print(structlog.processors.JSONRenderer()(None, '', {'a': 1}), structlog.stdlib.BoundLogger.__name__)\n"
+        "import structlog.processors\nfrom structlog.processors import TimeStamper\n"
+        "print(isinstance(structlog.processors.TimeStamper(), TimeStamper), type(structlog.processors).__name__)\n"
+    )
+    assert python(body) == '[]\n{"a": 1} BoundLogger\nTrue module'

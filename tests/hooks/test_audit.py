@@ -532,7 +532,17 @@ def test_without_a_trail_verify_says_so(path: Path) -> None:
 
 
 def test_structlog_is_loaded_without_its_heavy_parts() -> None:
-    heavy = ("asyncio", "rich", "structlog.dev", "pydantic", "urllib.request", "ssl", "concurrent.futures")
+    heavy = (
+        "asyncio",
+        "rich",
+        "logging",
+        "structlog.dev",
+        "structlog.processors",
+        "pydantic",
+        "urllib.request",
+        "ssl",
+        "concurrent.futures",
+    )
     code = (
         "import sys\n"
         "from nsctl.engine.lazy_imports import load_structlog\n"
