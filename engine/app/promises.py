@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nsctl.engine.app.ways_out import SHOWN, diagnostics
 from nsctl.engine.model.diagnostics import Diagnostic
-from nsctl.engine.model.effect import FileIs, NetnsIs, RouteVia, ZoneIs
+from nsctl.engine.model.effects import FileIs, NetnsIs, RouteVia, ZoneIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.names import listed
 from nsctl.engine.model.plan import Plan, Step

@@ -20,7 +20,7 @@ from nsctl.engine.executor.results import Results
 from nsctl.engine.host.process import inhabitants_of, is_descendant, netns_inode_of, pid_in, start_of
 from nsctl.engine.model.commands import Spawn
 from nsctl.engine.model.commands.changes import hardware_addresses
-from nsctl.engine.model.effect import LinkIs, NetnsIs, State
+from nsctl.engine.model.effects import LinkIs, NetnsIs, State
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.names import listed

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from nsctl.engine.host.netlink import Netlink, socket_in
 from nsctl.engine.host.rtnl import link_by_name, links, settled
-from nsctl.engine.model.effect import LinkUp
+from nsctl.engine.model.effects import LinkUp
 from nsctl.engine.model.plan import Step
 
 __all__ = ["announcements_last", "wait_for_ports"]

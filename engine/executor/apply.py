@@ -9,7 +9,7 @@ from contextlib import closing
 from nsctl.engine.executor.announcing import announcements_last, wait_for_ports
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import Spawn
-from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs, State
+from nsctl.engine.model.effects import LinkIs, NetnsIs, ProcessIs, State
 from nsctl.engine.model.errors import Interrupted, NotExecuted, NsctlError, StepFailed
 from nsctl.engine.model.events import StepDone, StepStarted
 from nsctl.engine.model.events import StepFailed as StepFailedEvent

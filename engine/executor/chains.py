@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import RestoreRules, Rule
-from nsctl.engine.model.effect import ChainIs, RuleTagged
+from nsctl.engine.model.effects import ChainIs, RuleTagged
 from nsctl.engine.model.plan import Step
 
 __all__ = ["OwnRules"]

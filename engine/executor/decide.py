@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
-from nsctl.engine.model.effect import LinkUp, NetnsIs, NftTable, PortFilter, ProcessIs, State
+from nsctl.engine.model.effects import LinkUp, NetnsIs, NftTable, PortFilter, ProcessIs, State
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.model.progress import DONE, INTENT

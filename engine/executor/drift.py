@@ -14,7 +14,7 @@ from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.late_zones import late_zones
 from nsctl.engine.executor.own_files import stale
 from nsctl.engine.executor.wiring import Wiring
-from nsctl.engine.model.effect import ChainIs, RuleTagged, State
+from nsctl.engine.model.effects import ChainIs, RuleTagged, State
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.progress import DONE
 from nsctl.engine.store import SandboxRow, StepRow

@@ -14,7 +14,7 @@ from nsctl.engine.host.facts import gather
 from nsctl.engine.host.kernel import Reader
 from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.model.claims import CLAIM, place_and_thing
-from nsctl.engine.model.effect import LinkIs, NetnsIs, SysctlIs
+from nsctl.engine.model.effects import LinkIs, NetnsIs, SysctlIs
 from nsctl.engine.model.facts import HIDDEN, Facts, Sandbox
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.forecast import way_back_of

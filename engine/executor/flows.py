@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import RuleTagged
+from nsctl.engine.model.effects import RuleTagged
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import find_tool
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.link import hardware_address_inside, peer_key
-from nsctl.engine.model.effect import AddrOn, LinkIs, LinkSet, NetnsIs
+from nsctl.engine.model.effects import AddrOn, LinkIs, LinkSet, NetnsIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.names import listed
 from nsctl.engine.planning.shapes import BUILT_IN

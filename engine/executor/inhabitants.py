@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.host.process import Hideout
-from nsctl.engine.model.effect import NetnsIs, ProcessIs
+from nsctl.engine.model.effects import NetnsIs, ProcessIs
 from nsctl.engine.model.names import mask_of
 from nsctl.engine.runner.writes import processes_in, stop_and_wait
 from nsctl.engine.store.rows import INTENT, StepRow

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.kit.firewall import filter_network
 from nsctl.engine.model.commands import Spawn
-from nsctl.engine.model.effect import LinkIs, NetnsIs, ProcessIs
+from nsctl.engine.model.effects import LinkIs, NetnsIs, ProcessIs
 from nsctl.engine.model.facts import Sandbox
 from nsctl.engine.model.plan import Plan
 from nsctl.engine.planning.forecast import gateway_of, names_of, networks_of, sandbox_of

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import RestoreRules, Rule
-from nsctl.engine.model.effect import RuleTagged
+from nsctl.engine.model.effects import RuleTagged
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.jumps import Chains, Spec, anew, closing, inserted, is_jump, place
 

@@ -9,7 +9,7 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.kit.firewall import FORWARD
 from nsctl.engine.kit.zones import FIREWALLD, zone
 from nsctl.engine.model.attachment import sandbox_of
-from nsctl.engine.model.effect import LinkIs, RuleTagged
+from nsctl.engine.model.effects import LinkIs, RuleTagged
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.facts import Facts, Firewall
 from nsctl.engine.model.names import rule_tag

@@ -10,7 +10,7 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.one_by_one import one_by_one
 from nsctl.engine.host.setns import NETNS_DIR
 from nsctl.engine.model.commands import Command, Ip
-from nsctl.engine.model.effect import NetnsIs, State
+from nsctl.engine.model.effects import NetnsIs, State
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow

@@ -19,7 +19,7 @@ from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.executor.wiring import Wiring
 from nsctl.engine.model.commands import Ip, RenameLink
-from nsctl.engine.model.effect import AddrOn, FileIs, LinkIs, NftTable, PortFilter, RouteVia
+from nsctl.engine.model.effects import AddrOn, FileIs, LinkIs, NftTable, PortFilter, RouteVia
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.store import StepRow

@@ -19,7 +19,7 @@ from nsctl.engine.kit.firewall import GUARD, OWN_CHAINS, own_chain
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.zones import FIREWALLD, TRUSTED
 from nsctl.engine.model.commands import Sysctl
-from nsctl.engine.model.effect import (
+from nsctl.engine.model.effects import (
     ChainIs,
     DirIs,
     Effect,

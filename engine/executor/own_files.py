@@ -18,7 +18,7 @@ from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.host.facts import RESOLV_CONFS, resolv_conf
 from nsctl.engine.host.setns import NETNS_DIR
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import FileIs
+from nsctl.engine.model.effects import FileIs
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning import etc
 from nsctl.engine.store import SandboxRow, StepRow

@@ -14,7 +14,7 @@ from nsctl.engine.executor.decide import Action
 from nsctl.engine.executor.jumps import Jumps
 from nsctl.engine.executor.port_filters import mended
 from nsctl.engine.model.commands import AnyCommand, Spawn, argv_of
-from nsctl.engine.model.effect import NftTable, State
+from nsctl.engine.model.effects import NftTable, State
 from nsctl.engine.model.errors import Conflict
 from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.model.progress import INTENT

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.keys import port_key
 from nsctl.engine.kit.port_filter import PORT, TABLE_KEY, made_anew, own_addresses, port_table, without
-from nsctl.engine.model.effect import NftTable, PortFilter
+from nsctl.engine.model.effects import NftTable, PortFilter
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 

@@ -17,7 +17,7 @@ from nsctl.engine.executor.reading import pid_of
 from nsctl.engine.executor.replaced import restore
 from nsctl.engine.executor.undo import tear_down, undo_rows
 from nsctl.engine.host.process import start_of
-from nsctl.engine.model.effect import NetnsIs
+from nsctl.engine.model.effects import NetnsIs
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.store import SandboxRow

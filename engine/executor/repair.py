@@ -15,7 +15,7 @@ from nsctl.engine.executor.mending import mending
 from nsctl.engine.executor.own_files import put_back, renewed, stale
 from nsctl.engine.executor.undo import undo_rows
 from nsctl.engine.model.commands import RenameLink
-from nsctl.engine.model.effect import (
+from nsctl.engine.model.effects import (
     State,
 )
 from nsctl.engine.model.errors import Interrupted, NsctlError, RollbackFailed, StepFailed

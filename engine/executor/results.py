@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nsctl.engine.executor.chains import OwnRules
 from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.wiring import Wiring
-from nsctl.engine.model.effect import ChainIs, State
+from nsctl.engine.model.effects import ChainIs, State
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step
 

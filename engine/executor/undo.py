@@ -27,7 +27,7 @@ from nsctl.engine.executor.port_filters import as_it_is
 from nsctl.engine.executor.undoing import undoing
 from nsctl.engine.model.attachment import sandbox_of
 from nsctl.engine.model.commands.changes import hardware_addresses, on_link
-from nsctl.engine.model.effect import ChainIs, LinkIs, State
+from nsctl.engine.model.effects import ChainIs, LinkIs, State
 from nsctl.engine.model.events import StepUndone
 from nsctl.engine.model.observation import Observation
 from nsctl.engine.model.plan import Step

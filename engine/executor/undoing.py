@@ -10,7 +10,7 @@ from nsctl.engine.executor.context import Context
 from nsctl.engine.executor.inhabitants import end_all, living
 from nsctl.engine.host.process import init_of, pid_in
 from nsctl.engine.model.commands import DeleteLink
-from nsctl.engine.model.effect import NetnsIs, ProcessIs
+from nsctl.engine.model.effects import NetnsIs, ProcessIs
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner.batch import BatchItem

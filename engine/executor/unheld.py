@@ -12,7 +12,7 @@ from nsctl.engine.executor.apply import apply
 from nsctl.engine.executor.context import Context, new_transaction_id
 from nsctl.engine.executor.transaction import everything_undone, left_over
 from nsctl.engine.executor.undo import undo_rows
-from nsctl.engine.model.effect import State
+from nsctl.engine.model.effects import State
 from nsctl.engine.model.errors import NsctlError, RollbackFailed, StepFailed
 from nsctl.engine.model.events import PlanFinished, PlanStarted
 from nsctl.engine.model.plan import Step

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from nsctl.engine.executor.context import Context
 from nsctl.engine.host.snapshot import insides, read_host
 from nsctl.engine.kit.firewall import POSTROUTING
-from nsctl.engine.model.effect import SysctlIs
+from nsctl.engine.model.effects import SysctlIs
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.sharing import Sharing
 from nsctl.engine.reach.promise import Promise, Verdict, judge, promises_of

@@ -12,7 +12,7 @@ from msgspec import Struct
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.kit.link import inner_end
 from nsctl.engine.model.commands import Ip
-from nsctl.engine.model.effect import AddrOn, LinkIs, LinkUp
+from nsctl.engine.model.effects import AddrOn, LinkIs, LinkUp
 from nsctl.engine.model.plan import Step
 
 __all__ = ["Fault", "Wiring"]

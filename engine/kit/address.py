@@ -16,7 +16,7 @@ from ipaddress import (
 
 from nsctl.engine.kit.keys import at, check_link, link_key, needs, shared
 from nsctl.engine.model.commands import Announce, Ip
-from nsctl.engine.model.effect import AddrOn, RouteVia
+from nsctl.engine.model.effects import AddrOn, RouteVia
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_mac, display
 from nsctl.engine.model.plan import Step

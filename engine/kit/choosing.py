@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nsctl.engine.kit.claims import claimed
 from nsctl.engine.kit.networks import free_bridge, is_internal, network_named, unnamed_network
 from nsctl.engine.kit.subnets import free_subnet, host_addresses, overlap
-from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.effects import LinkIs
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname, check_network, network_bridge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from nsctl.engine.model.commands import MakeDir, RemoveDir, RemoveFiles, WriteFile
-from nsctl.engine.model.effect import DirIs, FileIs
+from nsctl.engine.model.effects import DirIs, FileIs
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Step

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from nsctl.engine.kit.keys import shared
 from nsctl.engine.model.commands import Chain, RestoreRules, Rule
 from nsctl.engine.model.commands.rules import Family
-from nsctl.engine.model.effect import ChainIs, RuleTagged
+from nsctl.engine.model.effects import ChainIs, RuleTagged
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.names import check_ifname, display, rule_tag

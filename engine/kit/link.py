@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nsctl.engine.kit.keys import at, check_link, link_key, needs, port_key, shared
 from nsctl.engine.model.commands import AddLink, DeleteLink, Ip, Peer
 from nsctl.engine.model.commands.typed import made_link
-from nsctl.engine.model.effect import LinkIs, LinkSet, LinkUp
+from nsctl.engine.model.effects import LinkIs, LinkSet, LinkUp
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.names import check_ifname, check_mac, check_name, derived_mac
 from nsctl.engine.model.plan import Step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nsctl.engine.model.commands import Command, Ip, KillInNetns
-from nsctl.engine.model.effect import NetnsIs
+from nsctl.engine.model.effects import NetnsIs
 from nsctl.engine.model.facts import Process
 from nsctl.engine.model.names import check_name
 from nsctl.engine.model.plan import Step

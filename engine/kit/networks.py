@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from nsctl.engine.kit.firewall import filter_network
 from nsctl.engine.kit.keys import shared
 from nsctl.engine.kit.link import link_set
-from nsctl.engine.model.effect import Effect, LinkSet
+from nsctl.engine.model.effects import Effect, LinkSet
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import MASK, check_network, network_bridge
 from nsctl.engine.model.plan import Step

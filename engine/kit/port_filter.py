@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from nsctl.engine.kit.keys import port_key, shared
 from nsctl.engine.kit.link import link_set
 from nsctl.engine.model.commands import Nft
-from nsctl.engine.model.effect import LinkIs, NftTable, PortFilter
+from nsctl.engine.model.effects import LinkIs, NftTable, PortFilter
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname, check_mac
 from nsctl.engine.model.plan import Plan, Step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nsctl.engine.model.commands import Kill, RemoveFiles, Spawn
-from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_name
 from nsctl.engine.model.plan import Step

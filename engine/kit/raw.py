@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nsctl.engine.model.commands import Command, UndoCommand
 from nsctl.engine.model.commands.typed import ending
-from nsctl.engine.model.effect import CommandSucceeds, Effect
+from nsctl.engine.model.effects import CommandSucceeds, Effect
 from nsctl.engine.model.plan import Step
 
 __all__ = ["command", "succeeds"]

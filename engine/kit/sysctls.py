@@ -6,7 +6,7 @@ import re
 
 from nsctl.engine.kit.keys import link_key, needs
 from nsctl.engine.model.commands import Sysctl
-from nsctl.engine.model.effect import SysctlIs
+from nsctl.engine.model.effects import SysctlIs
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import display

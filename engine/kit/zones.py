@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nsctl.engine.kit.keys import link_key
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import ZoneIs
+from nsctl.engine.model.effects import ZoneIs
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import check_ifname
 from nsctl.engine.model.plan import Step

@@ -7,7 +7,7 @@ from typing import Any
 
 from nsctl.engine.kit.link import hardware_address_inside, inner_end
 from nsctl.engine.model.attachment import Attachment
-from nsctl.engine.model.effect import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs, RouteVia
+from nsctl.engine.model.effects import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs, RouteVia
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.forecast import gateway_of, names_of, sandbox_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface, ip_address
 from typing import Any
 
-from nsctl.engine.model.effect import AddrOn, NetnsIs, RouteVia
+from nsctl.engine.model.effects import AddrOn, NetnsIs, RouteVia
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import display

@@ -21,7 +21,7 @@ from nsctl.engine.kit.firewall import GUARD
 from nsctl.engine.kit.forwarding import DEFAULT, GUARDING
 from nsctl.engine.kit.networks import name_in
 from nsctl.engine.model.claims import Claims, claims_of
-from nsctl.engine.model.effect import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
+from nsctl.engine.model.effects import AddrOn, LinkIs, NetnsIs, RouteVia, RuleTagged, SysctlIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.names import rule_tag
 from nsctl.engine.model.plan import Plan, Step

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from nsctl.engine.kit.firewall import JUMP, OWN_CHAINS, rule_key
 from nsctl.engine.model.commands import Rule
-from nsctl.engine.model.effect import RuleTagged
+from nsctl.engine.model.effects import RuleTagged
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.names import display, rule_tag
 from nsctl.engine.model.plan import Step

@@ -12,7 +12,7 @@ from nsctl.engine.kit.networks import network_named
 from nsctl.engine.kit.subnets import overlap
 from nsctl.engine.model.claims import CLAIM, is_anothers, is_claim_key, place_and_thing
 from nsctl.engine.model.commands import AnyCommand, Command, Known, Spawn
-from nsctl.engine.model.effect import Effect, LinkIs, wrong_field
+from nsctl.engine.model.effects import Effect, LinkIs, wrong_field
 from nsctl.engine.model.errors import Conflict, Invalid, NsctlError
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request

@@ -18,7 +18,7 @@ from nsctl.engine.kit.files import directory, file
 from nsctl.engine.kit.link import peer_key
 from nsctl.engine.kit.process import sandbox_dir, spawn, spawn_paths
 from nsctl.engine.model.commands import EXECUTE, KillJoined, Spawn
-from nsctl.engine.model.effect import AddrOn, FileIs, LinkSet, LinkUp, NetnsIs, SysctlIs
+from nsctl.engine.model.effects import AddrOn, FileIs, LinkSet, LinkUp, NetnsIs, SysctlIs
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request

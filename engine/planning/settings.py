@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from nsctl.engine.kit.sysctls import sysctl
-from nsctl.engine.model.effect import NetnsIs, SysctlIs
+from nsctl.engine.model.effects import NetnsIs, SysctlIs
 from nsctl.engine.model.errors import Invalid
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Mode, Request

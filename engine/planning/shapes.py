@@ -42,7 +42,7 @@ from nsctl.engine.model.commands import (
     WriteFile,
 )
 from nsctl.engine.model.commands.typed import typed
-from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.init import SCRIPT, VARIABLES, fixed_lines

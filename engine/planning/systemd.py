@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from nsctl.engine.model.commands import Command, RemoveFiles, UndoCommand, WriteFile
-from nsctl.engine.model.effect import CommandSucceeds, FileIs
+from nsctl.engine.model.effects import CommandSucceeds, FileIs
 from nsctl.engine.model.errors import Conflict, Invalid
 from nsctl.engine.model.hashing import sha256
 from nsctl.engine.model.names import display

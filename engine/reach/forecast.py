@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nsctl.engine.model.effect import AddrOn, ChainIs, LinkIs, LinkUp, RuleTagged, SysctlIs
+from nsctl.engine.model.effects import AddrOn, ChainIs, LinkIs, LinkUp, RuleTagged, SysctlIs
 from nsctl.engine.model.plan import Step
 from nsctl.engine.planning.jumps import position
 from nsctl.engine.reach.model import LOCAL, MAIN, Device, Hop, Host, TableRoute, text

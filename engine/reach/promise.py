@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nsctl.engine.kit.firewall import POSTROUTING
 from nsctl.engine.kit.link import inner_end
-from nsctl.engine.model.effect import AddrOn, LinkIs, RouteVia, RuleTagged
+from nsctl.engine.model.effects import AddrOn, LinkIs, RouteVia, RuleTagged
 from nsctl.engine.model.plan import Step
 from nsctl.engine.reach.blame import by_link, by_route
 from nsctl.engine.reach.model import Cause, Host, Packet, number, text

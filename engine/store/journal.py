@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.commands import WriteFile
-from nsctl.engine.model.effect import FileIs
+from nsctl.engine.model.effects import FileIs
 from nsctl.engine.model.plan import Step, step_to_text
 from nsctl.engine.store import files
 from nsctl.engine.store.database import Unwritable

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nsctl.engine.app.parsers import environment
 from nsctl.engine.model.commands import Command
 from nsctl.engine.model.commands.typed import typed
-from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.effects import LinkIs
 from nsctl.engine.model.errors import Invalid, NsctlError
 from nsctl.engine.model.facts import Facts, Link, Process, Route, Sandbox
 from nsctl.engine.model.mode import Mode, Request

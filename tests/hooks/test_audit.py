@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nsctl.engine.model.commands import Command, Spawn
-from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.effects import LinkIs
 from nsctl.engine.model.errors import Refused
 from nsctl.engine.model.events import Event, PlanFinished, PlanStarted, StepDone, StepFailed, StepStarted, StepUndone
 from nsctl.engine.model.plan import Step

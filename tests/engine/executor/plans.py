@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from nsctl.engine import kit
 from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.commands import Command, Spawn
-from nsctl.engine.model.effect import (
+from nsctl.engine.model.effects import (
     AddrOn,
     ChainIs,
     CommandSucceeds,

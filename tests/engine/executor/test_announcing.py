@@ -10,7 +10,7 @@ from nsctl.engine.host import rtnl
 from nsctl.engine.host.netlink import Netlink, socket_in
 from nsctl.engine.kit import announce
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import LinkUp
+from nsctl.engine.model.effects import LinkUp
 from nsctl.engine.model.plan import Step
 from tests.lab import Lab
 

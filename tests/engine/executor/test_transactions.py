@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nsctl.engine.model.effect import CommandSucceeds, LinkSet
+from nsctl.engine.model.effects import CommandSucceeds, LinkSet
 from nsctl.engine.model.plan import Plan, Step
 from tests.engine.executor import plans
 from tests.engine.executor.conftest import Answer, Executor

@@ -11,7 +11,7 @@ import pytest
 from nsctl.engine.host.facts import default_routes, gather
 from nsctl.engine.host.process import start_of
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import AddrOn, LinkIs
+from nsctl.engine.model.effects import AddrOn, LinkIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.plan import Step
 from nsctl.engine.reach.model import MAIN, Hop, TableRoute

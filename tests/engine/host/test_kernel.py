@@ -15,7 +15,7 @@ from nsctl.engine.host import process
 from nsctl.engine.host.content import sysctl
 from nsctl.engine.host.kernel import Kernel
 from nsctl.engine.host.netlink import DumpInterruptedError, Netlink
-from nsctl.engine.model.effect import LinkIs, State
+from nsctl.engine.model.effects import LinkIs, State
 from nsctl.engine.model.errors import NsctlError
 from nsctl.engine.testing.namespaces import NamespaceThread
 from tests.lab import Lab

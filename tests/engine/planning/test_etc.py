@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nsctl import Facts, Invalid, Request
-from nsctl.engine.model.effect import FileIs
+from nsctl.engine.model.effects import FileIs
 from nsctl.engine.model.facts import Sandbox
 from nsctl.engine.model.mode import Mode
 from nsctl.engine.planning.etc import resolv_conf

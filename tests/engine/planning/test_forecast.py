@@ -5,7 +5,7 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from nsctl.engine import kit
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import AddrOn, Effect, LinkIs, NetnsIs, RouteVia, SysctlIs
+from nsctl.engine.model.effects import AddrOn, Effect, LinkIs, NetnsIs, RouteVia, SysctlIs
 from nsctl.engine.model.facts import Facts, Link, Route, Sandbox
 from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.forecast import extend, gateway_of, networks_of, sandbox_of

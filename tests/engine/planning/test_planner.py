@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from nsctl import Command, Conflict, Facts, Invalid, Mode, Refused, Request, Spawn, Step, Steps, kit
-from nsctl.engine.model.effect import DirIs
+from nsctl.engine.model.effects import DirIs
 from nsctl.engine.model.plan import Plan
 from nsctl.engine.planning.planner import plan, validate
 

@@ -31,7 +31,7 @@ from nsctl.engine.model.commands import (
     UndoCommand,
     WriteFile,
 )
-from nsctl.engine.model.effect import ProcessIs
+from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.facts import Facts
 from nsctl.engine.model.mode import Request
 from nsctl.engine.planning.planner import plan as planned

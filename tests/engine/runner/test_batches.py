@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nsctl.engine.model.commands import Command, Spawn
 from nsctl.engine.model.commands.typed import typed
-from nsctl.engine.model.effect import LinkUp
+from nsctl.engine.model.effects import LinkUp
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner.batch import Batch, BatchItem, Single, Spawned, Writes
 from nsctl.engine.runner.batches import batches_of, do_items, kind_of, undo_items

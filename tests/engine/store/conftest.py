@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nsctl.engine.model.commands import Command
-from nsctl.engine.model.effect import LinkIs
+from nsctl.engine.model.effects import LinkIs
 from nsctl.engine.model.plan import Step
 from nsctl.engine.store import Journal, SandboxRow, Transaction
 
