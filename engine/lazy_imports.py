@@ -5,8 +5,8 @@ A stand-in takes a heavy module's place in `sys.modules` while a library is impo
 afterwards, so that whoever really needs the module gets the real one: the library too, at the first use.
 The standard library's `LazyLoader` would not do: before Python 3.12 the `import` statement itself loads its module.
 
-Beside each function stands what it gains: CPU time of a process that has `re`, `typing` and `enum` already, minima of 25
-(2026-11-30, Python 3.11, 2 shared cores).
+Beside each function stands what it gains: CPU time of a process that has `re`, `typing` and `enum` already, minima of
+25 (2026-11-30, Python 3.11, 2 shared cores).
 """
 
 from __future__ import annotations
