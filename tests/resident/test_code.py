@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nsctl.engine.resident.code import PACKAGE
 from tests.lab import ENVIRONMENT, Lab
 from tests.resident.support import server_of
 from tests.system.plugins import Environment
@@ -64,6 +65,13 @@ def test_code_that_has_changed_is_not_run_from_memory(lab: Lab, installed: Envir
         assert f"the code has changed: {installed.packages / place}" in told
         assert _ends(lab, pid)
         assert "resident" not in _nsctl(lab, installed, "-v", "ls").stderr
+
+
+def test_a_file_in_whose_place_is_another_one_is_not_run_from_memory(host: Lab) -> None:
+    place = f"{PACKAGE}/engine/cli/out.py"
+    host.run(["cp", place, "/run/out.py"], check=True)
+    host.run(["mount", "--bind", "/run/out.py", place], check=True)
+    assert f"the code has changed: {place}" in host.nsctl("-v", "ls", check=True).stderr
 
 
 def test_plugins_are_loaded_for_each_command_and_a_new_one_ends_it(lab: Lab, installed: Environment) -> None:

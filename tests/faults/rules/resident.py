@@ -67,7 +67,7 @@ RULES = (
         "engine/resident/child.py",
         "    if (place := server.stamps.changed()) is not None:\n",
         "    if (place := None) is not None:\n",
-        "tests/resident/test_code.py::test_code_that_has_changed_is_not_run_from_memory",
+        "tests/resident/test_code.py::test_a_file_in_whose_place_is_another_one_is_not_run_from_memory",
     ),
     Rule(
         "whoever kills the caller kills what works for it",
