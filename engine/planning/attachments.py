@@ -13,6 +13,10 @@ from nsctl.engine.planning.forecast import gateway_of, names_of, sandbox_of
 
 __all__ = ["attachment_of"]
 
+_ON_NAME = (LinkIs, LinkUp, LinkSet)
+_ON_LINK = (AddrOn, RouteVia)
+"""Effects on a link, by the field that names it."""
+
 
 def attachment_of(sandbox: str, mode: str, options: Mapping[str, Any], steps: Sequence[Step]) -> Attachment | None:
     """
@@ -26,11 +30,16 @@ def attachment_of(sandbox: str, mode: str, options: Mapping[str, Any], steps: Se
         options: The mode's options as plain data.
         steps: The mode's steps, in order.
     """
-    interface = next((link for step in steps if (link := _inside(step, sandbox)) not in {None, "lo"}), None)
+    inside = [_inside(step, sandbox) for step in steps]
+    interface = next((link for link in inside if link not in {None, "lo"}), None)
     if interface is None:
         return None
     whole = sandbox_of(sandbox, mode, options, (), steps)
-    own = tuple(step.key for step in steps if not _is_of_the_sandbox(step, sandbox))
+    own = tuple(
+        step.key
+        for step, link in zip(steps, inside, strict=True)
+        if link != "lo" and not (isinstance(step.effect, NetnsIs) and step.effect.name == sandbox)
+    )
     return Attachment(
         sandbox=sandbox,
         interface=interface,
@@ -45,17 +54,12 @@ def attachment_of(sandbox: str, mode: str, options: Mapping[str, Any], steps: Se
     )
 
 
-def _is_of_the_sandbox(step: Step, sandbox: str) -> bool:
-    effect = step.effect
-    return (isinstance(effect, NetnsIs) and effect.name == sandbox) or _inside(step, sandbox) == "lo"
-
-
 def _inside(step: Step, sandbox: str) -> str | None:
     """The link inside the sandbox that a step makes, or sets something on."""
+    effect = step.effect
     end = inner_end(step)
     if end is not None and end.netns == sandbox:
         return end.name
-    effect = step.effect
-    if isinstance(effect, LinkIs | LinkUp | LinkSet) and effect.netns == sandbox:
-        return effect.name
-    return effect.link if isinstance(effect, AddrOn | RouteVia) and effect.netns == sandbox else None
+    if isinstance(effect, _ON_NAME):
+        return effect.name if effect.netns == sandbox else None
+    return effect.link if isinstance(effect, _ON_LINK) and effect.netns == sandbox else None

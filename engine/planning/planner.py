@@ -235,7 +235,7 @@ def _faults_of_all(steps: Iterable[Step], checked: Container[str] = ()) -> Itera
 
 def _faults_of(step: Step) -> Iterator[str]:
     # They stand in lines of their own: in dry runs, in messages, in `log`.
-    if not all(_fits(t, str) and t.isprintable() for t in (step.key, step.why, step.no_undo)) or not step.key:
+    if not (_is_shown(step.key) and _is_shown(step.why) and _is_shown(step.no_undo)) or not step.key:
         yield "key and reason must be text that can be shown"
         return
     if step.removed_with is not None and not isinstance(step.removed_with, str):
@@ -287,10 +287,11 @@ def _faults_in(command: AnyCommand) -> Iterator[str]:
     if not _fits(argv, tuple) or not argv:
         yield "a command is not a tuple of words"
         return
-    for word in argv:
-        if not _is_text(word) or len(word) > _WORD_MOST:
-            yield f"a word of a command is not text that can be passed on: {display(repr(word))}"
-            return
+    if not _are_plain(argv):
+        for word in argv:
+            if not _is_text(word) or len(word) > _WORD_MOST:
+                yield f"a word of a command is not text that can be passed on: {display(repr(word))}"
+                return
     if not _TOOL.fullmatch(argv[0]):
         yield f"'{display(argv[0])}' is not the plain name of a tool"
     if command.netns is not None:
@@ -318,6 +319,19 @@ def _faults_in_spawn(command: Spawn) -> Iterator[str]:
 def _fits(value: object, *types: type) -> bool:
     # A plugin's values need not be what they are declared to be.
     return isinstance(value, types)
+
+
+def _is_shown(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _are_plain(words: tuple[object, ...]) -> bool:
+    # Whether all are ASCII text that can be passed on, as nearly all are: one look at them together.
+    try:
+        text = "".join(words)  # type: ignore[arg-type]  # what is no text raises
+    except TypeError:
+        return False
+    return text.isascii() and "\0" not in text and len(text) <= _WORD_MOST
 
 
 def _is_text(value: object) -> bool:

@@ -252,16 +252,18 @@ def _resolved(steps: Sequence[Step], facts: Facts) -> Iterator[Step]:
     for step in steps:
         after, removed_with = step.after, step.removed_with
         if after is not None:
-            found = [born.get(k, k) for k in (*after, *_set_before(step, settings))]
-            after = tuple(dict.fromkeys(k for k in found if k != step.key and (k in keys or k in facts.steps)))
+            before = _set_before(step, settings)
+            # Most wait for what the plan makes by that very key: then there is nothing to resolve.
+            if before or not (keys.issuperset(after) and born.keys().isdisjoint(after) and step.key not in after):
+                found = [born.get(k, k) for k in (*after, *before)]
+                after = tuple(dict.fromkeys(k for k in found if k != step.key and (k in keys or k in facts.steps)))
         # What is put into a namespace that is only shared does not go with its name.
-        if removed_with in joined or not (removed_with in keys or removed_with in facts.steps):
+        if removed_with is not None and (
+            removed_with in joined or not (removed_with in keys or removed_with in facts.steps)
+        ):
             removed_with = None if step.undo else removed_with
-        yield (
-            step
-            if (after, removed_with) == (step.after, step.removed_with)
-            else replace(step, after=after, removed_with=removed_with)
-        )
+        same = after == step.after and removed_with == step.removed_with
+        yield step if same else replace(step, after=after, removed_with=removed_with)
 
 
 def _set_before(step: Step, settings: dict[tuple[str, str], list[str]]) -> Sequence[str]:

@@ -31,6 +31,9 @@ __all__ = ["ending", "made_link", "typed"]
 
 _FAMILY: dict[str, Family] = {"iptables": 4, "ip6tables": 6, "iptables-restore": 4, "ip6tables-restore": 6}
 
+_MAKERS = (AddLink, Ip, Command)
+"""The kinds of commands by which a link may be made."""
+
 
 def typed(command: AnyCommand) -> AnyCommand:
     """The command of a known kind that does the same, word for word; the command itself where there is none."""
@@ -149,7 +152,9 @@ def _restored(family: Family, text: str, netns: str | None) -> RestoreRules | No
 
 def made_link(command: AnyCommand | None) -> AddLink | None:
     """What a command says of the link that it makes, in whatever order; None where it makes none."""
-    match command and typed(command):
+    if not isinstance(command, _MAKERS):  # nearly all are asked for nothing
+        return None
+    match typed(command):
         case AddLink() as known:
             return known
         case Ip(object="link", verb="add", words=(), dev=str(name), settings=words, netns=netns):
