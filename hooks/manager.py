@@ -257,8 +257,6 @@ class Plugins:
         Raises:
             Refused: One of them raised on `PlanStarted`: nothing must be changed.
         """
-        from nsctl.engine.model.events import PlanStarted
-
         for impl in self._pm.hook.nsctl_event.get_hookimpls():
             name = impl.plugin_name
             if name in self._deaf:
@@ -266,6 +264,8 @@ class Plugins:
             try:
                 _call(impl, event=event)
             except BaseException as e:  # must not stop a rollback; a signal is held, and never comes this way
+                from nsctl.engine.model.events import PlanStarted
+
                 if isinstance(event, PlanStarted) and not afterwards:
                     if isinstance(e, NsctlError):
                         raise

@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 from nsctl._version import __version__
@@ -219,7 +220,13 @@ def _boot_id() -> str:
 def now() -> str:
     """The time as records have it: UTC, to the microsecond."""
     seconds, rest = divmod(time.time_ns(), 10**9)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06}Z"
+    return f"{_second(seconds)}.{rest // 1000:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    # Of one second there may be thousands of records.
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def is_named(record: dict[str, Any], copy: str) -> bool:
