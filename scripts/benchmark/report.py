@@ -12,6 +12,7 @@ from scripts.benchmark.phases import bulk, everyday, single
 from scripts.benchmark.phases.imports import Imports
 from scripts.benchmark.summary import Row, rows
 from scripts.benchmark.variants import VARIANTS
+from scripts.benchmark.variants.nsctl import NsctlBefore
 
 __all__ = ["Report"]
 
@@ -83,7 +84,7 @@ class Report:
         return json.dumps(whole, indent=1) + "\n"
 
     def svg(self) -> str:
-        """One sandbox, and the most that all variants made at once."""
+        """The most that all variants made at once, everyday commands, and one sandbox; without another version."""
         found = self.sections()
         wanted = [
             ("A command in a sandbox: exec NAME -- true", everyday.EXEC),
@@ -101,5 +102,8 @@ class Report:
                 (f"{many[-1]} sandboxes at once: down, for each", bulk.down_of(many[-1])),
             ]
         m = self.machine
-        foot = f"Medians, {m['date']}; {m['processor']}, {m['cores']} cores, Linux {m['kernel']}, {m['iptables']}"
-        return picture.draw([(head, found.get(metric, [])) for head, metric in wanted], self.bench.titles, foot)
+        sections = [(head, [r for r in found.get(key, []) if r.variant != NsctlBefore.key]) for head, key in wanted]
+        rounds = [row.rounds for _, section in sections for row in section] or [0]
+        foot = f"Medians of {min(rounds)} to {max(rounds)} rounds, {m['date']}; {m['processor']}, {m['cores']} cores"
+        foot += f" (load {m['load at the beginning']}), Linux {m['kernel']}, {m['iptables']}"
+        return picture.draw(sections, self.bench.titles, foot)
