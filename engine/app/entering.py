@@ -87,7 +87,7 @@ def enter(
         masks = masks_for(store, row, pid)
     if row.state != "up":
         raise Refused(f"'{name}' is not up, but {row.state}", hint="nsctl recover")
-    if pid is None and row.info.get("init"):
+    if pid is None and row.init is not None:
         raise Refused(f"the init of '{name}' has died", hint=f"nsctl recover, or nsctl down {name}")
     if user is not None or workdir is not None or env:
         from nsctl.engine.app.settings import as_command
@@ -136,7 +136,7 @@ def masks_for(session: Reading, row: SandboxRow, pid: int | None) -> str | None:
         row: The sandbox.
         pid: Its init.
     """
-    if pid is not None and row.info.get("bounds"):
+    if pid is not None and row.bounds:
         return None
     from nsctl.engine.planning.init import hidden_from, masks
     from nsctl.engine.runner.tools import TOOL_PATH

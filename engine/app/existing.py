@@ -73,7 +73,7 @@ def ended_names(ctx: AppContext, session: Session, name: str) -> list[str]:
     """
     rows = session.sandboxes()
     row = rows.get(name)
-    if row is None or not row.info.get("init") or session.pid(row) is not None:
+    if row is None or row.init is None or session.pid(row) is not None:
         return []
     sharers = Sharing(rows).sharers(name)
     if sharers:

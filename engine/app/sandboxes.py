@@ -63,9 +63,9 @@ def inspect(ctx: AppContext, name: str, *, verbose: bool = False) -> dict[str, A
             "command": list(row.command),
             # Values of variables may be secrets, and what `inspect` prints is pasted into reports.
             "settings": row.settings | {"env": sorted(row.settings.get("env", ()))},
-            "gateway": row.info.get("gateway"),
-            "shares": row.info.get("shares"),
-            "log": row.info.get("log"),
+            "gateway": row.gateway,
+            "shares": row.shares,
+            "log": row.log,
             "lab": row.source or None,
             "steps": [
                 step_to_json(s.step) | {"state": s.state, "identity": s.identity, "tools": s.tools}
@@ -119,8 +119,8 @@ def open_output(ctx: AppContext, name: str) -> tuple[int, int | None]:
     ctx.need_root()
     with ctx.read() as session:
         store, row = sandbox_in(session, name)
-        path = row.info.get("log")
-        if path is None or (not row.command and row.info.get("init") == f"init/{name}"):
+        path = row.log
+        if path is None or (not row.command and row.init == f"init/{name}"):
             raise Refused(
                 f"'{name}' has no workload whose output is kept",
                 hint="nsctl up MODE -- CMD... makes one; what exec, shell and run start prints where they are called",
@@ -149,16 +149,16 @@ def _summary(session: Reading, row: SandboxRow) -> dict[str, Any]:
     pid = session.pid(row)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     state = row.state
-    if state == "up" and row.info.get("init") and pid is None:
+    if state == "up" and row.init is not None and pid is None:
         state = "dead"
     elif state == "up" and row.confirm_by is not None:
         state = f"unconfirmed ({max(0, row.confirm_by - now):.0f}s left)"
     return {
         "name": row.name,
         "mode": row.mode,
-        "addresses": list(row.info.get("addresses", ())),
-        "network": row.info.get("network"),
-        "bridge": row.info.get("link"),
+        "addresses": list(row.addresses),
+        "network": row.network,
+        "bridge": row.link,
         "pid": pid,
         "state": state,
         "created": row.created,

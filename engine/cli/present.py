@@ -15,16 +15,15 @@ def described(done: Up) -> str:
     row = done.row
     if done.ended:
         return made_and_ended(row.name)
-    info = row.info
-    parts = [", ".join(info.get("addresses", ()))]
-    if info.get("network"):
-        parts[0] += f" on {info['network']}" if parts[0] else f"a link on {info['network']}, without an address"
-    if info.get("gateway"):
-        parts.append(f"gateway {info['gateway']}")
-    if info.get("shares"):
-        parts.append(f"the network of {info['shares']}")
+    parts = [", ".join(row.addresses)]
+    if row.network:
+        parts[0] += f" on {row.network}" if parts[0] else f"a link on {row.network}, without an address"
+    if row.gateway:
+        parts.append(f"gateway {row.gateway}")
+    if row.shares:
+        parts.append(f"the network of {row.shares}")
     if not any(parts):
-        parts = ["a network of its own, without an address" if info.get("netns") else "the host's network"]
+        parts = ["a network of its own, without an address" if row.netns else "the host's network"]
     return f"{row.name} is up: {', '.join(p for p in parts if p)}{' (already)' if done.already else ''}"
 
 

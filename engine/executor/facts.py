@@ -51,9 +51,10 @@ def facts_of(
     networks: dict[str, IPv4Interface] = {}
     called: dict[str, str] = {}
     for row in rows.values():
-        for bridge, gateway in row.info.get("networks", {}).items():
-            networks.setdefault(bridge, IPv4Interface(gateway))
-        called |= row.info.get("names", {})
+        for cable in (cable for cable in row.attachments if cable.sandbox == row.name):
+            for bridge, gateway in cable.networks.items():
+                networks.setdefault(bridge, IPv4Interface(gateway))
+            called |= cable.names
     hidden = (*hidden, *map(str, others.places() if others is not None else ()))
     found = gather(str(state_dir), _Sandboxes(journal, rows), {}, hidden, read)
     facts = with_fields(found, networks=networks, names=called, claims=_Claims(journal, without, others))

@@ -104,8 +104,7 @@ class Reading:
 
 def pid_of(store: Sandboxes, row: SandboxRow) -> int | None:
     """The PID of a sandbox's init on the host, if it lives; its start time tells it from a stranger's."""
-    key = row.info.get("init")
-    identity = store.identity(key) if key else None
+    identity = None if row.init is None else store.identity(row.init)
     if identity is None:
         return None
     pid, init = identity.get("pid"), identity.get("init")

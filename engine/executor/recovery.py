@@ -93,7 +93,7 @@ def _reason(ctx: Context, row: SandboxRow, *, thorough: bool) -> str:
         return "taken down: its `nsctl run` died"
     if row.confirm_by is not None and boot_time() >= row.confirm_by:
         return "taken down, since it was not confirmed in time"
-    if thorough and row.info.get("init") and pid_of(ctx.journal, row) is None:
+    if thorough and row.init is not None and pid_of(ctx.journal, row) is None:
         return "taken down, since its init is gone"
     return ""
 

@@ -30,7 +30,7 @@ def kept(ctx: Context, names: Sequence[str]) -> list[dict[str, Any]]:
     out = []
     for name in Sharing(rows).owners_first(names):
         row = rows[name]
-        if row.info.get("init") and pid_of(ctx.journal, row) is None:
+        if row.init is not None and pid_of(ctx.journal, row) is None:
             continue  # what had ended is not started again
         steps = tuple(r.step for r in ctx.journal.steps(name))
         cables = tuple(each.attachment for each in ctx.journal.attachments(name))

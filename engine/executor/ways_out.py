@@ -36,7 +36,7 @@ def ways_out(
     sharing = Sharing(rows)
     wanted = frozenset(names or rows)
     up = [name for name, row in rows.items() if row.state == "up" and name in wanted]
-    owners = {n: o for n in up if (o := sharing.owner(n)) and rows[o].info.get("gateway")}
+    owners = {n: o for n in up if (o := sharing.owner(n)) and rows[o].gateway}
     with_gateway = {owner for owner in owners.values() if owner}
     if not with_gateway:
         return {}

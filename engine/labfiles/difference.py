@@ -23,10 +23,15 @@ class Present(Made, Protocol):
     """What is known of a sandbox that is up; the store's row is one."""
 
     name: str
-    info: dict[str, Any]
+    shares: str | None
+    init: str | None
     source: str
     owner: tuple[int, int] | None
     confirm_by: float | None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, with prefix lengths."""
 
 
 class Difference(Struct):
@@ -89,7 +94,7 @@ def compare(
             continue
         _stays(row)
         differs = differences(row, one.mode.name, one.options, one.request)
-        if not differs and not (row.info.get("init") and ended(row)):
+        if not differs and not (row.init is not None and ended(row)):
             out.same.append(name)
         elif row.source == source:
             out.changed.append((one, differs or _ENDED))
@@ -124,7 +129,7 @@ def _make_room(out: Difference, named: Mapping[str, Wanted], present: Mapping[st
         return
     for name in out.same[:]:
         row = present[name]
-        own = () if row.info.get("shares") else row.info.get("addresses", ())
+        own = () if row.shares else row.addresses
         by = next((asked[a] for each in own if (a := each.partition("/")[0]) in asked), "")
         if by and row.source == source and not named[name].address:
             out.same.remove(name)

@@ -24,6 +24,9 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
         link: The bridge, or other link of the host's, that it is on.
         network: The network's name.
         mac: The hardware address inside.
+        networks: The address of each bridge of nsctl's that it needs, with prefix length.
+        names: The network's name of each of those that is called otherwise.
+        joined: The bridge of somebody else's that it is on.
     """
 
     sandbox: str
@@ -36,6 +39,9 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     link: str | None = None
     network: str | None = None
     mac: str | None = None
+    networks: dict[str, str] = {}
+    names: dict[str, str] = {}
+    joined: str | None = None
 
     @property
     def name(self) -> str:

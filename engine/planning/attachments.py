@@ -9,7 +9,7 @@ from nsctl.engine.kit.link import hardware_address_inside, inner_end
 from nsctl.engine.model.attachment import Attachment
 from nsctl.engine.model.effects import AddrOn, LinkIs, LinkSet, LinkUp, NetnsIs, RouteVia
 from nsctl.engine.model.plan import Step
-from nsctl.engine.planning.forecast import gateway_of, names_of, sandbox_of
+from nsctl.engine.planning.forecast import gateway_of, names_of, networks_of, sandbox_of
 
 __all__ = ["attachment_of"]
 
@@ -34,6 +34,7 @@ def attachment_of(sandbox: str, mode: str, options: Mapping[str, Any], steps: Se
     interface = next((link for link in inside if link not in {None, "lo"}), None)
     if interface is None:
         return None
+    names = names_of(steps)
     whole = sandbox_of(sandbox, mode, options, (), steps)
     own = tuple(
         step.key
@@ -49,8 +50,13 @@ def attachment_of(sandbox: str, mode: str, options: Mapping[str, Any], steps: Se
         addresses=whole.addresses,
         gateway=gateway_of(sandbox, steps),
         link=whole.network,
-        network=names_of(steps).get(whole.network or "", whole.network),
+        network=names.get(whole.network or "", whole.network),
         mac=next((mac for step in steps if (mac := hardware_address_inside(step)) is not None), None),
+        networks={link: str(address) for link, address in networks_of(steps).items()},
+        names=names,
+        joined=next(
+            (e.master for s in steps if isinstance(e := s.effect, LinkIs) and e.master_index is not None), None
+        ),
     )
 
 

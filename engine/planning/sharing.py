@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 __all__ = ["Sharing", "in_order"]
 
 
 class _Row(Protocol):
-    info: dict[str, Any]
+    shares: str | None
 
 
 class Sharing:
@@ -21,7 +21,7 @@ class Sharing:
     """
 
     def __init__(self, rows: Mapping[str, _Row]) -> None:
-        self.targets: dict[str, str] = {name: row.info["shares"] for name, row in rows.items() if "shares" in row.info}
+        self.targets: dict[str, str] = {name: row.shares for name, row in rows.items() if row.shares is not None}
         self._rows = rows
         self._sharers: dict[str, list[str]] = {}
         for name, target in sorted(self.targets.items()):

@@ -162,11 +162,8 @@ class Records(Sandboxes):
             Damaged: A row is not as it was written.
         """
         which, values = ("WHERE name > ? AND name < ?", (f"{sandbox}/", f"{sandbox}0")) if sandbox else ("", ())
-        rows = self._rows(f"SELECT name, data, state, crc FROM attachments {which} ORDER BY name", values)  # noqa: S608
         found = []
-        for name, data, state, crc in rows:
-            if not intact(crc, name, data) or state not in ("building", "up", "removing"):
-                raise Damaged(f"the store's row of attachment {name!r} is damaged")
+        for name, data, state, _ in self._attachment_rows(which, values):
             try:
                 found.append(AttachmentRow(_ATTACHMENT.decode(data), state))
             except ValueError as e:

@@ -6,9 +6,9 @@ Whether what the rows say can be believed, here and now, is decided here for eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nsctl.engine.model.progress import DONE, INTENT, STARTED
 from nsctl.engine.store import files
@@ -16,9 +16,54 @@ from nsctl.engine.store.database import Damaged, Database, Elsewhere, Unwritable
 from nsctl.engine.store.home import check_home, here
 from nsctl.engine.store.seals import all_loads, intact, loads, use_key
 
-__all__ = ["DONE", "INTENT", "STARTED", "SandboxRow", "Sandboxes"]
+__all__ = ["DONE", "INTENT", "STARTED", "Cable", "SandboxRow", "Sandboxes", "cable_of", "with_shared"]
 
 _STATES = frozenset({INTENT, STARTED, DONE})
+_ROW_STATES = frozenset({"building", "up", "removing"})
+
+
+class Cable(NamedTuple):
+    """
+    An attachment of a sandbox, as far as who loads little reads it: `Attachment` has all of it.
+
+    Args:
+        sandbox: The sandbox.
+        interface: The interface's name inside.
+        mode: The mode that made it.
+        options: The mode's options as plain data.
+        networks: The address of each bridge of nsctl's that it needs, with prefix length.
+        names: The network's name of each of those that is called otherwise.
+        addresses: Its addresses inside, with prefix lengths.
+        gateway: The gateway of the default route by it.
+        link: The bridge, or other link of the host's, that it is on.
+        network: The network's name.
+        mac: The hardware address inside.
+        joined: The bridge of somebody else's that it is on.
+    """
+
+    sandbox: str
+    interface: str
+    mode: str
+    options: dict[str, Any]
+    networks: dict[str, str]
+    names: dict[str, str]
+    addresses: tuple[str, ...] = ()
+    gateway: str | None = None
+    link: str | None = None
+    network: str | None = None
+    mac: str | None = None
+    joined: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The holder of its steps: `web/eth0`."""
+        return f"{self.sandbox}/{self.interface}"
+
+
+def cable_of(data: Mapping[str, Any]) -> Cable:
+    """An attachment from its plain data."""
+    known = {"networks": {}, "names": {}} | {name: data[name] for name in Cable._fields if name in data}
+    return Cable(**known | {"addresses": tuple(known.get("addresses", ()))})
 
 
 class SandboxRow:
@@ -27,7 +72,12 @@ class SandboxRow:
 
     Args:
         state: `building`, `up` or `removing`.
-        info: What `ls` shows and planning needs, derived from the steps: addresses, network, gateway.
+        netns: Whether it has a network namespace with its name.
+        shares: Whose network namespace that is, if not its own.
+        init: The key of the step that starts its init, if one does.
+        log: The file with what its init prints.
+        bounds: Whether its init keeps who joins it within bounds.
+        attachments: Its cables, of its own or of whose network it shares; they stand in rows of their own.
         created: UTC, ISO 8601.
         created_boot: Seconds since boot.
         owner: PID and start time of the nsctl whose end is this sandbox's end (`run`), or None.
@@ -36,7 +86,8 @@ class SandboxRow:
     """
 
     __slots__ = (
-        *("name", "mode", "options", "isolate", "command", "settings", "state", "info"),
+        *("name", "mode", "options", "isolate", "command", "settings", "state"),
+        *("netns", "shares", "init", "log", "bounds", "attachments"),
         *("created", "created_boot", "owner", "confirm_by", "source"),
     )
 
@@ -49,7 +100,12 @@ class SandboxRow:
         command: tuple[str, ...],
         settings: dict[str, Any],
         state: str = "building",
-        info: dict[str, Any] | None = None,
+        netns: bool = False,  # noqa: FBT001, FBT002 - a row is made and copied as a whole
+        shares: str | None = None,
+        init: str | None = None,
+        log: str | None = None,
+        bounds: bool = False,  # noqa: FBT001, FBT002
+        attachments: tuple[Cable, ...] = (),
         created: str = "",
         created_boot: float = 0.0,
         owner: tuple[int, int] | None = None,
@@ -63,7 +119,12 @@ class SandboxRow:
         self.command = command
         self.settings = settings
         self.state = state
-        self.info: dict[str, Any] = {} if info is None else info
+        self.netns = netns
+        self.shares = shares
+        self.init = init
+        self.log = log
+        self.bounds = bounds
+        self.attachments = attachments
         self.created = created
         self.created_boot = created_boot
         self.owner = owner
@@ -81,6 +142,26 @@ class SandboxRow:
     def __repr__(self) -> str:
         return f"SandboxRow({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, with prefix lengths."""
+        return tuple(address for cable in self.attachments for address in cable.addresses)
+
+    @property
+    def gateway(self) -> str | None:
+        """The gateway of its default route."""
+        return next((cable.gateway for cable in self.attachments if cable.gateway is not None), None)
+
+    @property
+    def link(self) -> str | None:
+        """The bridge, or other link of the host's, that it is on; the first, if there are several."""
+        return next((cable.link for cable in self.attachments if cable.link is not None), None)
+
+    @property
+    def network(self) -> str | None:
+        """The network that it is on; the first, if there are several."""
+        return next((cable.network for cable in self.attachments if cable.network is not None), None)
+
     def with_settings(self, settings: dict[str, Any]) -> SandboxRow:
         """The same with other settings."""
         found = SandboxRow(*self._values())
@@ -92,6 +173,17 @@ class SandboxRow:
         found = SandboxRow(*self._values())
         found.confirm_by = None
         return found
+
+
+def with_shared(rows: Iterable[SandboxRow], known: Mapping[str, SandboxRow]) -> None:
+    """Give those of the rows that share a network the attachments of its owner, which is among those known."""
+    for row in rows:
+        owner, seen = row, {row.name}
+        while owner.shares is not None and owner.shares in known and owner.shares not in seen:
+            seen.add(owner.shares)
+            owner = known[owner.shares]
+        if owner is not row:
+            row.attachments = (*owner.attachments, *row.attachments)
 
 
 class Sandboxes:
@@ -185,26 +277,36 @@ class Sandboxes:
         return dict(self._sandboxes)
 
     def _read_sandboxes(self) -> dict[str, SandboxRow]:
-        rows = self._rows("SELECT name, data, state, info, confirm_by, crc FROM sandboxes ORDER BY name")
-        for name, data, state, info, confirm_by, crc in rows:
-            if not intact(crc, name, data, info, repr(confirm_by)) or state not in ("building", "up", "removing"):
+        rows = self._rows("SELECT name, data, state, confirm_by, crc FROM sandboxes ORDER BY name")
+        for name, data, state, confirm_by, crc in rows:
+            if not intact(crc, name, data, repr(confirm_by)) or state not in _ROW_STATES:
                 raise Damaged(f"the store's row of sandbox {name!r} is damaged")
+        cables: dict[str, list[Cable]] = {}
+        for (data,) in all_loads([(row[1],) for row in self._attachment_rows()]):
+            cable = cable_of(data)
+            cables.setdefault(cable.sandbox, []).append(cable)
         out = {}
-        for (name, _, state, _, confirm_by, _), (fixed, info) in zip(
-            rows, all_loads([(row[1], row[3]) for row in rows]), strict=True
-        ):
+        for (name, _, state, confirm_by, _), (fixed,) in zip(rows, all_loads([(row[1],) for row in rows]), strict=True):
             owner = fixed.pop("owner")
             out[name] = SandboxRow(
                 name=name,
                 state=state,
-                info=info,
+                attachments=tuple(cables.get(name, ())),
                 confirm_by=confirm_by,
                 isolate=tuple(fixed.pop("isolate")),
                 command=tuple(fixed.pop("command")),
                 owner=tuple(owner) if owner else None,
                 **fixed,
             )
+        with_shared(out.values(), out)
         return out
+
+    def _attachment_rows(self, which: str = "", values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        rows = self._rows(f"SELECT name, data, state, crc FROM attachments {which} ORDER BY name", values)  # noqa: S608
+        for name, data, state, crc in rows:
+            if not intact(crc, name, data) or state not in _ROW_STATES:
+                raise Damaged(f"the store's row of attachment {name!r} is damaged")
+        return rows
 
     def identity(self, key: str) -> dict[str, int] | None:
         """

@@ -15,7 +15,10 @@ from nsctl.engine.store.seals import checksum, dumps
 
 __all__ = ["OF_SANDBOX", "building", "each", "sandbox_values"]
 
-_FIXED = ("mode", "options", "isolate", "command", "settings", "created", "created_boot", "owner", "source")
+_FIXED = (
+    *("mode", "options", "isolate", "command", "settings", "netns", "shares", "init", "log", "bounds"),
+    *("created", "created_boot", "owner", "source"),
+)
 
 
 OF_SANDBOX = "(name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0'))"
@@ -41,7 +44,7 @@ def building(
     fresh = {s.key for s in new}
     return (
         (
-            "INSERT INTO sandboxes(name, data, state, info, confirm_by, crc) VALUES(?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sandboxes(name, data, state, confirm_by, crc) VALUES(?, ?, ?, ?, ?)",
             [sandbox_values(r) for r in rows],
         ),
         (
@@ -63,6 +66,5 @@ def building(
 def sandbox_values(row: SandboxRow) -> tuple[Any, ...]:
     """A sandbox's row; the last value is its checksum."""
     data = dumps({k: getattr(row, k) for k in _FIXED})
-    info = dumps(row.info)
     confirm_by = None if row.confirm_by is None else float(row.confirm_by)
-    return row.name, data, row.state, info, confirm_by, checksum(row.name, data, info, repr(confirm_by))
+    return row.name, data, row.state, confirm_by, checksum(row.name, data, repr(confirm_by))

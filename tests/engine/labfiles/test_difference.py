@@ -28,7 +28,9 @@ class Row:
     isolate: tuple[str, ...] = NAMESPACES
     command: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
+    shares: str | None = None
+    init: str | None = None
+    addresses: tuple[str, ...] = ()
     source: str = HERE
     owner: tuple[int, int] | None = None
     confirm_by: float | None = None
@@ -44,9 +46,16 @@ def made(text: str, source: str = HERE) -> dict[str, Row]:
     for wanted in read(text).sandboxes:
         request = wanted.request
         options, settings = json.loads(json.dumps([wanted.options, request.settings]))
-        info = {"shares": options["target"]} if wanted.mode.name == "container" else {}
+        shares = options["target"] if wanted.mode.name == "container" else None
         rows[request.name] = Row(
-            request.name, wanted.mode.name, options, request.isolate, request.command, settings, info, source
+            name=request.name,
+            mode=wanted.mode.name,
+            options=options,
+            isolate=request.isolate,
+            command=request.command,
+            settings=settings,
+            shares=shares,
+            source=source,
         )
     return rows
 
@@ -148,7 +157,7 @@ def test_a_sharer_that_goes_for_good_holds_nothing_up() -> None:
 
 def test_a_sharer_that_the_file_does_not_name_stops_a_replacement() -> None:
     present = made(LAB)
-    present["mine"] = Row("mine", "container", {"target": "web"}, info={"shares": "web"}, source="")
+    present["mine"] = Row("mine", "container", {"target": "web"}, shares="web", source="")
     with pytest.raises(Conflict) as caught:
         compare(read(LAB.replace('LANG = "C"', 'LANG = "de"')), present, HERE)
     assert "'web' is shared by 'mine', which this file does not name" in caught.value.message
@@ -189,8 +198,8 @@ subnet = "10.0.3.0/24"
 def neighbours(source: str = HERE) -> dict[str, Row]:
     """Two on a network that were given an address each."""
     present = made(NEIGHBOURS, source)
-    present["a"].info["addresses"] = ["10.0.3.2/24"]
-    present["b"].info["addresses"] = ["10.0.3.3/24"]
+    present["a"].addresses = ("10.0.3.2/24",)
+    present["b"].addresses = ("10.0.3.3/24",)
     return present
 
 
@@ -211,7 +220,7 @@ def test_who_was_given_an_address_that_another_asks_for_makes_room_and_so_do_its
 def test_nobody_makes_room_who_chose_the_address_or_is_not_of_this_file() -> None:
     text = NEIGHBOURS.replace('/24"\n\n[', '/24"\nip = "10.0.3.2"\n\n[')
     present = made(text) | {"b": neighbours()["b"]}
-    present["a"].info["addresses"] = ["10.0.3.2/24"]
+    present["a"].addresses = ("10.0.3.2/24",)
     assert [w.request.name for w, _ in compare(read(text + 'ip = "10.0.3.2"\n'), present, HERE).changed] == ["b"]
     present = neighbours(ELSEWHERE) | {"b": neighbours()["b"]}
     change = compare(read(NEIGHBOURS + 'ip = "10.0.3.2"\n'), present, HERE)
@@ -227,7 +236,7 @@ def test_one_whose_init_has_ended_is_replaced() -> None:
 
     present = made(LAB)
     for name in ("web", "client-1", "client-2"):
-        present[name].info["init"] = f"init/{name}"
+        present[name].init = f"init/{name}"
     text = LAB.replace("count = 3", 'count = 3\nisolate = ["net"]')
     present["client-2"].isolate = ("net",)
     change = compare(read(text), present, HERE, ended)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from nsctl.engine.planning.sharing import Sharing, in_order
 
@@ -10,11 +9,11 @@ from nsctl.engine.planning.sharing import Sharing, in_order
 class Row:
     """A sandbox, as the store has it."""
 
-    info: dict[str, Any] = field(default_factory=dict)
+    shares: str | None = None
 
 
 def sharing(**targets: str | None) -> Sharing:
-    return Sharing({name: Row({"shares": target} if target else {}) for name, target in targets.items()})
+    return Sharing({name: Row(target) for name, target in targets.items()})
 
 
 def test_who_shares_goes_along_and_so_do_its_own_sharers() -> None:

@@ -23,7 +23,7 @@ def step(key: str) -> Step:
 
 
 def sandbox(name: str) -> SandboxRow:
-    return SandboxRow(name, "bridge", {"network": "br0"}, ("net",), ("true",), {}, info={"addresses": ["10.0.0.2/24"]})
+    return SandboxRow(name, "bridge", {"network": "br0"}, ("net",), ("true",), {}, init=f"init/{name}")
 
 
 def bring_up(journal: Journal, name: str, *, shared: str = "link/br0") -> None:

@@ -175,7 +175,7 @@ def test_a_step_row_that_nsctl_did_not_write_is_damaged(state_dir: Path, healthy
     "sql",
     [
         "UPDATE sandboxes SET data = replace(data, 'bridge', 'host')",
-        "UPDATE sandboxes SET info = '{}'",
+        "UPDATE sandboxes SET data = '{}'",
         "UPDATE sandboxes SET name = 'wec' WHERE name = 'web'",
         "UPDATE sandboxes SET state = 'upp'",
         "UPDATE sandboxes SET confirm_by = 1.0",

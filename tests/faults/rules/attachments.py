@@ -38,6 +38,20 @@ RULES = (
         f"{_ATTACHMENTS}::test_a_replacement_that_fails_brings_back_all_of_them",
     ),
     Rule(
+        "an attachment's row that nsctl did not write is damaged",
+        "engine/store/sandboxes.py",
+        "if not intact(crc, name, data) or state not in _ROW_STATES:",
+        "if False:",
+        "tests/engine/store/test_attachments.py::test_a_row_that_nsctl_did_not_write_is_damaged",
+    ),
+    Rule(
+        "who shares a network has its owner's addresses",
+        "engine/store/sandboxes.py",
+        "        with_shared(out.values(), out)\n",
+        "",
+        "tests/engine/store/test_attachments.py::test_who_shares_a_network_has_its_owners_and_a_circle_ends",
+    ),
+    Rule(
         "a step that two of one sandbox share counts both",
         "engine/store/journal.py",
         "held - (SELECT count(*) {_HOLD} AND holders.key = steps.key)",

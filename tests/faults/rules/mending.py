@@ -44,14 +44,14 @@ RULES = (
     Rule(
         "what has ended is not up",
         "engine/app/existing.py",
-        'if row is None or not row.info.get("init") or session.pid(row) is not None:',
+        "if row is None or row.init is None or session.pid(row) is not None:",
         "if True:",
         f"{_MENDING}::test_up_over_a_sandbox_that_has_ended_makes_it_anew[other0]",
     ),
     Rule(
         "what had ended is not started again by a rollback",
         "engine/executor/replaced.py",
-        'if row.info.get("init") and pid_of(ctx.journal, row) is None:',
+        "if row.init is not None and pid_of(ctx.journal, row) is None:",
         "if False:",
         f"{_MENDING}::test_what_had_ended_is_not_started_again_by_a_replacement_that_fails",
     ),
