@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
     from nsctl.engine.executor.reading import Reading
     from nsctl.engine.store import SandboxRow
+    from nsctl.engine.store.sandboxes import Cable
 
 __all__ = ["inspect", "ls", "names", "natural", "network_names", "networks", "open_output"]
 
@@ -65,6 +66,7 @@ def inspect(ctx: AppContext, name: str, *, verbose: bool = False) -> dict[str, A
             "settings": row.settings | {"env": sorted(row.settings.get("env", ()))},
             "gateway": row.gateway,
             "shares": row.shares,
+            "attachments": [_attachment(cable) for cable in row.attachments],
             "log": row.log,
             "lab": row.source or None,
             "steps": [
@@ -74,6 +76,20 @@ def inspect(ctx: AppContext, name: str, *, verbose: bool = False) -> dict[str, A
                 for s in store.steps(name)
             ],
         }
+
+
+def _attachment(cable: Cable) -> dict[str, Any]:
+    return {
+        "name": cable.name,
+        "interface": cable.interface,
+        "mode": cable.mode,
+        "options": cable.options,
+        "addresses": list(cable.addresses),
+        "gateway": cable.gateway,
+        "network": cable.network,
+        "bridge": cable.link,
+        "mac": cable.mac,
+    }
 
 
 def networks(ctx: AppContext) -> list[dict[str, Any]]:

@@ -38,7 +38,9 @@ def inspect(
     ] = False,
 ) -> int:
     """
-    Show what is known of a sandbox, as JSON: addresses, options, PID, log, and the steps that made it.
+    Show what is known of a sandbox, as JSON: addresses, attachments, options, PID, log, and the steps that made it.
+
+    Its attachments are its interfaces; one that shares a network has those of the sandbox that it shares it with.
 
     With --verbose, values of variables are among what steps write: read it before you pass it on.
     """
@@ -48,11 +50,11 @@ def inspect(
 
 
 def _short(found: dict[str, Any]) -> str:
-    """An object as JSON in few lines: one for each list, and one for each step."""
+    """An object as JSON in few lines: one for each list, each attachment, and each step."""
     lines = []
     for key, value in found.items():
-        if key == "steps":
-            shown = "[\n" + ",\n".join(f"    {json.dumps(step)}" for step in value) + "\n  ]"
+        if key in {"attachments", "steps"} and value:
+            shown = "[\n" + ",\n".join(f"    {json.dumps(each)}" for each in value) + "\n  ]"
         elif isinstance(value, dict):
             shown = json.dumps(value, indent=2).replace("\n", "\n  ")
         else:

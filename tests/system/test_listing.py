@@ -10,7 +10,7 @@ import pytest
 
 import nsctl
 from tests.lab import Lab, nsctl_argv
-from tests.system.support import data, down, init_of, refused, said, terminal, up
+from tests.system.support import data, down, init_of, inside, refused, said, terminal, up
 
 WEB = ("bridge", "--name", "web", "--subnet", "10.0.3.0/24")
 
@@ -57,6 +57,22 @@ def test_inspect_tells_everything_that_is_known(lab: Lab) -> None:
     assert found["isolate"] == ["mount", "ipc", "pid", "uts", "net"]
     assert found["settings"]["env"] == ["SECRET"]
     assert found["log"] == "/run/nsctl/sandboxes/web/init.log"
+    (eth0,) = found["attachments"]
+    assert eth0 == {
+        "name": "web/eth0",
+        "interface": "eth0",
+        "mode": "bridge",
+        "options": found["options"],
+        "addresses": ["10.0.3.2/24"],
+        "gateway": "10.0.3.1",
+        "network": "nsbr0",
+        "bridge": "nsbr0",
+        "mac": json.loads(inside(lab, "web", "ip", "-j", "link", "show", "dev", "eth0"))[0]["address"],
+    }
+    up(lab, "container", "--name", "probe", "--target", "web")
+    assert data(lab, "inspect", "probe")["attachments"] == [eth0]
+    up(lab, "none", "--name", "alone")
+    assert data(lab, "inspect", "alone")["attachments"] == []
     assert {step["state"] for step in found["steps"]} == {"done"}
     steps = [step for step in found["steps"] if not step["key"].startswith("claim/")]
     assert all(step.get("undo") or step.get("removed_with") or step.get("no_undo") for step in steps)
