@@ -13,12 +13,23 @@ import pytest
 from tests.faults.warm import Warm
 from tests.faults.warm_lab import WarmLab
 from tests.lab import Lab, leftovers, missing, missing_for_labs
+from tests.lab.resident import ResidentLab
 
 TESTS = Path(__file__).parent
 FAULTS = TESTS / "faults"
 FAULTS_ALONE = "NSCTL_FAULTS_REPORT" in os.environ
 """scripts/faults: of all tests those of faults, and the nightly tier."""
+BY_RESIDENT = (TESTS / "system", TESTS / "cli")
+"""Whose labs have a resident process with --resident."""
 FIRST = ("faults", "packaging", "docs", "system", "modes", "cli")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--resident",
+        action="store_true",
+        help="tests/system and tests/cli: a resident process in each lab runs what it runs of nsctl's commands",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for ignored in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_DFL)
     config.addinivalue_line("markers", "needs(*features): skip where the kernel or the machine lacks one of them")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_ways"):
+        ways = ["resident"] if metafunc.config.option.resident else ["cold", "resident"]
+        metafunc.parametrize("_way", ways, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -92,10 +109,24 @@ def warm(_labs: None) -> Iterator[Warm]:
 
 
 @pytest.fixture
-def lab_factory(_labs: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
+def _way(request: pytest.FixtureRequest) -> str:
+    """How a lab's nsctl is started: cold, or by a resident process."""
+    chosen: str | None = getattr(request, "param", None)
+    if chosen is not None:
+        return chosen
+    if request.node.get_closest_marker("cold"):
+        return "cold"
+    asked = request.config.option.resident and any(request.path.is_relative_to(folder) for folder in BY_RESIDENT)
+    return "resident" if asked else "cold"
+
+
+@pytest.fixture
+def lab_factory(_labs: None, _way: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
     """Makes any number of labs (with the arguments of `Lab`) and takes them away after the test."""
     make: Callable[..., Lab] = Lab
-    if request.node.get_closest_marker("warm"):
+    if _way == "resident":
+        make = ResidentLab
+    elif request.node.get_closest_marker("warm"):
         make = partial(WarmLab, request.getfixturevalue("warm"))
     with ExitStack() as stack:
         yield lambda *, uplink=True: stack.enter_context(make(uplink=uplink))

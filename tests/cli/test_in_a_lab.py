@@ -324,6 +324,7 @@ def test_a_terminal_that_closes_ends_run_and_the_sandbox_is_taken_down(lab: Lab)
     assert_back(lab, before)
 
 
+@pytest.mark.both_ways
 def test_check_repair_recover_and_confirm_say_what_they_find(lab: Lab) -> None:
     assert lab.nsctl("check", check=True).stdout == "no sandbox is up, so there is nothing to compare\n"
     up(lab, "bridge", "--name", "web", "--subnet", "10.0.3.0/24")
@@ -387,6 +388,7 @@ def test_the_trail_is_shown_filtered_followed_and_verified(lab: Lab) -> None:
     assert (done.returncode, "missing" in done.stdout) == (4, True)
 
 
+@pytest.mark.both_ways
 def test_a_saved_plan_is_carried_out_as_it_is_and_refused_where_it_does_not_fit(lab: Lab) -> None:
     before = snapshot(lab)
     words = ("up", "bridge", "--name", "web", "--subnet", "10.0.3.0/24")

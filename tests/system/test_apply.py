@@ -24,6 +24,7 @@ def saved(lab: Lab, *args: str) -> Any:
     return json.loads(text)
 
 
+@pytest.mark.both_ways
 def test_a_plan_is_carried_out_on_a_host_that_fits(lab: Lab) -> None:
     before = snapshot(lab)
     saved(lab, *WEB)
@@ -102,6 +103,7 @@ def test_it_is_refused_where_what_it_shares_is_gone_meanwhile(lab: Lab) -> None:
     assert_back(lab, before)
 
 
+@pytest.mark.both_ways
 def test_a_step_that_fails_is_named_with_its_command_and_everything_is_undone(lab: Lab) -> None:
     saved(lab, *WEB)
     before = snapshot(lab)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.warm
 SUBNET = ("--subnet", "10.0.3.0/24")
 
 
+@pytest.mark.both_ways
 def test_the_last_one_down_removes_bridge_rules_and_sysctls(lab: Lab) -> None:
     canaries = plant_canaries(lab)
     before = snapshot(lab)

@@ -81,6 +81,7 @@ def test_force_takes_the_sharers_down_too(lab: Lab) -> None:
         assert set(down(lab, "web", "--force").splitlines()) == {"web is down", "probe is down", "second is down"}
 
 
+@pytest.mark.both_ways
 def test_who_shares_a_network_goes_with_it_when_it_is_recovered(lab: Lab) -> None:
     with unchanged(lab):
         up(lab, *WEB)

@@ -95,6 +95,7 @@ def test_a_step_that_fails_leaves_the_host_as_it_was(lab: Lab, mode: str) -> Non
     assert_back(lab, ground.before)
 
 
+@pytest.mark.both_ways
 def test_the_failing_step_is_named_with_its_command_and_what_the_tool_said(lab: Lab) -> None:
     ground = Ground(lab, "bridge")
     ground.shims.plan({"ip *": "fail-before"})

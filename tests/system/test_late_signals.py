@@ -129,6 +129,7 @@ def test_a_result_that_waits_for_its_reader_is_still_told(lab: Lab, first: signa
     assert child.wait(SOON) == 0
 
 
+@pytest.mark.both_ways
 def test_what_is_left_over_is_told_and_keeps_its_status(lab: Lab) -> None:
     up(lab, *BRIDGE)
     shim(lab, ["ip"], {"*": "fail-before"})
@@ -147,6 +148,7 @@ def test_a_command_that_has_ended_keeps_its_status(lab: Lab) -> None:
         assert showered(child, SIGNALS) == 7
 
 
+@pytest.mark.both_ways
 def test_a_hangup_that_nohup_ignores_stays_ignored(lab: Lab) -> None:
     for words, line in ((("up", "none"), "none is up"), (("down", "none"), "none is down")):
         child = lab.popen(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *nsctl_argv(*words)], env=ENVIRONMENT)

@@ -86,6 +86,7 @@ def test_up_over_a_sandbox_that_has_ended_makes_it_anew(lab: Lab, other: tuple[s
     down(lab, "web")
 
 
+@pytest.mark.both_ways
 def test_up_over_one_that_has_ended_and_is_shared_is_refused(lab: Lab) -> None:
     up(lab, *NET)
     up(lab, "container", "--name", "probe", "--target", "web")
@@ -97,6 +98,7 @@ def test_up_over_one_that_has_ended_and_is_shared_is_refused(lab: Lab) -> None:
     assert "nsctl down web probe" in done.stderr
 
 
+@pytest.mark.both_ways
 def test_run_and_apply_over_one_that_has_ended(lab: Lab) -> None:
     lab.write("/run/plan.json", lab.nsctl("up", "none", "--name", "box", "--dry-run", "--format", "json").stdout)
     for argv in (("run", "none", "--name", "box", "--", "true"), ("apply", "/run/plan.json")):
@@ -171,6 +173,7 @@ def test_repair_restarts_nothing_that_lives(lab: Lab, act: str) -> None:
     down(lab, "web")
 
 
+@pytest.mark.both_ways
 def test_repair_says_beforehand_what_it_would_start_again(lab: Lab) -> None:
     up(lab, *NET, "--", "sleep", "1000093")
     sh(lab, "pkill -KILL -xf 'sleep 1000093'")

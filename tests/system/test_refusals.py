@@ -139,6 +139,7 @@ def test_a_missing_tool_is_named_with_the_package_it_is_in(lab: Lab, tool: str, 
     refused(lab, *BRIDGE, says="the tool '[a-z]+' is missing", hint=f"apt install {package}")
 
 
+@pytest.mark.both_ways
 def test_a_tool_that_somebody_else_could_have_put_there_is_not_run(lab: Lab) -> None:
     cover(lab, lab.run(["readlink", "-f", "/usr/bin/unshare"]).stdout.strip(), 0o777)
     refused(lab, *BRIDGE, says="/unshare could have been put there by somebody other than root", hint="chmod go-w")
@@ -157,6 +158,7 @@ def test_rules_of_another_back_end_are_not_mixed_with(lab: Lab) -> None:
     up(lab, "none")
 
 
+@pytest.mark.both_ways
 def test_a_sandbox_that_is_not_there(lab: Lab) -> None:
     for command in ("down", "inspect", "check", "repair", "confirm"):
         refused(lab, command, "web", says="there is no sandbox 'web'", hint="nsctl ls")
@@ -167,11 +169,13 @@ def test_two_names_that_would_make_one_interface(lab: Lab) -> None:
     refused(lab, "up", "bridge", "--name", "web-eth1", says="ns-web-eth1")
 
 
+@pytest.mark.both_ways
 def test_the_state_of_another_is_not_touched(lab: Lab) -> None:
-    lab.run(["sh", "-c", "mkdir /run/nsctl && chown 65534 /run/nsctl"], check=True)
+    lab.run(["sh", "-c", "mkdir -p /run/nsctl && chown 65534 /run/nsctl"], check=True)
     refused(lab, "up", "none", says="/run/nsctl", hint="hint: .")
 
 
+@pytest.mark.both_ways
 def test_while_another_nsctl_is_at_work_the_next_one_waits(lab: Lab) -> None:
     children = [lab.nsctl_popen("up", "bridge", "--name", f"w{n}", "--subnet", "10.0.3.0/24") for n in range(4)]
     assert [child.wait(60) for child in children] == [0, 0, 0, 0]

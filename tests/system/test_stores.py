@@ -264,6 +264,7 @@ def test_a_trail_that_was_cut_is_acknowledged_on_record(lab: Lab) -> None:
     assert "trail acknowledged" in lab.nsctl("log").stdout
 
 
+@pytest.mark.cold
 def test_where_run_is_read_only_taking_down_is_refused_and_says_what_is_needed(lab: Lab) -> None:
     up(lab, *NET, "--isolate", "net")  # a process that writes there would keep it writable
     lab.run(["mount", "-o", "remount,ro", "/run"], check=True)

@@ -55,6 +55,7 @@ def test_the_name_is_the_modes_if_none_is_given(lab: Lab) -> None:
     assert [found["name"] for found in data(lab, "ls", "--json")] == ["host", "none"]
 
 
+@pytest.mark.both_ways
 def test_down_takes_the_sandboxes_that_are_named_and_leaves_the_others(lab: Lab) -> None:
     with unchanged(lab):
         for name in ("a", "b", "c"):
@@ -81,6 +82,7 @@ def test_down_of_all_takes_all_down(lab: Lab) -> None:
     assert down(lab, "--all") == "nothing is up\n"
 
 
+@pytest.mark.both_ways
 def test_a_dry_run_of_down_shows_what_would_be_undone_and_does_nothing(lab: Lab) -> None:
     up(lab, *WEB)
     up(lab, *WEB[:2], "db", *WEB[3:])
@@ -108,6 +110,7 @@ def test_the_undo_of_a_dry_run_is_what_the_trail_says_was_run(lab: Lab) -> None:
     assert [record["step"] for record in records] == planned
 
 
+@pytest.mark.both_ways
 def test_v_shows_every_step_on_stderr(lab: Lab) -> None:
     done = lab.nsctl("-v", "up", "none", check=True)
     assert done.stdout == "none is up: a network of its own, without an address\n"

@@ -140,6 +140,7 @@ def test_a_rule_for_one_address_is_blamed_for_that_one_only(lab: Lab) -> None:
     assert reaches(lab)
 
 
+@pytest.mark.cold
 def test_without_root_a_dry_run_says_what_it_can_see(lab: Lab) -> None:
     sh(lab, "iptables -A FORWARD -s 10.0.0.0/8 -j DROP")
     assert as_nobody(lab, *WEB, "--dry-run").stderr == ""
