@@ -148,6 +148,20 @@ class Ground:
         rows = json.loads(self.good("ls", "--json").stdout)
         return [row["name"] for row in rows]
 
+    def attached(self, name: str, **how: Any) -> None:
+        """
+        The sandbox has the attachments of which the interfaces are there, or its owner's, and no others.
+
+        Raises:
+            AssertionError: It has not.
+        """
+        listed = {one["interface"] for one in json.loads(self.good("inspect", name, **how).stdout)["attachments"]}
+        there: set[str] = set()
+        if self.lab.exists(f"/run/netns/{name}"):
+            links = self.lab.run(["ip", "-n", name, "-j", "link", "show", "type", "veth"], check=True).stdout
+            there = {link["ifname"] for link in json.loads(links or "[]")}
+        assert listed == there, (name, listed, there)
+
     def back(self, before: Snapshot | None = None) -> None:
         """
         The host is as it was, canaries and all.
@@ -174,6 +188,7 @@ class Ground:
         if up:
             if whole:
                 self.good("check")
+                self.attached(name)
             self.good("down", name)
         self.back()
         return up

@@ -175,13 +175,14 @@ def thinned(ticks: Sequence[str], generator: random.Random, inner: int = 2) -> l
     """
     The numbers of the ticks (see `zygote`) that are worth a try.
 
-    SQLite's transactions are all or nothing, so of the statements in one only a few are: the first and the last always.
+    SQLite's transactions are all or nothing, so of the statements in one only a few are: the first and the last always,
+    and those that write attachments, of which each transaction has one or two.
     """
     chosen: list[int] = []
     inside: list[int] = []
     for number, tick in enumerate(ticks, 1):
         words = tick.split(maxsplit=3)
-        if words[1] != "sql" or words[2].startswith(("BEGIN", "COMMIT")):
+        if words[1] != "sql" or words[2].startswith(("BEGIN", "COMMIT")) or " attachments" in tick:
             chosen += generator.sample(inside, min(inner, len(inside)))
             chosen.append(number)
             inside = []

@@ -93,6 +93,23 @@ def test_down_that_is_killed_is_finished(mode: str, most: int, warm: Warm, tally
     tally.sweep("killed: down", points, partial(ground_for, warm, mode), attempt)
 
 
+def test_among_the_points_are_all_writes_of_an_attachment(warm: Warm, tally: Tally) -> None:
+    ground = ground_for(warm, "bridge")
+    try:
+        ground.good(*MODES["bridge"])
+        ground.good("down", "web")  # the first one empties a store that is new
+        ticks = ground.good(*MODES["bridge"], at={}).ticks, ground.good("down", "web", at={}).ticks
+        points = [[each[n - 1] for n in thinned(each, tally.random("attachments"), inner=0)] for each in ticks]
+    finally:
+        ground.close()
+    up, down = (
+        [what for what in WRITES if any(f" sql {what} attachments" in tick for tick in each)] for each in points
+    )
+    assert up == ["INSERT INTO", "UPDATE"]
+    assert down == ["UPDATE", "DELETE FROM"]
+
+
+WRITES = ("INSERT INTO", "UPDATE", "DELETE FROM")
 DAMAGE = """\
 ip link del ns-web
 ip addr flush dev nsbr0

@@ -94,6 +94,8 @@ def agree(ground: Ground, model: Model) -> None:
         assert recovered(ground, store).status == 0
         found = {row["name"] for row in json.loads(done(ground, store, "ls", "--json").stdout)}
         assert found == names, (store, found, names)
+        for name in sorted(names):
+            ground.attached(name, env=STORES[store])
         done(ground, store, "check")
 
 
