@@ -35,7 +35,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "doctor": frozenset({"model", "kit", "planning", "reach", "runner"}),
     "executor": frozenset({"model", "kit", "planning", "reach", "host", "runner", "store"}),
     "resident": frozenset({"host"}),
-    "app": frozenset("lazy_imports model kit planning labfiles reach host runner store doctor executor hooks".split()),
+    "app": frozenset(
+        "lazy_imports model kit planning labfiles reach host runner store doctor executor resident hooks".split()
+    ),
     "cli": frozenset("model planning labfiles reach lazy_imports host resident app hooks".split()),
     "testing": frozenset({"model", "kit", "planning", "host", "executor"}),
 }

@@ -15,6 +15,7 @@ __all__ = ["examine"]
 
 def examine(ctx: AppContext) -> list[tuple[str, Finding]]:
     """Each check by its name, with what was found; nothing is changed."""
+    from nsctl.engine.app.resident import finding
     from nsctl.engine.doctor.examine import examine as examined
     from nsctl.engine.doctor.finding import Scene
     from nsctl.engine.host.kernel import Kernel
@@ -33,6 +34,7 @@ def examine(ctx: AppContext) -> list[tuple[str, Finding]]:
             audit_log=str(ctx.audit_log),
             trail=lambda: _trail(ctx),
             bridge=lambda: _bridge(facts),
+            resident=finding,
         )
         return list(examined(scene))
 

@@ -33,6 +33,7 @@ CHECKS: dict[str, Callable[[Scene], Finding]] = {
     "store": places.store,
     "netns": places.names,
     "audit trail": places.trail,
+    "resident": places.resident,
 }
 """The name of each line, and what makes it."""
 

@@ -42,6 +42,7 @@ class Scene(NamedTuple):
         audit_log: The audit trail.
         trail: What is wrong with the trail's directory, and what to do about it; nothing, if all is well.
         bridge: What would become of a bridge network that is made now.
+        resident: How the resident process is, if there is one.
     """
 
     run: Callable[[tuple[str, ...]], tuple[int, str]]
@@ -52,6 +53,7 @@ class Scene(NamedTuple):
     audit_log: str
     trail: Callable[[], tuple[str, str] | None]
     bridge: Callable[[], Finding]
+    resident: Callable[[], Finding]
 
 
 def text(path: str) -> str | None:

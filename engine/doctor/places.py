@@ -1,4 +1,4 @@
-"""/run, the store, the audit trail."""
+"""/run, the store, the audit trail, the resident process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 from nsctl.engine.doctor.finding import FAIL, OK, WARN, Finding, Scene, exists
 
-__all__ = ["names", "runtime", "settings", "store", "trail"]
+__all__ = ["names", "resident", "runtime", "settings", "store", "trail"]
 
 _LITTLE = 16 << 20
 """Bytes: a thousand sandboxes take less."""
@@ -91,6 +91,11 @@ def trail(scene: Scene) -> Finding:
             WARN, f"{place} has {free >> 20} MiB left: no change begins that can't be recorded", f"see: df {place}"
         )
     return Finding(OK, f"{scene.audit_log}, {free >> 20} MiB left")
+
+
+def resident(scene: Scene) -> Finding:
+    """The resident process: commands run without it, too, but later."""
+    return scene.resident()
 
 
 def _there(path: str) -> str:

@@ -7,6 +7,7 @@ A process that stays and forks itself for each command, so that its code is load
     child.py    what a forked child does until it is as good as the caller
     caller.py   whether a caller is accepted
     traits.py   what a process has from whoever started it: limits, cgroups, priorities, …
+    standing.py whether there is one, and how it is
     code.py     whether the code is still the one that was loaded
 
 Whoever runs a command holds its ticket, a byte in a pipe that one end alone can read: the child takes it right before

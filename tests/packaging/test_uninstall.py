@@ -74,6 +74,7 @@ def test_a_host_is_as_it_was_before_nsctl_came(lab: Lab) -> None:
     stand_in(lab)
     before = snapshot(lab)
     lab.nsctl("systemd", "install", check=True)
+    lab.nsctl("resident", "start", check=True)
     lab.nsctl("up", "bridge", "--name", "web", check=True)
     lab.nsctl("run", "none", "--", "true", check=True)
     for block in blocks(PAGE):

@@ -52,6 +52,11 @@ ILLS = {
     "netns": ("touch /run/netns", "fail", "/run/netns is no directory"),
     "audit trail": ("mount -o remount,ro /var/log", "fail", "is read-only: no change begins"),
     "audit trail-full": ("head -c 60M /dev/zero >/var/log/big", "warn", " MiB left: no change begins"),
+    "resident": (
+        "mkdir -m 0700 /run/nsctl; touch /run/nsctl/resident.sock",
+        "warn",
+        "the resident process was killed, and /run/nsctl/resident.sock is left",
+    ),
     "forwarding": ("echo 1 >/proc/sys/net/ipv4/ip_forward", "ok", "the host forwards between all links"),
 }
 
@@ -66,6 +71,7 @@ def report(lab: Lab, *words: str) -> dict[str, dict[str, str]]:
     return checks
 
 
+@pytest.mark.cold
 def test_a_host_as_most_are_is_fine_and_stays_as_it_is(lab: Lab) -> None:
     before = snapshot(lab)
     done = lab.nsctl("doctor")
@@ -78,6 +84,7 @@ def test_a_host_as_most_are_is_fine_and_stays_as_it_is(lab: Lab) -> None:
     assert not lab.exists("/var/log/nsctl")
 
 
+@pytest.mark.cold
 @pytest.mark.parametrize("ill", ILLS)
 def test_what_is_in_the_way_is_found_with_a_hint(lab: Lab, ill: str) -> None:
     script, status, says = ILLS[ill]
@@ -88,6 +95,7 @@ def test_what_is_in_the_way_is_found_with_a_hint(lab: Lab, ill: str) -> None:
     assert bool(found["hint"]) == (status != "ok"), found
 
 
+@pytest.mark.cold
 @pytest.mark.parametrize(
     ("check", "ill"),
     [
@@ -134,3 +142,24 @@ def test_with_sandboxes_up_it_counts_them_and_finds_the_same(lab: Lab) -> None:
     assert checks["store"]["what"] == "/run/nsctl, 1 sandbox up"
     assert {check["status"] for check in checks.values()} == {"ok"}
     assert snapshot(lab) == before
+
+
+@pytest.mark.cold
+def test_the_resident_process_is_looked_at_and_not_asked(lab: Lab) -> None:
+    assert report(lab)["resident"]["what"] == "none runs: each command loads its code"
+    lab.nsctl("resident", "start", check=True)
+    pid = lab.read("/run/nsctl/resident.lock").strip()
+    assert report(lab)["resident"]["what"] == f"PID {pid} waits for commands"
+    assert lab.nsctl("resident", "status").stdout.endswith("requests: 1\n")
+    lab.run(["kill", "-STOP", pid], check=True)
+    found = report(lab)["resident"]
+    assert found["what"] == f"the resident process (PID {pid}) is stopped: commands run without it"
+    lab.run(found["hint"].split(), check=True)
+    assert report(lab)["resident"]["status"] == "ok"
+    lab.run(["touch", "--date=2000-01-01", "/run/nsctl/resident.lock"], check=True)  # long before the code was written
+    assert report(lab)["resident"]["what"].startswith("code has changed since the resident process")
+    lab.run(["kill", "-KILL", pid], check=True)
+    found = report(lab)["resident"]
+    assert found["what"].startswith("the resident process was killed")
+    lab.nsctl(*found["hint"].split()[1:], check=True)
+    assert report(lab)["resident"]["status"] == "ok"

@@ -18,13 +18,13 @@ from nsctl.engine.app.resident import prepare
 from nsctl.engine.cli import out
 from nsctl.engine.model.errors import Conflict, Refused
 from nsctl.engine.resident import wire
+from nsctl.engine.resident.standing import LOCK, holder
 
 if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
 
 __all__ = ["resident"]
 
-LOCK = f"{wire.DIRECTORY}/resident.lock"
 NOT_RUNNING = 4
 _BACKLOG = 128
 _PATIENCE = 5.0
@@ -84,11 +84,11 @@ def status(ctx: typer.Context) -> int:
     """Show whether it runs, since when, and how often it was asked."""
     context: AppContext = ctx.obj
     context.need_root()
-    holder = _holder()
-    if holder is None:
+    found = holder()
+    if found is None:
         out.done("no resident process runs; start one: nsctl resident start")
         return NOT_RUNNING
-    pid, by_systemd = holder
+    pid, by_systemd = found
     told = _asked_for_status()
     if told is None:
         out.data(f"the resident process (PID {pid}) does not answer: commands run without it")
@@ -104,11 +104,11 @@ def stop(ctx: typer.Context) -> int:
     """End it. What it has begun goes on to its end; commands run without it from then on."""
     context: AppContext = ctx.obj
     context.need_root()
-    holder = _holder()
-    if holder is None:
+    found = holder()
+    if found is None:
         out.done("no resident process runs")
         return 0
-    pid, by_systemd = holder
+    pid, by_systemd = found
     if by_systemd:
         raise Conflict(
             "systemd starts it again when it is asked for",
@@ -118,7 +118,7 @@ def stop(ctx: typer.Context) -> int:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         process = -1
-    if process >= 0 and _holder() == holder:  # so it is that one, not another of the same number
+    if process >= 0 and holder() == found:  # so it is that one, not another of the same number
         signal.pidfd_send_signal(process, signal.SIGTERM)
         poll = select.poll()
         poll.register(process, select.POLLIN)
@@ -155,8 +155,8 @@ def _only_one(*, by_systemd: bool) -> int:
         fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = _holder()
-        who = f" (PID {holder[0]})" if holder else ""
+        found = holder()
+        who = f" (PID {found[0]})" if found else ""
         raise Conflict(f"a resident process{who} runs already", hint="nsctl resident status") from None
     except OSError as e:
         raise Refused(f"the lock {LOCK} can't be opened: {e.strerror}") from e
@@ -164,23 +164,6 @@ def _only_one(*, by_systemd: bool) -> int:
     with suppress(OSError):  # of a full disk: then its number is not known, and it can't be stopped by name
         os.pwrite(fd, f"{os.getpid()}{' systemd' if by_systemd else ''}\n".encode(), 0)
     return fd
-
-
-def _holder() -> tuple[int, bool] | None:
-    """Who holds the lock, and whether systemd started it; None if nobody does."""
-    try:
-        fd = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid, _, how = os.pread(fd, 64, 0).decode("ascii", "replace").strip().partition(" ")
-        return (int(pid), how == "systemd") if pid.isdigit() else None
-    else:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _bound() -> socket.socket:
