@@ -68,13 +68,16 @@ def import_without(name: str, *heavy: str | OnDemand, faces: tuple[str, ...] = (
 
     Args:
         name: The module.
-        heavy: The others; `module:name,name` for one that names are taken from at once.
+        heavy: The others; `module:name,name` for one that names are taken from at once. A stand-in that is given is
+            used even where the module is loaded already.
         faces: Modules that hand such names on, to others: from them, everybody gets the real ones.
     """
     if name in sys.modules:
         return import_module(name)  # waits, where another thread is still importing it
-    found = [one if isinstance(one, OnDemand) else _stand_in(*one.partition(":")[::2]) for one in heavy]
+    found = [_stand_in(*one.partition(":")[::2]) for one in heavy if isinstance(one, str)]
     stand_ins = {one.__name__: one for one in found if one.__name__ not in sys.modules}
+    stand_ins |= {one.__name__: one for one in heavy if isinstance(one, OnDemand)}
+    before = {module: sys.modules[module] for module in stand_ins if module in sys.modules}
     sys.modules.update(stand_ins)
     try:
         made = import_module(name)
@@ -82,6 +85,7 @@ def import_without(name: str, *heavy: str | OnDemand, faces: tuple[str, ...] = (
         for module, stand_in in stand_ins.items():
             if sys.modules.get(module) is stand_in:
                 del sys.modules[module]
+        sys.modules.update(before)
     for face in faces:
         _hand_on(sys.modules[face])
     return made
@@ -148,13 +152,14 @@ def load_plumbum() -> ModuleType:
     Import plumbum's local machine without remote ones, colours, daemons, logging, paths as URIs: 17 ms in place of 58.
 
     platform.uname() would run `uname -p`, found by the user's own PATH, as root; plumbum takes the first item only.
+    typer loads platform, so that it may be there already.
     """
     logging = OnDemand("logging")
     logging.getLogger, logging.DEBUG, logging.INFO = _Logger, 10, 20  # type: ignore[attr-defined]
     return import_without(
         "plumbum.machines.local",
         _platform(),
-        logging,
+        *([logging] if "logging" not in sys.modules else []),
         *("glob", "shutil", "urllib.parse", "urllib.request"),
         "tempfile:mkdtemp,TemporaryFile",
         "plumbum.colorlib:ansicolors",

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import RestoreRules, Rule
+from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.model.effects import ChainIs, RuleTagged
 from nsctl.engine.model.plan import Step
 
 __all__ = ["OwnRules"]
+
+_FAMILIES: dict[int, Literal[4, 6]] = {4: 4, 6: 6}
 
 Spec = tuple[str, ...]
 _Place = tuple[str, str, int, str | None]
@@ -91,16 +95,13 @@ class OwnRules:
         effect = step.effect
         if not isinstance(effect, ChainIs) or not (misplaced := self.misplaced(step, backend)):
             return None
-        first = next(iter(misplaced.values())).do
-        if not isinstance(first, Rule):
-            return None
         there = [spec for spec in self._of(step, backend)[0] if spec in misplaced]
         lines = (
             *(("-D", effect.chain, *spec) for spec in there),
             *(("-I", effect.chain, *spec) for spec in reversed(misplaced)),
         )
         why = f"put the rules that {effect.chain} begins with at its head again"
-        return replace(step, why=why, do=RestoreRules(effect.table, lines, first.family, effect.netns))
+        return replace(step, why=why, do=RestoreRules(effect.table, lines, _FAMILIES[effect.family], effect.netns))
 
     def _of(self, step: Step, backend: str) -> tuple[Sequence[Spec], Mapping[Spec, Step]]:
         # A chain's rules as they stand there, and those of them that are known.
@@ -126,5 +127,6 @@ def _place(effect: ChainIs | RuleTagged) -> _Place:
 
 
 def _verb(step: Step | None) -> str:
-    # Whether a rule was inserted or appended; nothing, if an author's own command made it.
-    return step.do.verb if step is not None and isinstance(step.do, Rule) else ""
+    # Whether a rule was inserted or appended; nothing, where that can't be told of an author's own command.
+    do = typed(step.do) if step is not None and step.do is not None else None
+    return do.verb if isinstance(do, Rule) else ""

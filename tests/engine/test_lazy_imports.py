@@ -113,9 +113,10 @@ def test_msgspec_without_backports_decodes_encodes_and_has_its_schemas() -> None
     assert python(body) == "[]\nRow(name='a', who=3)\n['name'] True\nTrue True\nTrue"
 
 
-def test_nothing_asks_the_callers_path_what_machine_this_is() -> None:
+@pytest.mark.parametrize("before", ["", "import platform\n"], ids=["", "where platform is loaded"])  # typer loads it
+def test_nothing_asks_the_callers_path_what_machine_this_is(before: str) -> None:
     body = (
-        "import os, subprocess\nfrom nsctl.engine.lazy_imports import load_plumbum, load_msgspec\n"
+        f"{before}import os, subprocess\nfrom nsctl.engine.lazy_imports import load_plumbum, load_msgspec\n"
         "def refuse(*args, **kwargs): raise AssertionError(args)\n"
         "subprocess.check_output = os.popen = refuse\nload_msgspec(); load_plumbum()\nprint('done')"
     )
