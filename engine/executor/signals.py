@@ -9,6 +9,7 @@ They may stay held to the end of the process: once it is settled what came of a 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -74,6 +75,15 @@ class HeldSignals:
         Args:
             afresh: One that came before does not count.
         """
+        lost = []  # raised where nothing can be raised: in a `__del__`
+
+        def hook(unraisable: Any) -> None:
+            if issubclass(unraisable.exc_type, KeyboardInterrupt):
+                lost.append(unraisable.exc_type)
+            else:
+                before(unraisable)
+
+        before, sys.unraisablehook = sys.unraisablehook, hook
         self._at_once = True
         try:
             if self.caught is not None and not afresh:
@@ -81,6 +91,9 @@ class HeldSignals:
             yield
         finally:
             self._at_once = False
+            sys.unraisablehook = before
+        if lost:
+            raise KeyboardInterrupt
 
     def _note(self, signum: int, _: FrameType | None) -> None:
         if self.caught is None:
