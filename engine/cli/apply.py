@@ -28,7 +28,7 @@ from nsctl.hooks.manager import Plugins
 if TYPE_CHECKING:
     from nsctl.engine.app.context import AppContext
 
-__all__ = ["apply", "parse_plan", "read_plan", "read_text"]
+__all__ = ["apply", "parse_plan", "read_text"]
 
 FORMS = ("text", "sh", "json")
 _HOW = "save a plan with: nsctl up MODE --dry-run --format json"
@@ -101,7 +101,7 @@ def apply(
     if dry_run:
         from nsctl.engine.planning import render
 
-        shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"](plan)
+        shown = render.FORMS[form or "text"](plan)
         out.data(shown.removesuffix("\n"), exact=form == "sh")
         return 0
     plugins = Plugins.load("")
@@ -111,16 +111,6 @@ def apply(
     for diagnostic in done.diagnostics:
         out.diagnostic(diagnostic)
     return 0
-
-
-def read_plan(file: str) -> Plan:
-    """
-    A plan from a file.
-
-    Raises:
-        Invalid: There is no such file, or it holds no plan.
-    """
-    return parse_plan(file, read_text(file))
 
 
 def read_text(file: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,11 +77,10 @@ def schema(
     return 0
 
 
-@cache
 def _renderer(form: str) -> Any:
     from nsctl.engine.planning import render
 
-    return {"text": render.text, "sh": render.sh, "json": render.json}[form]
+    return render.FORMS[form]
 
 
 def _show(planned: PlannedLab, source: str, form: str) -> None:

@@ -95,7 +95,7 @@ def _show(context: AppContext, plugins: Plugins, request: UpRequest, form: str |
     from nsctl.engine.planning import render
 
     planned = app.plan_up(context, request, plugins)
-    shown = {"text": render.text, "sh": render.sh, "json": render.json}[form or "text"]
+    shown = render.FORMS[form or "text"]
     out.data(shown(planned.plan, planned.present).removesuffix("\n"), exact=form == "sh")
     for diagnostic in planned.diagnostics:
         out.diagnostic(diagnostic)

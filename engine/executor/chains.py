@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from msgspec.structs import replace
 
 from nsctl.engine.executor.context import Context
 from nsctl.engine.model.commands import RestoreRules, Rule
+from nsctl.engine.model.commands.rules import Family
 from nsctl.engine.model.commands.typed import typed
 from nsctl.engine.model.effects import ChainIs, RuleTagged
 from nsctl.engine.model.plan import Step
 
 __all__ = ["OwnRules"]
 
-_FAMILIES: dict[int, Literal[4, 6]] = {4: 4, 6: 6}
+_FAMILIES: dict[int, Family] = {4: 4, 6: 6}
 
 Spec = tuple[str, ...]
 _Place = tuple[str, str, int, str | None]

@@ -11,14 +11,13 @@ from msgspec import Struct
 
 from nsctl.engine.executor.signals import HeldSignals
 from nsctl.engine.host.kernel import Kernel
-from nsctl.engine.model.effects import ProcessIs
 from nsctl.engine.model.events import Event
 from nsctl.engine.model.observation import Known, Observation
 from nsctl.engine.model.plan import Step
 from nsctl.engine.runner import Runner, iptables_backend
 from nsctl.engine.store import Journal, Others, StepRow
 
-__all__ = ["Context", "boot_time", "inits_of", "new_transaction_id"]
+__all__ = ["Context", "boot_time", "new_transaction_id"]
 
 
 class Context(Struct):
@@ -138,8 +137,3 @@ def boot_time() -> float:
 def new_transaction_id() -> str:
     """A name for a transaction: unique enough for a log."""
     return f"{int(time.time()):x}-{os.getpid():x}-{os.urandom(3).hex()}"
-
-
-def inits_of(rows: list[StepRow]) -> list[StepRow]:
-    """The rows that are processes."""
-    return [r for r in rows if isinstance(r.step.effect, ProcessIs)]

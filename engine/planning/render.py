@@ -16,7 +16,7 @@ from nsctl.engine.model.names import display
 from nsctl.engine.model.plan import Plan, Step
 from nsctl.engine.planning.carried import Carried, comment_with
 
-__all__ = ["expecting", "json", "sh", "shell_of", "text"]
+__all__ = ["FORMS", "expecting", "json", "sh", "shell_of", "text"]
 
 _PRESENT = "in place already, shared"
 
@@ -228,3 +228,7 @@ def _state_dir(plan: Plan) -> str | None:
             case _:
                 pass
     return None
+
+
+FORMS = {"text": text, "sh": sh, "json": json}
+"""The forms by name, as `--format` has them; all are called with a plan and the keys that are in place already."""
